@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+var nodeColumns = []column[*poolwirev1.Node]{
+	{title: "NODE", value: (*poolwirev1.Node).GetId},
+	{title: "ROLE", value: func(n *poolwirev1.Node) string {
+		switch {
+		case n.GetLeader():
+			return "leader"
+		case n.GetVoter():
+			return "follower"
+		}
+		return "learner"
+	}},
+	{title: "RAFT", value: (*poolwirev1.Node).GetRaftAddress},
+	{title: "API", value: (*poolwirev1.Node).GetApiAddress},
+	{title: "OPENFLOW", value: (*poolwirev1.Node).GetOpenflowAddress},
+	{title: "VERSION", value: (*poolwirev1.Node).GetVersion},
+}
+
+func (a *app) clusterCommand() *cobra.Command {
+	c := &cobra.Command{Use: "cluster", Short: "See the controller nodes and the state of the whole"}
+	c.AddCommand(
+		&cobra.Command{
+			Use: "status", Short: "Show nodes, leader and totals", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+					r, err := api.cluster.GetClusterStatus(ctx, &poolwirev1.GetClusterStatusRequest{})
+					if err != nil {
+						return err
+					}
+					return a.printCluster(r)
+				})
+			},
+		},
+		&cobra.Command{
+			Use: "remove-node NODE", Short: "Take a node out of the cluster", Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+					if _, err := api.cluster.RemoveNode(ctx, &poolwirev1.RemoveNodeRequest{Id: args[0]}); err != nil {
+						return err
+					}
+					a.say("node %s removed", args[0])
+					return nil
+				})
+			},
+		},
+	)
+	return c
+}
+
+func (a *app) printCluster(r *poolwirev1.GetClusterStatusResponse) error {
+	if a.structured() {
+		b, err := toJSON(r)
+		if err != nil {
+			return err
+		}
+		return a.printJSON(rawJSON(b))
+	}
+	var states []string
+	for name, n := range r.GetHosts() {
+		if n > 0 {
+			states = append(states, fmt.Sprintf("%d %s", n, enumWord(name, "HOST_STATE_")))
+		}
+	}
+	slices.Sort(states)
+	if len(states) == 0 {
+		states = []string{"none"}
+	}
+	a.say("cluster   %s, version %s, term %d, revision %d", r.GetClusterUuid(), r.GetVersion(), r.GetTerm(), r.GetRevision())
+	a.say("hosts     %s", strings.Join(states, ", "))
+	a.say("objects   %d pools, %d VIFs, %d private networks, %d rules", r.GetPools(), r.GetVifs(), r.GetPrivateNetworks(), r.GetRules())
+	for _, line := range r.GetRefusedConnections() {
+		a.say("refused   %s", line)
+	}
+	a.say("")
+	return printTable(a.streams.Out, r.GetNodes(), nodeColumns, a.flags.output == "wide")
+}

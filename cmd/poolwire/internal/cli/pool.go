@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+var poolColumns = []column[*poolwirev1.Pool]{
+	{title: "NAME", value: (*poolwirev1.Pool).GetNameLabel},
+	{title: "UUID", value: (*poolwirev1.Pool).GetUuid},
+	{title: "FAIL-MODE", value: func(p *poolwirev1.Pool) string { return enumWord(p.GetFailMode().String(), "FAIL_MODE_") }},
+	{title: "GRACE", value: func(p *poolwirev1.Pool) string { return p.GetControllerGrace().AsDuration().String() }},
+	{title: "DESCRIPTION", value: (*poolwirev1.Pool).GetNameDescription, wide: true},
+	{title: "OBJECT", value: func(p *poolwirev1.Pool) string { return fmt.Sprint(p.GetObjectId()) }, wide: true},
+	{title: "ETAG", value: (*poolwirev1.Pool).GetEtag, wide: true},
+}
+
+func (a *app) poolCommand() *cobra.Command {
+	c := &cobra.Command{Use: "pool", Short: "Manage pools: groups of hosts that share networks"}
+	c.AddCommand(a.poolCreate(), a.poolList(), a.poolShow(), a.poolSet(), a.poolDelete())
+	return c
+}
+
+// poolFlags are the fields a user sets on a pool.
+type poolFlags struct {
+	description, failMode string
+	grace                 time.Duration
+}
+
+func (f *poolFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.description, "description", "", "free text")
+	c.Flags().StringVar(&f.failMode, "fail-mode", "", "what bridges do without any controller: standalone or secure")
+	c.Flags().DurationVar(&f.grace, "grace", 0, "how long a standalone bridge keeps its flows without any controller, 3s to 24h (default 1m0s)")
+}
+
+func (f *poolFlags) apply(c *cobra.Command, p *poolwirev1.Pool) (mask []string, err error) {
+	if c.Flags().Changed("description") {
+		p.NameDescription, mask = f.description, append(mask, "name_description")
+	}
+	if c.Flags().Changed("fail-mode") {
+		n, err := parseEnum(poolwirev1.FailMode_value, "FAIL_MODE_", "fail-mode", f.failMode)
+		if err != nil {
+			return nil, err
+		}
+		p.FailMode, mask = poolwirev1.FailMode(n), append(mask, "fail_mode")
+	}
+	if c.Flags().Changed("grace") {
+		p.ControllerGrace, mask = durationpb.New(f.grace), append(mask, "controller_grace")
+	}
+	return mask, nil
+}
+
+func (a *app) poolCreate() *cobra.Command {
+	var f poolFlags
+	var uuid string
+	c := &cobra.Command{
+		Use: "create NAME", Short: "Create a pool", Args: cobra.ExactArgs(1),
+		Example: "  poolwire pool create paris\n  poolwire pool create lyon --fail-mode secure",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p := &poolwirev1.Pool{NameLabel: args[0], Uuid: uuid}
+			if _, err := f.apply(cmd, p); err != nil {
+				return err
+			}
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				r, err := api.pools.CreatePool(ctx, &poolwirev1.CreatePoolRequest{Pool: p})
+				if err != nil {
+					return err
+				}
+				return a.changed("pool", "created", r.GetPool())
+			})
+		},
+	}
+	f.register(c)
+	c.Flags().StringVar(&uuid, "uuid", "", "UUID; made by the server when not given")
+	return c
+}
+
+func (a *app) poolList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List pools", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				pools, err := collect(func(token string) ([]*poolwirev1.Pool, string, error) {
+					r, err := api.pools.ListPools(ctx, &poolwirev1.ListPoolsRequest{PageToken: token})
+					return r.GetPools(), r.GetNextPageToken(), err
+				})
+				if err != nil {
+					return err
+				}
+				return printList(a, pools, poolColumns)
+			})
+		},
+	}
+}
+
+func (a *app) poolShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show POOL", Short: "Show one pool", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				r, err := api.pools.GetPool(ctx, &poolwirev1.GetPoolRequest{Pool: args[0]})
+				if err != nil {
+					return err
+				}
+				return printOne(a, r.GetPool(), poolColumns)
+			})
+		},
+	}
+}
+
+func (a *app) poolSet() *cobra.Command {
+	var f poolFlags
+	var name string
+	c := &cobra.Command{
+		Use: "set POOL", Short: "Change a pool", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				got, err := api.pools.GetPool(ctx, &poolwirev1.GetPoolRequest{Pool: args[0]})
+				if err != nil {
+					return err
+				}
+				p := got.GetPool()
+				mask, err := f.apply(cmd, p)
+				if err != nil {
+					return err
+				}
+				if cmd.Flags().Changed("name") {
+					p.NameLabel, mask = name, append(mask, "name_label")
+				}
+				r, err := api.pools.UpdatePool(ctx, &poolwirev1.UpdatePoolRequest{Pool: p, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
+				if err != nil {
+					return err
+				}
+				if err := a.changed("pool", "changed", r.GetPool()); err != nil {
+					return err
+				}
+				return a.confirm(ctx, api, r.GetRevision())
+			})
+		},
+	}
+	f.register(c)
+	c.Flags().StringVar(&name, "name", "", "new name")
+	return c
+}
+
+func (a *app) poolDelete() *cobra.Command {
+	return &cobra.Command{
+		Use: "delete POOL", Short: "Delete a pool without hosts", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				if _, err := api.pools.DeletePool(ctx, &poolwirev1.DeletePoolRequest{Pool: args[0]}); err != nil {
+					return err
+				}
+				a.say("pool %s deleted", args[0])
+				return nil
+			})
+		},
+	}
+}

@@ -1,0 +1,248 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+var privateNetworkColumns = []column[*poolwirev1.PrivateNetwork]{
+	{title: "NAME", value: (*poolwirev1.PrivateNetwork).GetNameLabel},
+	{title: "VNI", value: func(n *poolwirev1.PrivateNetwork) string { return fmt.Sprint(n.GetVni()) }},
+	{title: "ENCAP", value: func(n *poolwirev1.PrivateNetwork) string {
+		return enumWord(n.GetEncapsulation().String(), "ENCAPSULATION_")
+	}},
+	{title: "MTU", value: func(n *poolwirev1.PrivateNetwork) string { return fmt.Sprint(n.GetMtu()) }},
+	{title: "BRIDGE", value: (*poolwirev1.PrivateNetwork).GetBridge},
+	{title: "HOSTS", value: readyHosts},
+	{title: "DEFAULT-LOCKING", value: func(n *poolwirev1.PrivateNetwork) string {
+		return enumWord(n.GetDefaultLockingMode().String(), "DEFAULT_LOCKING_MODE_")
+	}, wide: true},
+	{title: "UUID", value: (*poolwirev1.PrivateNetwork).GetUuid},
+}
+
+// readyHosts counts the member hosts that are ready.
+func readyHosts(n *poolwirev1.PrivateNetwork) string {
+	ready := 0
+	for _, h := range n.GetHosts() {
+		if h.GetReady() {
+			ready++
+		}
+	}
+	return fmt.Sprintf("%d/%d ready", ready, len(n.GetHosts()))
+}
+
+func (a *app) privateNetworkCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "private-network", Aliases: []string{"pn"}, Short: "Manage private networks: L2 networks over tunnels that span hosts and pools",
+	}
+	c.AddCommand(a.privateNetworkCreate(), a.privateNetworkList(), a.privateNetworkShow(), a.privateNetworkUpdate(), a.privateNetworkDelete())
+	return c
+}
+
+// memberFlags name members as POOL[=BRIDGE] and HOST[=BRIDGE].
+type memberFlags struct{ pools, hosts []string }
+
+func (f *memberFlags) register(c *cobra.Command) {
+	c.Flags().StringArrayVar(&f.pools, "pool", nil, "member pool as POOL or POOL=BRIDGE; may be repeated")
+	c.Flags().StringArrayVar(&f.hosts, "host", nil, "member host as HOST or HOST=BRIDGE; may be repeated")
+}
+
+// resolve turns names into members.
+func (f *memberFlags) resolve(ctx context.Context, api *client) ([]*poolwirev1.PrivateNetworkMember, error) {
+	var out []*poolwirev1.PrivateNetworkMember
+	for _, s := range f.pools {
+		name, bridge, _ := strings.Cut(s, "=")
+		p, err := api.pools.GetPool(ctx, &poolwirev1.GetPoolRequest{Pool: name})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, &poolwirev1.PrivateNetworkMember{Target: &poolwirev1.PrivateNetworkMember_PoolUuid{PoolUuid: p.GetPool().GetUuid()}, Bridge: bridge})
+	}
+	for _, s := range f.hosts {
+		name, bridge, _ := strings.Cut(s, "=")
+		h, err := api.hosts.GetHost(ctx, &poolwirev1.GetHostRequest{Host: name})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, &poolwirev1.PrivateNetworkMember{Target: &poolwirev1.PrivateNetworkMember_HostUuid{HostUuid: h.GetHost().GetUuid()}, Bridge: bridge})
+	}
+	return out, nil
+}
+
+func (a *app) privateNetworkCreate() *cobra.Command {
+	var members memberFlags
+	var encap, locking string
+	n := &poolwirev1.PrivateNetwork{}
+	c := &cobra.Command{
+		Use: "create NAME", Short: "Create a private network", Args: cobra.ExactArgs(1),
+		Example: "  poolwire private-network create blue --pool paris --pool lyon\n  poolwire private-network create green --vni 4711 --encapsulation gre --host xcp1 --host kvm1=br-green",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n.NameLabel = args[0]
+			e, err := parseEnum(poolwirev1.Encapsulation_value, "ENCAPSULATION_", "encapsulation", encap)
+			if err != nil {
+				return err
+			}
+			l, err := parseEnum(poolwirev1.DefaultLockingMode_value, "DEFAULT_LOCKING_MODE_", "default-locking-mode", locking)
+			if err != nil {
+				return err
+			}
+			n.Encapsulation, n.DefaultLockingMode = poolwirev1.Encapsulation(e), poolwirev1.DefaultLockingMode(l)
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				if n.Members, err = members.resolve(ctx, api); err != nil {
+					return err
+				}
+				r, err := api.privateNetworks.CreatePrivateNetwork(ctx, &poolwirev1.CreatePrivateNetworkRequest{PrivateNetwork: n})
+				if err != nil {
+					return err
+				}
+				if err := a.changed("private network", fmt.Sprintf("created, VNI %d, bridge %s", r.GetPrivateNetwork().GetVni(), r.GetPrivateNetwork().GetBridge()), r.GetPrivateNetwork()); err != nil {
+					return err
+				}
+				return a.confirm(ctx, api, r.GetRevision())
+			})
+		},
+	}
+	members.register(c)
+	p := c.Flags()
+	p.Uint32Var(&n.Vni, "vni", 0, "tunnel key, 1 to 16777215; 0 takes the lowest free one")
+	p.StringVar(&encap, "encapsulation", "vxlan", "tunnel protocol: vxlan or gre")
+	p.Uint32Var(&n.Mtu, "mtu", 0, "MTU for the VMs, 576 to 9000 bytes; 0 takes what fits the underlay")
+	p.StringVar(&n.Bridge, "bridge", "", "bridge that carries the network on every member; \"pw\" and the VNI when not given")
+	p.StringVar(&locking, "default-locking-mode", "unlocked", "what VIFs without a mode of their own may do: unlocked or disabled")
+	p.StringVar(&n.NameDescription, "description", "", "free text")
+	p.StringVar(&n.Uuid, "uuid", "", "UUID; made by the server when not given")
+	return c
+}
+
+func (a *app) privateNetworkList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List private networks", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				networks, err := collect(func(token string) ([]*poolwirev1.PrivateNetwork, string, error) {
+					r, err := api.privateNetworks.ListPrivateNetworks(ctx, &poolwirev1.ListPrivateNetworksRequest{PageToken: token})
+					return r.GetPrivateNetworks(), r.GetNextPageToken(), err
+				})
+				if err != nil {
+					return err
+				}
+				return printList(a, networks, privateNetworkColumns)
+			})
+		},
+	}
+}
+
+func (a *app) privateNetworkShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show NETWORK", Short: "Show one private network and its state on every member host", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				r, err := api.privateNetworks.GetPrivateNetwork(ctx, &poolwirev1.GetPrivateNetworkRequest{PrivateNetwork: args[0]})
+				if err != nil {
+					return err
+				}
+				if err := printOne(a, r.GetPrivateNetwork(), privateNetworkColumns); err != nil || a.structured() {
+					return err
+				}
+				a.say("")
+				return printTable(a.streams.Out, r.GetPrivateNetwork().GetHosts(), memberColumns, a.flags.output == "wide")
+			})
+		},
+	}
+}
+
+var memberColumns = []column[*poolwirev1.PrivateNetworkHostStatus]{
+	{title: "HOST", value: (*poolwirev1.PrivateNetworkHostStatus).GetHostNameLabel},
+	{title: "READY", value: func(h *poolwirev1.PrivateNetworkHostStatus) string {
+		if h.GetReady() {
+			return "yes"
+		}
+		return "no"
+	}},
+	{title: "BRIDGE", value: (*poolwirev1.PrivateNetworkHostStatus).GetBridge},
+	{title: "MAX-MTU", value: func(h *poolwirev1.PrivateNetworkHostStatus) string {
+		if h.GetMaxMtu() == 0 {
+			return ""
+		}
+		return fmt.Sprint(h.GetMaxMtu())
+	}},
+	{title: "REASON", value: (*poolwirev1.PrivateNetworkHostStatus).GetReason},
+}
+
+func (a *app) privateNetworkUpdate() *cobra.Command {
+	var members memberFlags
+	var name, description, locking string
+	var mtu uint32
+	c := &cobra.Command{
+		Use: "update NETWORK", Short: "Change a private network; --pool and --host replace the whole list of members", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				got, err := api.privateNetworks.GetPrivateNetwork(ctx, &poolwirev1.GetPrivateNetworkRequest{PrivateNetwork: args[0]})
+				if err != nil {
+					return err
+				}
+				n := got.GetPrivateNetwork()
+				var mask []string
+				flags := cmd.Flags()
+				if flags.Changed("name") {
+					n.NameLabel, mask = name, append(mask, "name_label")
+				}
+				if flags.Changed("description") {
+					n.NameDescription, mask = description, append(mask, "name_description")
+				}
+				if flags.Changed("mtu") {
+					n.Mtu, mask = mtu, append(mask, "mtu")
+				}
+				if flags.Changed("default-locking-mode") {
+					l, err := parseEnum(poolwirev1.DefaultLockingMode_value, "DEFAULT_LOCKING_MODE_", "default-locking-mode", locking)
+					if err != nil {
+						return err
+					}
+					n.DefaultLockingMode, mask = poolwirev1.DefaultLockingMode(l), append(mask, "default_locking_mode")
+				}
+				if flags.Changed("pool") || flags.Changed("host") {
+					if n.Members, err = members.resolve(ctx, api); err != nil {
+						return err
+					}
+					mask = append(mask, "members")
+				}
+				r, err := api.privateNetworks.UpdatePrivateNetwork(ctx, &poolwirev1.UpdatePrivateNetworkRequest{PrivateNetwork: n, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
+				if err != nil {
+					return err
+				}
+				if err := a.changed("private network", "changed", r.GetPrivateNetwork()); err != nil {
+					return err
+				}
+				return a.confirm(ctx, api, r.GetRevision())
+			})
+		},
+	}
+	members.register(c)
+	c.Flags().StringVar(&name, "name", "", "new name")
+	c.Flags().StringVar(&description, "description", "", "free text")
+	c.Flags().Uint32Var(&mtu, "mtu", 0, "MTU for the VMs in bytes")
+	c.Flags().StringVar(&locking, "default-locking-mode", "", "unlocked or disabled")
+	return c
+}
+
+func (a *app) privateNetworkDelete() *cobra.Command {
+	return &cobra.Command{
+		Use: "delete NETWORK", Short: "Delete a private network and what it made on the hosts", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				r, err := api.privateNetworks.DeletePrivateNetwork(ctx, &poolwirev1.DeletePrivateNetworkRequest{PrivateNetwork: args[0]})
+				if err != nil {
+					return err
+				}
+				a.say("private network %s deleted", args[0])
+				return a.confirm(ctx, api, r.GetRevision())
+			})
+		},
+	}
+}

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+// Values of --wait.
+const (
+	waitHosts = "hosts"
+	waitNone  = "none"
+)
+
+// confirm waits, if asked to, until the hosts have confirmed a revision.
+func (a *app) confirm(ctx context.Context, c *client, revision uint64) error {
+	if a.flags.wait == waitNone || revision == 0 {
+		return nil
+	}
+	return a.waitFor(ctx, c, revision)
+}
+
+func (a *app) waitFor(ctx context.Context, c *client, revision uint64) error {
+	left := a.flags.timeout
+	if d, ok := ctx.Deadline(); ok {
+		// The server's wait ends a little earlier than ours, so that its answer, with the names of the hosts, still arrives.
+		left = max(time.Until(d)-200*time.Millisecond, time.Millisecond)
+	}
+	done := a.progress(fmt.Sprintf("waiting for the hosts to confirm revision %d", revision))
+	answer, err := c.cluster.WaitForHosts(ctx, &poolwirev1.WaitForHostsRequest{Revision: revision, Timeout: durationpb.New(left)})
+	done()
+	if err != nil {
+		return err
+	}
+	return judge(answer.GetRealization())
+}
+
+// judge turns a realization into the command's outcome.
+func judge(r *poolwirev1.Realization) error {
+	if r.GetState() == poolwirev1.RealizationState_REALIZATION_STATE_CONFIRMED {
+		return nil
+	}
+	var parts []string
+	for _, h := range r.GetHosts() {
+		if h.GetState() == poolwirev1.RealizationState_REALIZATION_STATE_CONFIRMED {
+			continue
+		}
+		line := fmt.Sprintf("  %s: %s", h.GetHostNameLabel(), enumWord(h.GetState().String(), "REALIZATION_STATE_"))
+		if h.GetError() != "" {
+			line += ": " + h.GetError()
+		}
+		parts = append(parts, line)
+	}
+	return &unconfirmedError{"poolwire: accepted and stored, but not confirmed by every host:\n" + strings.Join(parts, "\n")}
+}
+
+// progress shows a line on a terminal while something is waited for, and
+// returns what takes it away.
+func (a *app) progress(text string) func() {
+	f, ok := a.streams.Err.(*os.File)
+	if !ok || !isTerminal(f) {
+		return func() {}
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		begin := time.Now()
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				fmt.Fprint(f, "\r\033[K")
+				return
+			case <-tick.C:
+				fmt.Fprintf(f, "\r\033[K%s … %.1f s", text, time.Since(begin).Seconds())
+			}
+		}
+	}()
+	return func() { close(stop); <-stopped }
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func (a *app) waitCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "wait [REVISION]", Short: "Wait until the hosts have confirmed everything up to a revision",
+		Long: "Wait until every connected host has confirmed everything up to a revision (default: the latest).\nHosts that are away are named and not waited for; exit code 6 says that not all confirmed.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			revision := uint64(0)
+			if len(args) == 1 {
+				n, err := strconv.ParseUint(args[0], 10, 64)
+				if err != nil {
+					return usageError{fmt.Errorf("revision %q: must be a whole number", args[0])}
+				}
+				revision = n
+			}
+			return a.call(cmd.Context(), func(ctx context.Context, c *client) error { return a.waitFor(ctx, c, revision) })
+		},
+	}
+}
