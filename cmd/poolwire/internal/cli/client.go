@@ -2,15 +2,13 @@ package cli
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"poolwire/pki"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
@@ -39,7 +37,7 @@ func (a *app) api() (*client, error) {
 	}
 	target, creds := "unix:"+a.flags.socket, insecure.NewCredentials()
 	if a.flags.server != "" {
-		cfg, err := a.flags.tls()
+		cfg, err := pki.LoadClientTLS(a.flags.cert, a.flags.key, a.flags.ca)
 		if err != nil {
 			return nil, usageError{err}
 		}
@@ -66,23 +64,6 @@ func (a *app) close() {
 	if a.client != nil {
 		_ = a.client.conn.Close()
 	}
-}
-
-// tls reads the client's certificate and the controller's root.
-func (f *globalFlags) tls() (*tls.Config, error) {
-	cert, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if err != nil {
-		return nil, fmt.Errorf("--cert %q, --key %q: %w", f.cert, f.key, err)
-	}
-	pem, err := os.ReadFile(f.ca)
-	if err != nil {
-		return nil, fmt.Errorf("--ca %q: %w", f.ca, err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--ca %q: holds no PEM certificate", f.ca)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
 // call runs f with the API and the command's deadline.

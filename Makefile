@@ -1,0 +1,98 @@
+# Poolwire. `make demo` and `make test` install what is missing and need root.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+GO       ?= go
+BIN      := $(CURDIR)/bin
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -X poolwire/daemon/version.Version=$(VERSION)
+PACKAGES := openvswitch-switch tcpdump ncat iproute2 iputils-ping ethtool openssl procps
+
+# Packages that need namespaces and real switches, and all the others.
+LAB_PKGS  = $(shell $(GO) list ./integration/...)
+UNIT_PKGS = $(shell $(GO) list ./... | grep -v '^poolwire/integration')
+
+.PHONY: build
+build: ## Build poolwired and poolwire into bin/
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/poolwired ./cmd/poolwire
+
+.PHONY: deps
+deps: ## Install the Debian packages that are missing
+	@missing=""; for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+.PHONY: demo
+demo: deps build ## Show the main job with real traffic (KEEP=1 leaves the lab up)
+	@$(GO) run ./integration/demo -bin $(BIN) $(if $(KEEP),-keep)
+
+.PHONY: clean-lab
+clean-lab: ## Remove a lab that `make demo KEEP=1` left up (LAB=its id)
+	@$(GO) run ./integration/demo -clean '$(LAB)'
+
+.PHONY: test
+test: deps build ## Run everything: unit tests and integration tests on real Open vSwitch
+	$(GO) test $(TESTFLAGS) $(UNIT_PKGS)
+	$(GO) test $(TESTFLAGS) -p 1 -timeout 20m $(LAB_PKGS)
+
+.PHONY: unit
+unit: deps ## Run the unit tests only
+	$(GO) test $(TESTFLAGS) $(UNIT_PKGS)
+
+.PHONY: race
+race: deps ## Run the race detector on all packages that need no lab
+	$(GO) test -race -timeout 20m $(TESTFLAGS) $(UNIT_PKGS)
+
+.PHONY: bench
+bench: deps build ## Compare with ovs-ofctl on this machine; prints a table with the ratios
+	@$(GO) run ./integration/bench
+
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder for FUZZTIME each
+	@for target in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$target/*_test.go | sed 's/func //'); do \
+	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(or $(FUZZTIME),20s) $$target; done; done
+
+.PHONY: tools
+tools: $(BIN)/buf $(BIN)/golangci-lint $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Build the pinned development tools
+
+$(BIN)/buf: tools/buf/go.sum
+	cd tools/buf && $(GO) build -o $@ github.com/bufbuild/buf/cmd/buf
+$(BIN)/golangci-lint: tools/lint/go.sum
+	cd tools/lint && $(GO) build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(BIN)/protoc-gen-go: tools/protoc/go.sum
+	cd tools/protoc && $(GO) build -o $@ google.golang.org/protobuf/cmd/protoc-gen-go
+$(BIN)/protoc-gen-go-grpc: tools/protoc/go.sum
+	cd tools/protoc && $(GO) build -o $@ google.golang.org/grpc/cmd/protoc-gen-go-grpc
+$(BIN)/govulncheck: tools/vuln/go.sum
+	cd tools/vuln && $(GO) build -o $@ golang.org/x/vuln/cmd/govulncheck
+
+.PHONY: generate
+generate: tools ## Regenerate protobuf code, docs and examples
+	$(BIN)/buf generate
+	$(GO) generate ./...
+
+.PHONY: lint
+lint: tools ## Run golangci-lint, buf lint and shellcheck-free checks
+	$(BIN)/buf lint
+	$(BIN)/golangci-lint run ./...
+
+.PHONY: vulncheck
+vulncheck: $(BIN)/govulncheck ## Look for known vulnerabilities, where the database can be reached
+	@out=$$($(BIN)/govulncheck ./... 2>&1) && echo "$$out" || { \
+	  if grep -qiE 'dial tcp|no such host|connection refused|forbidden|lookup|fetching|timeout' <<<"$$out"; then \
+	    echo "govulncheck: its database cannot be reached from here, skipped"; \
+	  else echo "$$out"; exit 1; fi; }
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BIN)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14

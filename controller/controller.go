@@ -1,0 +1,133 @@
+package controller
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+	"poolwire/raftstore"
+	"poolwire/southbound/ovsdb"
+)
+
+// DefaultResyncInterval is how often every table is compared with its switch
+// although nothing is known to have changed.
+const DefaultResyncInterval = 5 * time.Minute
+
+// Store is what the controller needs of the replicated store.
+type Store interface {
+	// View returns a consistent view of everything applied on this node.
+	View() *raftstore.View
+	// Apply proposes a command and returns once it is applied here.
+	Apply(ctx context.Context, cmd *storev1.Command) (raftstore.Result, error)
+	// Subscribe returns the change sets after a revision.
+	Subscribe(from uint64) (*raftstore.Subscription, error)
+	// Leadership tells when this node starts and stops leading.
+	Leadership() <-chan bool
+	// Term is the Raft term of the present leadership.
+	Term() uint64
+}
+
+// Config is what a Controller works with. All fields but Registerer and
+// ResyncInterval are required.
+type Config struct {
+	// NodeID is the Raft id of this node.
+	NodeID string
+	// OpenFlowPort is the TCP port bridges dial on this node.
+	OpenFlowPort int
+	// Store is the replicated store.
+	Store Store
+	// Board holds the sessions that hosts open to this node.
+	Board *Switchboard
+	// Dial opens a TLS connection to a passive host's ovsdb-server.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Verify checks a peer's certificates against what is known of a host.
+	Verify func(v *raftstore.View, hostUUID string, certs []*x509.Certificate) error
+	// Session configures OVSDB sessions.
+	Session ovsdb.SessionConfig
+	// ResyncInterval is how often a bridge is read to find drift.
+	ResyncInterval time.Duration
+	// Log receives the controller's messages.
+	Log *slog.Logger
+	// Registerer receives the controller's metrics; nil for none.
+	Registerer prometheus.Registerer
+}
+
+// Controller runs the leader's work while this node leads. It implements the
+// northbound's view of live state.
+type Controller struct {
+	cfg     Config
+	metrics *metrics
+	current atomic.Pointer[leader]
+}
+
+// New returns a controller; Run makes it work.
+func New(cfg Config) (*Controller, error) {
+	if cfg.Store == nil || cfg.Board == nil || cfg.Dial == nil || cfg.Verify == nil || cfg.Log == nil {
+		return nil, errors.New("controller: incomplete configuration")
+	}
+	if cfg.ResyncInterval <= 0 {
+		cfg.ResyncInterval = DefaultResyncInterval
+	}
+	c := &Controller{cfg: cfg}
+	c.metrics = newMetrics(c)
+	if cfg.Registerer != nil {
+		if err := c.metrics.register(cfg.Registerer); err != nil {
+			return nil, fmt.Errorf("controller: registering metrics: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// Run leads whenever this node is the leader, until ctx ends.
+func (c *Controller) Run(ctx context.Context) error {
+	leading := false
+	for {
+		if !leading {
+			select {
+			case <-ctx.Done():
+				return nil
+			case leading = <-c.cfg.Store.Leadership():
+			}
+			continue
+		}
+		leading = c.leadUntilLost(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// leadUntilLost works as the leader and returns whether the node still leads,
+// in which case the work starts over from a fresh view.
+func (c *Controller) leadUntilLost(ctx context.Context) (still bool) {
+	l := newLeader(ctx, c, c.cfg.Store.Term())
+	c.current.Store(l)
+	defer c.current.CompareAndSwap(l, nil)
+	c.cfg.Log.Info("leading", "term", l.term, "revision", l.store.View().Revision())
+	done := make(chan error, 1)
+	go func() { done <- l.run() }()
+	for {
+		select {
+		case leading := <-c.cfg.Store.Leadership():
+			if leading && c.cfg.Store.Term() == l.term {
+				continue
+			}
+			l.end(errNotLeading)
+			<-done
+			c.cfg.Log.Info("no longer leading", "term", l.term)
+			return leading
+		case err := <-done:
+			c.cfg.Log.Info("work ended", "term", l.term, "reason", err)
+			// Overrun history is started over at once; a newer leader is waited for.
+			return errors.Is(err, raftstore.ErrCompacted)
+		}
+	}
+}

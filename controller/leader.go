@@ -1,0 +1,225 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+)
+
+// Deadlines of one exchange with a host. A whole table of 100,000 flows takes
+// a few seconds on a slow host, a single change milliseconds.
+const (
+	exchangeDeadline = 10 * time.Second
+	fullDeadline     = 60 * time.Second
+)
+
+// changeTimes remembers when recent revisions were seen, to measure how long
+// they took to be confirmed.
+const changeTimes = 1024
+
+// leader is one term of leadership: it owns the actors of all hosts.
+//
+// Lock order: leader.mu before hostActor.mu before marks.mu.
+type leader struct {
+	cfg      Config
+	store    Store
+	board    *Switchboard
+	metrics  *metrics
+	cluster  string
+	term     uint64
+	ctx      context.Context
+	end      context.CancelCauseFunc
+	policies *policies
+
+	mu    sync.Mutex
+	hosts map[string]*hostActor // guarded by mu
+
+	// processed is the last revision whose marks have been given out.
+	processed atomic.Uint64
+	seen      [changeTimes]atomic.Int64 // unix nanoseconds by revision modulo size
+
+	progressMu sync.Mutex
+	progress   chan struct{} // closed and replaced whenever some state changed
+}
+
+func newLeader(ctx context.Context, c *Controller, term uint64) *leader {
+	l := &leader{
+		cfg: c.cfg, store: c.cfg.Store, board: c.cfg.Board, metrics: c.metrics, term: term,
+		hosts: map[string]*hostActor{}, progress: make(chan struct{}),
+	}
+	l.ctx, l.end = context.WithCancelCause(ctx)
+	view := l.store.View()
+	l.cluster = view.ClusterUUID()
+	l.policies = newPolicies(view)
+	return l
+}
+
+// deposed ends this leadership: a host has met a newer leader.
+func (l *leader) deposed(err error) {
+	l.cfg.Log.Error("a host follows a newer leader", "error", err)
+	l.end(fmt.Errorf("%w: %w", errNotLeading, err))
+}
+
+// run gives out work until the leadership ends.
+func (l *leader) run() error {
+	defer l.stopHosts()
+	view := l.store.View()
+	sub, err := l.store.Subscribe(view.Revision())
+	if err != nil {
+		return err
+	}
+	for _, h := range view.Hosts() {
+		l.addHost(h.GetUuid())
+	}
+	l.processed.Store(view.Revision())
+	l.progressed()
+	for {
+		set, err := sub.Next(l.ctx)
+		if errors.Is(err, raftstore.ErrCompacted) {
+			// Too far behind to follow: look at everything instead.
+			return l.relist(err)
+		}
+		if err != nil {
+			return context.Cause(l.ctx)
+		}
+		l.dispatch(set)
+	}
+}
+
+// relist ends the term of work so that the next one starts from a fresh view.
+func (l *leader) relist(err error) error {
+	l.cfg.Log.Warn("change history overrun, starting over", "error", err)
+	return err
+}
+
+// dispatch turns one change set into marks.
+func (l *leader) dispatch(set raftstore.ChangeSet) {
+	l.seen[set.Revision%changeTimes].Store(time.Now().UnixNano())
+	view := l.store.View()
+	k := newMarker(view, set.Revision)
+	flipped := false
+	for _, c := range set.Changes {
+		flipped = l.policies.change(c) || flipped
+		k.change(c)
+	}
+	for uuid := range k.hosts {
+		l.followHost(uuid, view)
+	}
+	if flipped {
+		l.everyHost(func(h *hostActor) { h.mark("", markSet{revision: set.Revision, base: true}) })
+	}
+	for uuid := range k.rows {
+		if h := l.host(uuid); h != nil {
+			h.marks.add(markSet{revision: set.Revision, all: true})
+		}
+	}
+	for uuid, bridges := range k.bridges {
+		h := l.host(uuid)
+		if h == nil {
+			continue
+		}
+		for name, s := range bridges {
+			h.mark(name, *s)
+		}
+	}
+	l.processed.Store(set.Revision)
+	l.progressed()
+}
+
+// followHost starts or stops an actor as a host is registered or forgotten.
+func (l *leader) followHost(uuid string, view *raftstore.View) {
+	host := view.Host(uuid)
+	switch h := l.host(uuid); {
+	case host != nil && h == nil:
+		l.addHost(uuid)
+	case host == nil && h != nil:
+		l.mu.Lock()
+		delete(l.hosts, uuid)
+		l.mu.Unlock()
+		h.stop()
+	case h != nil:
+		h.marks.add(markSet{revision: view.Revision(), all: true})
+	}
+}
+
+func (l *leader) addHost(uuid string) {
+	h := newHostActor(l, uuid)
+	l.mu.Lock()
+	l.hosts[uuid] = h
+	l.mu.Unlock()
+	h.start(l.ctx)
+}
+
+func (l *leader) host(uuid string) *hostActor {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hosts[uuid]
+}
+
+// everyHost calls f for each actor, without the lock.
+func (l *leader) everyHost(f func(*hostActor)) {
+	l.mu.Lock()
+	hosts := make([]*hostActor, 0, len(l.hosts))
+	for _, h := range l.hosts {
+		hosts = append(hosts, h)
+	}
+	l.mu.Unlock()
+	for _, h := range hosts {
+		f(h)
+	}
+}
+
+func (l *leader) stopHosts() {
+	l.end(errNotLeading)
+	var wg sync.WaitGroup
+	l.everyHost(func(h *hostActor) { wg.Go(h.stop) })
+	wg.Wait()
+}
+
+// progressed wakes everyone who waits for hosts to confirm.
+func (l *leader) progressed() {
+	l.progressMu.Lock()
+	defer l.progressMu.Unlock()
+	close(l.progress)
+	l.progress = make(chan struct{})
+}
+
+func (l *leader) nextProgress() <-chan struct{} {
+	l.progressMu.Lock()
+	defer l.progressMu.Unlock()
+	return l.progress
+}
+
+func (l *leader) withDeadline(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, exchangeDeadline)
+	defer cancel()
+	return f(ctx)
+}
+
+func (l *leader) withFullDeadline(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, fullDeadline)
+	defer cancel()
+	return f(ctx)
+}
+
+// sinceChange is how long ago a revision was given out; 0 when long forgotten.
+func (l *leader) sinceChange(revision uint64) time.Duration {
+	at := l.seen[revision%changeTimes].Load()
+	if at == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, at))
+}
+
+// counts is the number of hosts by state.
+func (l *leader) counts() map[poolwirev1.HostState]int {
+	out := map[poolwirev1.HostState]int{}
+	l.everyHost(func(h *hostActor) { out[h.state.Load().state]++ })
+	return out
+}

@@ -1,0 +1,133 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+)
+
+// overlayBridge is the bridge that holds a host's tunnels, one per peer and
+// encapsulation, for all private networks together.
+const overlayBridge = "pw-overlay"
+
+// Names of owned rows say what they are for, in external_ids:poolwire-object:
+// an interface name of at most 15 characters cannot.
+const (
+	objectOverlay = "overlay"
+	objectBridge  = "private-network:"
+	objectPatch   = "patch:"
+	objectUplink  = "uplink:"
+	objectTunnel  = "tunnel:"
+)
+
+func patchName(vni uint32) string  { return fmt.Sprintf("pwp%d", vni) }
+func uplinkName(vni uint32) string { return fmt.Sprintf("pwu%d", vni) }
+
+// tunnelName is unique per peer and encapsulation: object ids are unique.
+func tunnelName(e poolwirev1.Encapsulation, peer *poolwirev1.Host) string {
+	kind := "v"
+	if e == poolwirev1.Encapsulation_ENCAPSULATION_GRE {
+		kind = "g"
+	}
+	return fmt.Sprintf("pw%s%x", kind, peer.GetObjectId())
+}
+
+func tunnelObject(e poolwirev1.Encapsulation, peerUUID string) string {
+	return objectTunnel + encapType(e) + ":" + peerUUID
+}
+
+// encapType is the Interface.type of an encapsulation.
+func encapType(e poolwirev1.Encapsulation) string {
+	if e == poolwirev1.Encapsulation_ENCAPSULATION_GRE {
+		return "gre"
+	}
+	return "vxlan"
+}
+
+// encapOverhead is what a tunnel adds to the inner Ethernet payload, in bytes:
+// outer IP header, tunnel header and the inner Ethernet header.
+func encapOverhead(e poolwirev1.Encapsulation, outerIPv6 bool) uint32 {
+	const innerEthernet = 14
+	ip := uint32(20)
+	if outerIPv6 {
+		ip = 40
+	}
+	if e == poolwirev1.Encapsulation_ENCAPSULATION_GRE {
+		return ip + 8 + innerEthernet // RFC 2890: base header and key
+	}
+	return ip + 8 + 8 + innerEthernet // UDP and VXLAN, RFC 7348
+}
+
+// membership is one private network as seen from one of its member hosts.
+type membership struct {
+	network *poolwirev1.PrivateNetwork
+	bridge  string
+	peers   []raftstore.MemberHost
+}
+
+// memberships lists the private networks a host is a member of, with the
+// other members of each.
+func memberships(v *raftstore.View, hostUUID string) []membership {
+	var out []membership
+	for _, pn := range v.PrivateNetworksOfHost(hostUUID) {
+		m := membership{network: pn}
+		for _, h := range v.PrivateNetworkMembers(pn) {
+			switch {
+			case h.Host.GetUuid() == hostUUID:
+				m.bridge = h.Bridge
+			case h.Host.GetManaged():
+				m.peers = append(m.peers, h)
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// endpoint is the effective tunnel address of a host, empty when unknown.
+func endpoint(v *raftstore.View, hostUUID string) string {
+	if h := v.Host(hostUUID); h.GetTransportAddress() != "" {
+		return h.GetTransportAddress()
+	}
+	return v.HostFacts(hostUUID).GetTransportAddress()
+}
+
+// carrierProblem says why a host's bridge cannot carry a private network, or
+// returns an empty string. A bridge with a way out would join the private
+// network with whatever is behind it.
+func carrierProblem(v *raftstore.View, hostUUID, bridge string) string {
+	b := v.Bridge(hostUUID, bridge)
+	if b == nil {
+		return ""
+	}
+	if b.GetParent() != "" {
+		return fmt.Sprintf("bridge %s is VLAN %d of %s; a private network needs a bridge of its own", bridge, b.GetVlan(), b.GetParent())
+	}
+	for _, p := range v.PortsByBridge(hostUUID, bridge) {
+		switch p.GetKind() {
+		case storev1.PortKind_PORT_KIND_PHYSICAL, storev1.PortKind_PORT_KIND_BOND_MEMBER:
+			return fmt.Sprintf("bridge %s has the uplink %s; a private network needs a bridge without one", bridge, p.GetName())
+		}
+	}
+	return ""
+}
+
+// vifHosts lists the hosts a VIF is plugged on: two while it migrates.
+func vifHosts(v *raftstore.View, vifUUID string) map[string]struct{} {
+	hosts := map[string]struct{}{}
+	for _, p := range v.PortsByVif(vifUUID) {
+		hosts[p.GetHostUuid()] = struct{}{}
+	}
+	return hosts
+}
+
+// remoteKey names the far end of a private network: its network and a host.
+func remoteKey(network, host string) string { return network + "/" + host }
+
+func splitRemoteKey(key string) (network, host string) {
+	network, host, _ = strings.Cut(key, "/")
+	return network, host
+}

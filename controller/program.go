@@ -1,0 +1,234 @@
+package controller
+
+import (
+	"poolwire/flowcompiler"
+	storev1 "poolwire/proto/poolwire/store/v1"
+)
+
+// program is what one bridge should hold: the compiler, and under which ids
+// the objects of the store were given to it, so that they can be taken back
+// when the store no longer has them.
+type program struct {
+	compiler *flowcompiler.Compiler
+	vifs     map[string]uint32               // VIF UUID -> object id
+	ports    map[string]uint32               // interface name -> OpenFlow port
+	networks map[string]flowcompiler.Network // bridge name, or private network UUID on the overlay
+	remotes  map[string]flowcompiler.Remote  // remoteKey
+}
+
+func newProgram() *program {
+	return &program{
+		compiler: flowcompiler.New(),
+		vifs:     map[string]uint32{}, ports: map[string]uint32{},
+		networks: map[string]flowcompiler.Network{}, remotes: map[string]flowcompiler.Remote{},
+	}
+}
+
+// apply looks at everything the marks name, and returns what changed.
+func (p *program) apply(m model, s markSet) (flowcompiler.Delta, error) {
+	if s.all {
+		p.applyAll(m)
+		return p.compiler.Commit()
+	}
+	if s.base {
+		p.compiler.SetBridge(m.base())
+	}
+	if len(s.networks) > 0 {
+		p.setNetworks(m, s.networks)
+	}
+	for name := range s.ports {
+		p.setPort(m, name)
+	}
+	for uuid := range s.vifs {
+		p.setVIF(m, uuid)
+	}
+	for key := range s.remotes {
+		p.setRemote(m, key)
+	}
+	return p.compiler.Commit()
+}
+
+// applyAll looks at everything there is, and at everything there was.
+func (p *program) applyAll(m model) {
+	p.compiler.SetBridge(m.base())
+	p.setNetworks(m, nil)
+	names := setOf()
+	vifs := setOf()
+	for _, row := range m.view.PortsByBridge(m.host.GetUuid(), m.bridge) {
+		names[row.GetName()] = struct{}{}
+		if row.GetVifUuid() != "" {
+			vifs[row.GetVifUuid()] = struct{}{}
+		}
+	}
+	for name := range p.ports {
+		names[name] = struct{}{}
+	}
+	for uuid := range p.vifs {
+		vifs[uuid] = struct{}{}
+	}
+	for name := range names {
+		p.setPort(m, name)
+	}
+	for uuid := range vifs {
+		p.setVIF(m, uuid)
+	}
+	for key := range p.allRemotes(m) {
+		p.setRemote(m, key)
+	}
+}
+
+// setNetworks looks at the networks with the given UUIDs, or at all when uuids
+// is nil. A network whose default changed takes its VIFs along: their
+// effective locking mode depends on it.
+func (p *program) setNetworks(m model, uuids map[string]struct{}) {
+	now := m.networks(uuids)
+	for key, was := range p.networks {
+		if n, still := now[key]; still && n.ID == was.ID {
+			continue
+		} else if !still && uuids != nil && !m.networkGone(key) {
+			continue // not among those asked for
+		}
+		p.compiler.RemoveNetwork(was.ID)
+		delete(p.networks, key)
+	}
+	for key, n := range now {
+		was, known := p.networks[key]
+		p.networks[key] = n
+		p.compiler.SetNetwork(n)
+		if !known || was.ID != n.ID || was.DefaultLocking != n.DefaultLocking {
+			p.setVIFsOf(m, key)
+		}
+	}
+}
+
+// setVIFsOf looks at every VIF and port of a bridge's network again.
+func (p *program) setVIFsOf(m model, networkBridge string) {
+	for _, row := range m.view.PortsByBridge(m.host.GetUuid(), m.bridge) {
+		if row.GetNetworkBridge() != networkBridge {
+			continue
+		}
+		if row.GetVifUuid() != "" {
+			p.setVIF(m, row.GetVifUuid())
+		} else {
+			p.setPort(m, row.GetName())
+		}
+	}
+}
+
+// setPort looks at an interface by name.
+func (p *program) setPort(m model, name string) {
+	row := m.view.Port(m.host.GetUuid(), name)
+	var now flowcompiler.Port
+	ok := false
+	if row != nil && row.GetBridge() == m.bridge {
+		if row.GetKind() == storev1.PortKind_PORT_KIND_VIF {
+			p.setVIF(m, row.GetVifUuid())
+		} else {
+			now, ok = m.port(row)
+		}
+	}
+	if was, had := p.ports[name]; had && (!ok || was != now.OFPort) {
+		p.removePort(name, was)
+	}
+	if ok {
+		p.compiler.SetPort(now)
+		p.ports[name] = now.OFPort
+	}
+}
+
+// removePort forgets an interface; its number may already belong to another.
+func (p *program) removePort(name string, number uint32) {
+	delete(p.ports, name)
+	for _, other := range p.ports {
+		if other == number {
+			return
+		}
+	}
+	p.compiler.RemovePort(number)
+}
+
+// setVIF looks at a VIF by UUID.
+func (p *program) setVIF(m model, uuid string) {
+	now, ok := m.vif(uuid)
+	if was, had := p.vifs[uuid]; had && (!ok || was != now.ID) {
+		p.compiler.RemoveVIF(was)
+		delete(p.vifs, uuid)
+	}
+	if ok {
+		p.compiler.SetVIF(now)
+		p.vifs[uuid] = now.ID
+	}
+}
+
+// allRemotes lists the far ends there are and those there were.
+func (p *program) allRemotes(m model) map[string]struct{} {
+	keys := setOf()
+	for key := range p.remotes {
+		keys[key] = struct{}{}
+	}
+	for _, ms := range memberships(m.view, m.host.GetUuid()) {
+		if !m.isOverlay() && ms.bridge != m.bridge {
+			continue
+		}
+		for _, peer := range ms.peers {
+			keys[remoteKey(ms.network.GetUuid(), peer.Host.GetUuid())] = struct{}{}
+		}
+	}
+	return keys
+}
+
+// setRemote looks at a far end of a private network.
+func (p *program) setRemote(m model, key string) {
+	now, ok := m.remote(splitRemoteKey(key))
+	if was, had := p.remotes[key]; had && (!ok || was.Network != now.Network || was.Tunnel != now.Tunnel) {
+		p.compiler.RemoveRemote(was.Network, was.Tunnel)
+		delete(p.remotes, key)
+	}
+	if ok {
+		p.compiler.SetRemote(now)
+		p.remotes[key] = now
+	}
+}
+
+// networks lists the networks of the bridge by bridge name, or those the host
+// is a member of by UUID on the overlay. uuids narrows the list when not nil.
+func (m model) networks(uuids map[string]struct{}) map[string]flowcompiler.Network {
+	out := map[string]flowcompiler.Network{}
+	wanted := func(uuid string) bool {
+		_, ok := uuids[uuid]
+		return uuids == nil || ok
+	}
+	if m.isOverlay() {
+		for _, ms := range memberships(m.view, m.host.GetUuid()) {
+			if wanted(ms.network.GetUuid()) {
+				out[ms.network.GetUuid()] = m.privateNetwork(ms.network)
+			}
+		}
+		return out
+	}
+	for _, bridge := range m.networkBridges() {
+		stored := m.view.NetworkByPoolBridge(m.host.GetPoolUuid(), bridge)
+		pn := m.view.PrivateNetworkOfBridge(m.host.GetUuid(), bridge)
+		if !wanted(stored.GetUuid()) && (pn == nil || !wanted(pn.GetUuid())) {
+			continue
+		}
+		if n, ok := m.network(bridge); ok {
+			out[bridge] = n
+		}
+	}
+	return out
+}
+
+// networkGone reports whether a key that networks gave once has no network now.
+func (m model) networkGone(key string) bool {
+	if m.isOverlay() {
+		for _, ms := range memberships(m.view, m.host.GetUuid()) {
+			if ms.network.GetUuid() == key {
+				return false
+			}
+		}
+		return true
+	}
+	_, ok := m.network(key)
+	return !ok
+}

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+)
+
+// check finds what no single setting can tell.
+func (c Config) check() error {
+	var errs []error
+	conflict := func(field, value, problem string) {
+		errs = append(errs, &FieldError{Source: "configuration", Field: field, Value: value, Accepted: problem})
+	}
+	listeners := []struct{ name, address string }{
+		{"listen.api", c.Listen.API}, {"listen.openflow", c.Listen.OpenFlow}, {"listen.ovsdb", c.Listen.OVSDB},
+		{"listen.raft", c.Listen.Raft}, {"listen.metrics", c.Listen.Metrics},
+	}
+	for i, l := range listeners {
+		for _, other := range listeners[:i] {
+			if overlap(l.address, other.address) {
+				conflict(l.name, l.address, "want an address of its own: "+other.name+" has "+other.address)
+			}
+		}
+	}
+	if c.DataDir == c.PKIDir {
+		conflict("pki_dir", c.PKIDir, "want a directory of its own: data_dir is the same")
+	}
+	if c.Listen.API == "" && c.API.Socket == "" {
+		conflict("api.socket", "", "want a path, or an address in listen.api: nobody could reach the API")
+	}
+	return errors.Join(errs...)
+}
+
+// overlap says whether two listeners would want the same port of the same address.
+func overlap(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	return hostA == hostB || unspecified(hostA) || unspecified(hostB)
+}
+
+func unspecified(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
+// Derive returns the addresses to advertise, given where the daemon listens (with
+// the ports it really got) and the machine's own addresses. What was set stays. The
+// rest is the listening address; where that is all addresses, it is the machine's
+// first address that others can reach, IPv4 before IPv6, and for OpenFlow it stays
+// empty: each host is told the address by which it reaches this node.
+func (a Advertise) Derive(l Listen, machine []netip.Addr) Advertise {
+	if a.API == "" {
+		a.API = derive(l.API, firstReachable(machine))
+	}
+	if a.Raft == "" {
+		a.Raft = derive(l.Raft, firstReachable(machine))
+	}
+	if a.OpenFlow == "" {
+		a.OpenFlow = derive(l.OpenFlow, "")
+	}
+	return a
+}
+
+// derive replaces the host of a listening address that names none; without a
+// replacement there is no address.
+func derive(listen, replacement string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return ""
+	}
+	if unspecified(host) {
+		if replacement == "" {
+			return ""
+		}
+		host = replacement
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// firstReachable returns the loopback where there is nothing better.
+func firstReachable(machine []netip.Addr) string {
+	for _, v4 := range []bool{true, false} {
+		for _, ip := range machine {
+			if ip = ip.Unmap(); ip.Is4() == v4 && ip.IsGlobalUnicast() {
+				return ip.WithZone("").String()
+			}
+		}
+	}
+	return "127.0.0.1"
+}

@@ -1,0 +1,100 @@
+// Package config is the daemon's configuration: one YAML file, environment
+// variables and flags, in rising precedence over the defaults.
+//
+// A setting has one name in three spellings: listen.api in the file,
+// POOLWIRE_LISTEN_API in the environment, --listen-api as a flag. All are declared
+// once, in settings.go, with what they mean and what they accept; [Example], the
+// flags and the checks follow from there.
+package config
+
+import "time"
+
+// DefaultFile is read when it exists and no other file is named.
+const DefaultFile = "/etc/poolwire/poolwired.yaml"
+
+// Config is the whole configuration of a daemon. Every field is described where it
+// is declared as a setting; `poolwired --print-example-config` shows the same texts.
+type Config struct {
+	// NodeID is the node's id in the cluster; empty until [NodeID] has found or made one.
+	NodeID string
+	// DataDir holds the replicated store, PKIDir the certificates.
+	DataDir, PKIDir string
+	// Listen says where the daemon accepts connections.
+	Listen Listen
+	// Advertise says what others are told to dial.
+	Advertise Advertise
+	// Join lists API addresses of nodes of the cluster to join, HOST:PORT.
+	Join []string
+	// API is about the API beside its TLS listener.
+	API API
+	// Log is about the daemon's messages.
+	Log Log
+	// TLS is about the connections with hosts.
+	TLS TLS
+	// Reconcile is about the leader's loop.
+	Reconcile Reconcile
+	// Limits bound what peers can make the daemon spend.
+	Limits Limits
+}
+
+// Listen holds listening addresses, HOST:PORT. A HOST left out means all
+// addresses, PORT 0 any free one; an empty API, OVSDB or Metrics means no listener.
+type Listen struct {
+	API, OpenFlow, OVSDB, Raft, Metrics string
+}
+
+// Advertise holds addresses that others dial, HOST:PORT; empty ones are derived by
+// [Advertise.Derive].
+type Advertise struct {
+	API, OpenFlow, Raft string
+}
+
+// API is about the API beside its TLS listener.
+type API struct {
+	// Socket is the path of the socket for root on this machine; empty for none.
+	Socket string
+}
+
+// Log is about the daemon's messages on standard error.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string
+	// Format is text or json.
+	Format string
+}
+
+// TLS is about the connections with hosts.
+type TLS struct {
+	// LegacyCiphers offers RSA key exchange as well.
+	LegacyCiphers bool
+}
+
+// Reconcile is about the leader's loop.
+type Reconcile struct {
+	// ResyncInterval is how often every switch is read to find drift.
+	ResyncInterval time.Duration
+}
+
+// Limits bound what peers can make the daemon spend.
+type Limits struct {
+	// OpenFlowConnections and OVSDBConnections bound the connections that hosts open.
+	OpenFlowConnections, OVSDBConnections int
+	// OVSDBMessage is the longest message taken from an ovsdb-server, in bytes.
+	OVSDBMessage int
+}
+
+// Default returns the configuration of a daemon that was told nothing.
+func Default() Config {
+	return Config{
+		DataDir: "/var/lib/poolwire/data",
+		PKIDir:  "/var/lib/poolwire/pki",
+		Listen: Listen{
+			API: "127.0.0.1:6700", OpenFlow: "0.0.0.0:6653", OVSDB: "0.0.0.0:6640",
+			Raft: "127.0.0.1:6701", Metrics: "127.0.0.1:9654",
+		},
+		API:       API{Socket: "/run/poolwire/api.sock"},
+		Log:       Log{Level: "info", Format: "text"},
+		Reconcile: Reconcile{ResyncInterval: 5 * time.Minute},
+		Limits:    Limits{OpenFlowConnections: 4096, OVSDBConnections: 1024, OVSDBMessage: 64 << 20},
+	}
+}

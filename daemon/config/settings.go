@@ -1,0 +1,92 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// setting is one entry of the configuration, bound to a field of a Config.
+type setting struct {
+	// name is the key in the file, its section before the dot.
+	name string
+	// doc says what it means: whole sentences, the first one fit for --help.
+	doc string
+	// value reads and writes the field.
+	value value
+}
+
+// sections describes the parts of the file, in the order of settings.
+var sections = map[string]string{
+	"listen":    "Where the daemon accepts connections, as HOST:PORT. Without HOST, as in \":6653\", on all addresses.",
+	"advertise": "What others dial to reach this node, as HOST:PORT. Empty values are derived from the listening addresses.",
+	"api":       "The API beside its TLS listener.",
+	"log":       "Messages on standard error.",
+	"tls":       "Connections with hosts.",
+	"reconcile": "The leader's loop.",
+	"limits":    "What peers can make the daemon spend.",
+}
+
+// settings declares every setting, in the order of the example file.
+func settings(c *Config) []setting {
+	return []setting{
+		{"node_id", "Name of this node in the cluster. Empty: a random one, made at the first start and kept in data_dir. It never changes afterwards.",
+			nameValue(&c.NodeID)},
+		{"data_dir", "Directory of the replicated store.", pathValue{&c.DataDir, required}},
+		{"pki_dir", "Directory of the certificates. The first start makes a CA there; ca.pem is what hosts and clients need. Keep it secret: ca.key can sign for everybody.",
+			pathValue{&c.PKIDir, required}},
+		{"join", "API addresses of nodes of a running cluster to join, HOST:PORT. Empty: the node starts a cluster of its own. Only the first start looks at it.",
+			listValue{&c.Join, &addressList{}}},
+
+		{"listen.api", "The gRPC API: TLS with client certificates. Loopback by default: name an address to serve other machines and other nodes. Empty: none.",
+			addressValue{&c.Listen.API, optional}},
+		{"listen.openflow", "Connections from bridges. Every bridge of a managed host dials it.", addressValue{&c.Listen.OpenFlow, required}},
+		{"listen.ovsdb", "Connections from hosts in active mode (xe sdn-controller-introduce protocol=ssl). Empty: none.", addressValue{&c.Listen.OVSDB, optional}},
+		{"listen.raft", "Connections from other nodes. Loopback by default: name an address before other nodes join.", addressValue{&c.Listen.Raft, required}},
+		{"listen.metrics", "HTTP without TLS: /metrics, /healthz and /readyz. Empty: none.", addressValue{&c.Listen.Metrics, optional}},
+
+		{"advertise.api", "The API of this node, for other nodes. Empty: listen.api, or this machine's first address where that names none.",
+			addressValue{&c.Advertise.API, reachable}},
+		{"advertise.openflow", "What bridges are told to dial. Empty: listen.openflow, or for each host the address by which it reaches this node.",
+			addressValue{&c.Advertise.OpenFlow, reachable}},
+		{"advertise.raft", "Raft of this node, for other nodes. Empty: listen.raft, or this machine's first address where that names none.",
+			addressValue{&c.Advertise.Raft, reachable}},
+
+		{"api.socket", "Socket of the API for root on this machine, without certificates: what the client uses when no server is named. Empty: none.",
+			pathValue{&c.API.Socket, optional}},
+
+		{"log.level", "The least level that is written: debug, info, warn or error.", choiceValue{&c.Log.Level, []string{"debug", "info", "warn", "error"}}},
+		{"log.format", "text or json.", choiceValue{&c.Log.Format, []string{"text", "json"}}},
+
+		{"tls.legacy_ciphers", "Offer RSA key exchange to hosts as well. The ovsdb-server of XCP-ng 8.3 accepts nothing else; it has no forward secrecy.",
+			boolValue{&c.TLS.LegacyCiphers}},
+
+		{"reconcile.resync_interval", "How often every switch is read to find drift, although nothing is known to have changed. A duration such as 90s or 5m.",
+			durationValue{&c.Reconcile.ResyncInterval, time.Second, 24 * time.Hour}},
+
+		{"limits.openflow_connections", "Connections from bridges. A host has one per bridge.", intValue{&c.Limits.OpenFlowConnections, 1, 1 << 20}},
+		{"limits.ovsdb_connections", "Connections from hosts in active mode.", intValue{&c.Limits.OVSDBConnections, 1, 1 << 20}},
+		{"limits.ovsdb_message", "Longest message taken from an ovsdb-server, in bytes.", intValue{&c.Limits.OVSDBMessage, 1 << 20, 1 << 30}},
+	}
+}
+
+// env is the setting's name in the environment.
+func (s setting) env() string {
+	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(s.name, ".", "_"))
+}
+
+// flag is the setting's name as a flag, without dashes.
+func (s setting) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.name) }
+
+// section is the part of the name before the dot; empty at the top level.
+func (s setting) section() string {
+	if before, _, nested := strings.Cut(s.name, "."); nested {
+		return before
+	}
+	return ""
+}
+
+// summary is the first sentence of the doc.
+func (s setting) summary() string {
+	first, _, _ := strings.Cut(s.doc, ". ")
+	return strings.TrimSuffix(first, ".")
+}

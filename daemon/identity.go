@@ -1,0 +1,54 @@
+package daemon
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"strings"
+
+	"poolwire/pki"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+	"poolwire/southbound/ovsdb"
+)
+
+// hosts knows how to reach and to recognise hosts.
+type hosts struct{ authority *pki.Authority }
+
+// dial opens an OVSDB connection to a passive host.
+func (h hosts) dial(ctx context.Context, address string) (net.Conn, error) {
+	if !strings.HasPrefix(address, "ssl:") {
+		address = "ssl:" + address
+	}
+	if _, _, err := net.SplitHostPort(strings.TrimPrefix(address, "ssl:")); err != nil {
+		address = "ssl:" + net.JoinHostPort(strings.Trim(strings.TrimPrefix(address, "ssl:"), "[]"), ovsdbPort)
+	}
+	return ovsdb.Dial(ctx, address, h.authority.DialTLS())
+}
+
+// ovsdbPort is the port of OVSDB (IANA service ovsdb).
+const ovsdbPort = "6640"
+
+// verify checks that certificates are a host's. With first use, the pin is
+// what the store recorded when the host was first observed.
+func (h hosts) verify(v *raftstore.View, uuid string, certs []*x509.Certificate) error {
+	host := v.Host(uuid)
+	if host == nil {
+		return fmt.Errorf("host %s is not registered", uuid)
+	}
+	_, err := h.authority.VerifyHost(certs, pki.HostIdentity{UUID: uuid, Trust: trustOf(host.GetTrust()), PinnedSHA256: host.GetCertificateSha256()})
+	return err
+}
+
+func trustOf(t poolwirev1.TrustMode) pki.Trust {
+	switch t {
+	case poolwirev1.TrustMode_TRUST_MODE_CA:
+		return pki.TrustCA
+	case poolwirev1.TrustMode_TRUST_MODE_PINNED:
+		return pki.TrustPinned
+	case poolwirev1.TrustMode_TRUST_MODE_FIRST_USE:
+		return pki.TrustFirstUse
+	}
+	return pki.TrustDefault
+}

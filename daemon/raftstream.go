@@ -1,0 +1,120 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"poolwire/pki"
+)
+
+// handshakeDeadline bounds a TLS handshake between nodes.
+const handshakeDeadline = 10 * time.Second
+
+// maxHandshakes is how many nodes may be shaking hands at once.
+const maxHandshakes = 32
+
+// raftStream carries Raft between nodes over mutual TLS. Handshakes run beside
+// Accept and have a deadline, so a peer that says nothing holds up nobody.
+type raftStream struct {
+	net.Listener
+	authority *pki.Authority
+	advertise string
+	ready     chan net.Conn
+	done      chan struct{}
+	once      sync.Once
+}
+
+// newRaftStream listens on addr and tells the others to dial advertise.
+func newRaftStream(addr, advertise string, authority *pki.Authority) (*raftStream, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if advertise == "" {
+		advertise = l.Addr().String()
+	}
+	s := &raftStream{Listener: l, authority: authority, advertise: advertise, ready: make(chan net.Conn), done: make(chan struct{})}
+	go s.serve()
+	return s, nil
+}
+
+func (s *raftStream) serve() {
+	defer func() { _ = s.Close() }()
+	slots := make(chan struct{}, maxHandshakes)
+	for {
+		conn, err := s.Listener.Accept()
+		if err != nil {
+			return
+		}
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			s.handshake(conn)
+		}()
+	}
+}
+
+// handshake hands a connection over once the peer has proved to be a node.
+func (s *raftStream) handshake(conn net.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeDeadline)
+	defer cancel()
+	t := tls.Server(conn, s.authority.NodeTLS())
+	if err := t.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return
+	}
+	select {
+	case s.ready <- t:
+	case <-s.done:
+		_ = conn.Close()
+	}
+}
+
+// Accept implements net.Listener.
+func (s *raftStream) Accept() (net.Conn, error) {
+	select {
+	case c := <-s.ready:
+		return c, nil
+	case <-s.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (s *raftStream) Close() error {
+	var err error
+	s.once.Do(func() {
+		close(s.done)
+		err = s.Listener.Close()
+	})
+	return err
+}
+
+// Addr implements net.Listener: the address other nodes dial.
+func (s *raftStream) Addr() net.Addr { return advertisedAddr(s.advertise) }
+
+// Dial implements raft.StreamLayer.
+func (s *raftStream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	if address == "" {
+		return nil, errors.New("daemon: node without an address")
+	}
+	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: timeout}, Config: s.authority.NodeTLS()}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return d.DialContext(ctx, "tcp", string(address))
+}
+
+// advertisedAddr is an address as it was configured: a name is not resolved here.
+type advertisedAddr string
+
+// Network implements net.Addr.
+func (advertisedAddr) Network() string { return "tcp" }
+
+// String implements net.Addr.
+func (a advertisedAddr) String() string { return string(a) }

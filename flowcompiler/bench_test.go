@@ -1,0 +1,86 @@
+package flowcompiler
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"poolwire/southbound/openflow/flow"
+)
+
+// manyVIFs describes an external network with locked VIFs that each have an IPv4
+// and an IPv6 address and some rules.
+func manyVIFs(vifs, rules int) Input {
+	in := Input{
+		Bridge:   Bridge{LocalMAC: hostMAC},
+		Networks: []Network{{ID: 1}},
+		Ports:    []Port{{OFPort: 60000, Kind: PortUplink}, {OFPort: flow.PortLocal, Kind: PortHost, Network: 1, MAC: hostMAC}},
+	}
+	for i := range vifs {
+		in.VIFs = append(in.VIFs, manyVIF(i, rules))
+	}
+	return in
+}
+
+func manyVIF(i, rules int) VIF {
+	v := VIF{
+		ID: uint32(1000 + i), Network: 1, Ports: []uint32{uint32(i + 1)}, MAC: vmMAC(i), Locking: Locked,
+		IPv4: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)},
+		IPv6: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)}), 128)},
+	}
+	for r := range rules {
+		v.Rules = append(v.Rules, Rule{
+			ID: uint32(100000 + i*rules + r), Direction: Direction(r % 2), Protocol: TCP, Port: uint16(1000 + r), HasPort: true,
+			Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(r)}), 32), Allow: r%3 == 0, Priority: uint16(32768 + r/2),
+		})
+	}
+	return v
+}
+
+// BenchmarkCompile compiles 1000 locked VIFs with 10 rules each from scratch.
+func BenchmarkCompile(b *testing.B) {
+	in := manyVIFs(1000, 10)
+	b.ReportAllocs()
+	flows := 0
+	for b.Loop() {
+		flows = mustCompile(b, in).Len()
+	}
+	b.ReportMetric(float64(flows), "flows")
+}
+
+// BenchmarkOneRule adds one rule to one of 1000 VIFs with 10 rules each, or takes
+// it away again, and commits.
+func BenchmarkOneRule(b *testing.B) { benchmarkOneRule(b, manyVIFs(1000, 10)) }
+
+// BenchmarkOneRulePrivate is BenchmarkOneRule on a private network, where VIFs
+// are on flood lists.
+func BenchmarkOneRulePrivate(b *testing.B) {
+	in := manyVIFs(1000, 10)
+	in.Networks[0].Private = true
+	benchmarkOneRule(b, in)
+}
+
+func benchmarkOneRule(b *testing.B, in Input) {
+	c := mustCompile(b, in)
+	states := [2]VIF{manyVIF(500, 10), manyVIF(500, 10)}
+	states[1].Rules = append(slices.Clone(states[1].Rules), Rule{ID: 77, Direction: To, Protocol: UDP, Priority: 5})
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		c.SetVIF(states[(i+1)%2])
+		if d := mustCommit(b, c); d.Flows.Len() == 0 {
+			b.Fatal("nothing changed")
+		}
+	}
+}
+
+// BenchmarkNetworkRule changes the rules of a network on which 1000 VIFs have
+// rules of their own.
+func BenchmarkNetworkRule(b *testing.B) {
+	c := mustCompile(b, manyVIFs(1000, 10))
+	states := [2]Network{{ID: 1}, {ID: 1, Rules: []Rule{{ID: 77, Direction: To, Protocol: UDP, Priority: 5}}}}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		c.SetNetwork(states[(i+1)%2])
+		mustCommit(b, c)
+	}
+}

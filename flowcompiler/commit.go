@@ -1,0 +1,182 @@
+package flowcompiler
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"poolwire/southbound/openflow/flow"
+)
+
+// Delta is what changed between two Commits.
+type Delta struct {
+	Flows flow.Delta
+	// Ports holds the configuration of the ports for which it changed. A port that
+	// is no longer ours to configure appears only if it had a setting to undo; it
+	// may be gone from the switch.
+	Ports map[uint32]PortConfig
+}
+
+// Empty tells whether there is nothing to do.
+func (d Delta) Empty() bool { return d.Flows.Empty() && len(d.Ports) == 0 }
+
+// Commit compiles what was touched since the last Commit and returns what that
+// changes. On an error (a RowError, ErrTooManyRanks, ErrTooLong) nothing has
+// changed, and the next Commit tries the same again.
+func (c *Compiler) Commit() (Delta, error) {
+	if private := c.state.privateOnly(); private != c.privateOnly {
+		c.privateOnly = private
+		c.touchAll()
+	}
+	ids := slices.SortedFunc(maps.Keys(c.dirty), comparePartIDs)
+	compiled := make([][]flow.Flow, len(ids))
+	var errs []error
+	for i, id := range ids {
+		e := emitter{compiler: c}
+		c.compilePart(&e, id)
+		compiled[i] = e.flows
+		errs = append(errs, e.err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Delta{}, err
+	}
+	for i, id := range ids {
+		c.program.replace(id, compiled[i])
+	}
+	clear(c.dirty)
+	return Delta{Flows: c.program.take(), Ports: c.takePorts()}, nil
+}
+
+// compilePart emits the flows of one part: none when its object is gone.
+func (c *Compiler) compilePart(e *emitter, id partID) {
+	switch id.kind {
+	case partBase:
+		c.compileBase(e)
+	case partNetwork:
+		if n := c.networks[id.major]; n != nil {
+			c.compileNetwork(e, n)
+		}
+	case partVIF:
+		if v := c.vifs[id.major]; v != nil && c.bridge.Kind == NetworkBridge {
+			c.compileVIF(e, c.plugged(v))
+		}
+	case partPort:
+		if p := c.ports[id.major]; p != nil {
+			c.compilePort(e, p)
+		}
+	case partRemote:
+		r, n := c.remotes[remoteKey{id.major, tunnelOf(id.minor)}], c.networks[id.major]
+		if r != nil && n != nil && n.Private {
+			c.compileRemote(e, r, n)
+		}
+	case partFlood:
+		if n := c.networks[id.major]; n != nil && n.Private {
+			c.compileFlood(e, n)
+		}
+	case partFloodPage:
+		if n := c.networks[id.major]; n != nil && n.Private && c.bridge.Kind == NetworkBridge {
+			e.floodPageFlows(n, uint32(id.minor))
+		}
+	}
+}
+
+// takePorts returns the port configuration that changed.
+func (c *Compiler) takePorts() map[uint32]PortConfig {
+	var changed map[uint32]PortConfig
+	for ofport := range c.dirtyPorts {
+		before := c.configs[ofport]
+		after, ours := c.portConfig(ofport)
+		if ours {
+			c.configs[ofport] = after
+		} else {
+			delete(c.configs, ofport)
+		}
+		if before != after {
+			if changed == nil {
+				changed = make(map[uint32]PortConfig)
+			}
+			changed[ofport] = after
+		}
+	}
+	clear(c.dirtyPorts)
+	return changed
+}
+
+// portConfig returns a port's configuration, and whether it is ours to set.
+func (c *Compiler) portConfig(ofport uint32) (config PortConfig, ours bool) {
+	if c.bridge.Kind == OverlayBridge {
+		return PortConfig{}, false
+	}
+	if id, claimed := c.vifsAt.least(ofport); claimed {
+		return PortConfig{NoForward: c.plugged(c.vifs[id]).disabled()}, true
+	}
+	if p := c.ports[ofport]; p != nil && c.roleOf(p) == roleForeign {
+		return PortConfig{NoForward: c.shut(p)}, true
+	}
+	return PortConfig{}, false
+}
+
+// emitter collects the flows of one part.
+type emitter struct {
+	compiler *Compiler
+	flows    []flow.Flow
+	err      error
+}
+
+// add emits a flow, unless it breaks the row of its table.
+func (e *emitter) add(f flow.Flow) {
+	if err := check(f); err != nil {
+		e.err = errors.Join(e.err, err)
+		return
+	}
+	e.flows = append(e.flows, f)
+}
+
+// emit emits a flow given by its parts.
+func (e *emitter) emit(t Table, priority uint16, c Cookie, m *flow.MatchBuilder, i flow.Instructions) {
+	e.add(flow.Flow{Table: uint8(t), Priority: priority, Cookie: c.Encode(), Match: m.Build(), Instructions: i})
+}
+
+// drop are the instructions of a flow that drops.
+const drop flow.Instructions = ""
+
+// goTo returns the instructions "goto_table".
+func (e *emitter) goTo(t Table) flow.Instructions { return e.compiler.gotos[t] }
+
+// then returns the instructions "actions, goto_table".
+func then(t Table, actions ...flow.Action) flow.Instructions {
+	return flow.ApplyGoto(uint8(t), actions...)
+}
+
+// resubmit returns the action that looks a packet up in a table and comes back.
+func resubmit(t Table) flow.Action { return flow.Resubmit(uint8(t)) }
+
+// Input is everything a bridge should know, for Compile.
+type Input struct {
+	Bridge   Bridge
+	Networks []Network
+	VIFs     []VIF
+	Ports    []Port
+	Remotes  []Remote
+}
+
+// Compile compiles a bridge from scratch. The Compiler it returns can be fed
+// changes.
+func Compile(in Input) (*Compiler, error) {
+	c := New()
+	c.SetBridge(in.Bridge)
+	for _, n := range in.Networks {
+		c.SetNetwork(n)
+	}
+	for _, v := range in.VIFs {
+		c.SetVIF(v)
+	}
+	for _, p := range in.Ports {
+		c.SetPort(p)
+	}
+	for _, r := range in.Remotes {
+		c.SetRemote(r)
+	}
+	_, err := c.Commit()
+	return c, err
+}

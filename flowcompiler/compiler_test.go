@@ -1,0 +1,399 @@
+package flowcompiler
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"poolwire/southbound/openflow/flow"
+)
+
+// world draws random objects from small ranges, so that they meet: the same MAC
+// address twice, two VIFs on one port, networks that come and go.
+type world struct{ t *rapid.T }
+
+func (w world) id(label string, low, n uint32) uint32 {
+	return low + rapid.Uint32Range(0, n-1).Draw(w.t, label)
+}
+
+func (w world) mac() flow.MAC {
+	return rapid.SampledFrom([]flow.MAC{{}, macA, macB, macC, macD, hostMAC}).Draw(w.t, "mac")
+}
+
+func (w world) ports(least int) []uint32 {
+	return rapid.SliceOfN(rapid.SampledFrom([]uint32{1, 2, 3, 63, 64, 200}), least, 3).Draw(w.t, "ports")
+}
+
+var somePrefixes = append(prefixes("192.0.2.0/24", "192.0.2.7", "2001:db8::/64", "2001:db8::7", "0.0.0.0/0", "::/0", "::ffff:192.0.2.0/120"),
+	netip.Prefix{}, netip.PrefixFrom(netip.IPv6Unspecified(), 200))
+
+func (w world) prefixes(label string) []netip.Prefix {
+	return rapid.SliceOfN(rapid.SampledFrom(somePrefixes), 0, 3).Draw(w.t, label)
+}
+
+func (w world) rules(low uint32) []Rule {
+	rule := rapid.Custom(func(t *rapid.T) Rule {
+		w := world{t}
+		return Rule{
+			ID:        w.id("rule", low, 4),
+			Direction: rapid.SampledFrom([]Direction{To, From, Both}).Draw(t, "direction"),
+			Prefix:    rapid.SampledFrom(somePrefixes).Draw(t, "prefix"),
+			Protocol:  rapid.SampledFrom([]Protocol{IP, TCP, UDP, ICMP, ARP}).Draw(t, "protocol"),
+			Port:      22, HasPort: rapid.Bool().Draw(t, "hasPort"),
+			Allow:    rapid.Bool().Draw(t, "allow"),
+			Priority: rapid.SampledFrom([]uint16{0, 1, 100, 101, 65535}).Draw(t, "priority"),
+		}
+	})
+	return rapid.SliceOfN(rule, 0, 4).Draw(w.t, "rules")
+}
+
+func (w world) locking() LockingMode {
+	return rapid.SampledFrom([]LockingMode{Unlocked, Locked, Disabled}).Draw(w.t, "locking")
+}
+
+func (w world) bridge() Bridge {
+	return Bridge{
+		Kind:              rapid.SampledFrom([]BridgeKind{NetworkBridge, NetworkBridge, OverlayBridge}).Draw(w.t, "kind"),
+		LocalMAC:          w.mac(),
+		AdmitUnclassified: rapid.Bool().Draw(w.t, "admit"),
+	}
+}
+
+func (w world) network() Network {
+	return Network{
+		ID:             w.id("network", 1, 3),
+		VLAN:           rapid.SampledFrom([]uint16{0, 10, 20}).Draw(w.t, "vlan"),
+		Private:        rapid.Bool().Draw(w.t, "private"),
+		DefaultLocking: rapid.SampledFrom([]LockingMode{Unlocked, Disabled}).Draw(w.t, "default"),
+		VNI:            rapid.Uint32Range(1, 3).Draw(w.t, "vni"),
+		Rules:          w.rules(40),
+	}
+}
+
+func (w world) vif() VIF {
+	return VIF{
+		ID: w.id("vif", 100, 5), Network: w.id("network", 1, 3), Ports: w.ports(0), MAC: w.mac(), Locking: w.locking(),
+		IPv4: w.prefixes("ipv4"), IPv6: w.prefixes("ipv6"), Rules: w.rules(50),
+	}
+}
+
+func (w world) tunnel() Tunnel {
+	return Tunnel{Host: w.id("host", 70, 2), GRE: rapid.Bool().Draw(w.t, "gre")}
+}
+
+func (w world) port() Port {
+	return Port{
+		OFPort:  rapid.SampledFrom([]uint32{1, 2, 9, 12, 64, 65534, flow.PortLocal}).Draw(w.t, "ofport"),
+		Kind:    rapid.SampledFrom([]PortKind{PortForeign, PortUplink, PortHost, PortPatch, PortTunnel}).Draw(w.t, "kind"),
+		Network: w.id("network", 1, 3), MAC: w.mac(), Tunnel: w.tunnel(),
+	}
+}
+
+func (w world) remote() Remote {
+	return Remote{
+		Network: w.id("network", 1, 3), Tunnel: w.tunnel(),
+		MACs: rapid.SliceOfN(rapid.SampledFrom([]flow.MAC{{}, macA, macB, macC}), 0, 3).Draw(w.t, "macs"),
+	}
+}
+
+// change draws one call and makes it.
+func (w world) change(c *Compiler) {
+	switch rapid.IntRange(0, 9).Draw(w.t, "change") {
+	case 0:
+		c.SetNetwork(w.network())
+	case 1:
+		c.RemoveNetwork(w.id("network", 1, 3))
+	case 2, 3:
+		c.SetVIF(w.vif())
+	case 4:
+		c.RemoveVIF(w.id("vif", 100, 5))
+	case 5:
+		c.SetPort(w.port())
+	case 6:
+		c.RemovePort(w.port().OFPort)
+	case 7:
+		c.SetRemote(w.remote())
+	case 8:
+		c.RemoveRemote(w.id("network", 1, 3), w.tunnel())
+	case 9:
+		if rapid.IntRange(0, 3).Draw(w.t, "seldom") == 0 {
+			c.SetBridge(w.bridge())
+		}
+	}
+}
+
+// input returns everything that a compiler was told, in an order of its own.
+func (w world) input(c *Compiler) Input {
+	in := Input{Bridge: c.bridge}
+	for _, n := range c.networks {
+		in.Networks = append(in.Networks, *n)
+	}
+	for _, v := range c.vifs {
+		in.VIFs = append(in.VIFs, *v)
+	}
+	for _, p := range c.ports {
+		in.Ports = append(in.Ports, *p)
+	}
+	for _, r := range c.remotes {
+		in.Remotes = append(in.Remotes, *r)
+	}
+	return in
+}
+
+// held is what a switch holds that was given every Delta.
+type held struct {
+	flows map[flow.Key]flow.Flow
+	ports map[uint32]PortConfig
+}
+
+// apply applies a Delta as strictly as a switch that refuses nonsense would.
+func (h *held) apply(t *rapid.T, d Delta) {
+	for _, f := range d.Flows.Delete {
+		if have, ok := h.flows[f.Key()]; !ok || have != f {
+			t.Fatalf("delete of a flow that is not there: %v", f)
+		}
+		delete(h.flows, f.Key())
+	}
+	for _, f := range d.Flows.Modify {
+		if have, ok := h.flows[f.Key()]; !ok || have.Cookie != f.Cookie || have == f {
+			t.Fatalf("modify of a flow that is not there, has another cookie or is the same: %v", f)
+		}
+		h.flows[f.Key()] = f
+	}
+	for _, f := range d.Flows.Add {
+		if have, ok := h.flows[f.Key()]; ok && have.Cookie == f.Cookie {
+			t.Fatalf("add of a flow that is there: %v", f)
+		}
+		h.flows[f.Key()] = f
+	}
+	for ofport, config := range d.Ports {
+		if h.ports[ofport] == config {
+			t.Fatalf("port %d: configuration %+v is what it has", ofport, config)
+		}
+		h.ports[ofport] = config
+	}
+}
+
+// TestIncrementalEqualsFromScratch is the compiler's main promise. After any
+// sequence of calls and Commits the flows are those that compiling the same
+// objects from scratch gives, in whatever order they are told; and a switch that
+// was only ever given the Deltas holds exactly these.
+func TestIncrementalEqualsFromScratch(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := world{t}
+		c := New()
+		c.SetBridge(w.bridge())
+		sw := held{make(map[flow.Key]flow.Flow), make(map[uint32]PortConfig)}
+		for range rapid.IntRange(1, 25).Draw(t, "changes") {
+			w.change(c)
+			if rapid.Bool().Draw(t, "commit") {
+				d, err := c.Commit()
+				if err != nil {
+					t.Fatal(err)
+				}
+				sw.apply(t, d)
+			}
+		}
+		d, err := c.Commit()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sw.apply(t, d)
+		scratch, err := Compile(w.input(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		compareWith(t, "incremental", c, scratch)
+		if got := slices.SortedFunc(maps.Values(sw.flows), flow.Compare); !slices.Equal(got, slices.Collect(scratch.Flows())) {
+			t.Fatalf("applied deltas differ:\n%s", diffFlows(slices.Collect(scratch.Flows()), got))
+		}
+		for ofport, config := range sw.ports {
+			if config != scratch.PortConfigs()[ofport] {
+				t.Fatalf("port %d was left at %+v", ofport, config)
+			}
+		}
+		if d, err := c.Commit(); err != nil || !d.Empty() {
+			t.Fatalf("a second Commit: %v, %v", d, err)
+		}
+	})
+}
+
+// compareWith compares two compilers that were told the same.
+func compareWith(t *rapid.T, what string, got, want *Compiler) {
+	a, b := slices.Collect(got.Flows()), slices.Collect(want.Flows())
+	if !slices.Equal(a, b) {
+		t.Fatalf("%s differs from scratch:\n%s", what, diffFlows(b, a))
+	}
+	if got.Len() != len(b) || !maps.Equal(got.PortConfigs(), want.PortConfigs()) {
+		t.Fatalf("%s: %d flows, ports %v; from scratch %d, %v", what, got.Len(), got.PortConfigs(), len(b), want.PortConfigs())
+	}
+}
+
+// diffFlows lists what one sorted list has and the other has not.
+func diffFlows(want, got []flow.Flow) string {
+	var text string
+	for _, f := range want {
+		if !slices.Contains(got, f) {
+			text += fmt.Sprintln("-", f)
+		}
+	}
+	for _, f := range got {
+		if !slices.Contains(want, f) {
+			text += fmt.Sprintln("+", f)
+		}
+	}
+	return text
+}
+
+// TestChangeAndRevert: taking a change back restores every flow, through Deltas
+// that undo each other.
+func TestChangeAndRevert(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := world{t}
+		c := New()
+		for range 12 {
+			w.change(c)
+		}
+		if _, err := c.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		before, ports := slices.Collect(c.Flows()), c.PortConfigs()
+		sw := held{make(map[flow.Key]flow.Flow), maps.Clone(ports)}
+		for _, f := range before {
+			sw.flows[f.Key()] = f
+		}
+		undo := w.reversible(c)
+		there, err := c.Commit()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sw.apply(t, there)
+		undo()
+		back, err := c.Commit()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sw.apply(t, back)
+		if after := slices.Collect(c.Flows()); !slices.Equal(before, after) || !maps.Equal(ports, c.PortConfigs()) {
+			t.Fatalf("not restored:\n%s", diffFlows(before, after))
+		}
+		if len(there.Flows.Add) < len(back.Flows.Delete) || there.Flows.Len() != back.Flows.Len() {
+			t.Fatalf("there %d changes, back %d", there.Flows.Len(), back.Flows.Len())
+		}
+	})
+}
+
+// reversible makes one change and returns what takes it back.
+func (w world) reversible(c *Compiler) (undo func()) {
+	switch rapid.IntRange(0, 3).Draw(w.t, "kind of change") {
+	case 0:
+		n := w.network()
+		old := c.networks[n.ID]
+		c.SetNetwork(n)
+		if old == nil {
+			return func() { c.RemoveNetwork(n.ID) }
+		}
+		return func() { c.SetNetwork(*old) }
+	case 1:
+		v := w.vif()
+		old := c.vifs[v.ID]
+		c.SetVIF(v)
+		if old == nil {
+			return func() { c.RemoveVIF(v.ID) }
+		}
+		return func() { c.SetVIF(*old) }
+	case 2:
+		p := w.port()
+		old := c.ports[portNumber(p.OFPort)]
+		c.SetPort(p)
+		if old == nil {
+			return func() { c.RemovePort(p.OFPort) }
+		}
+		return func() { c.SetPort(*old) }
+	default:
+		r := w.remote()
+		old := c.remotes[remoteKey{r.Network, r.Tunnel}]
+		c.SetRemote(r)
+		if old == nil {
+			return func() { c.RemoveRemote(r.Network, r.Tunnel) }
+		}
+		return func() { c.SetRemote(*old) }
+	}
+}
+
+// TestCompilerKeepsNothingOfItsCaller: what a caller does to a slice after a Set
+// does not matter.
+func TestCompilerKeepsNothingOfItsCaller(t *testing.T) {
+	t.Parallel()
+	in := redInput()
+	in.VIFs[0].Rules = []Rule{{ID: 11, Direction: To, Protocol: IP}}
+	in.VIFs[0].Locking, in.VIFs[0].IPv4 = Locked, prefixes("192.0.2.1")
+	in.Networks[0].Rules = []Rule{{ID: 12, Direction: To, Protocol: IP}}
+	in.Remotes = []Remote{{Network: netRed, MACs: []flow.MAC{remoteMAC}}}
+	want := slices.Collect(mustCompile(t, in).Flows())
+	c := New()
+	c.SetBridge(in.Bridge)
+	for _, n := range in.Networks {
+		c.SetNetwork(n)
+	}
+	for _, v := range in.VIFs {
+		c.SetVIF(v)
+	}
+	for _, p := range in.Ports {
+		c.SetPort(p)
+	}
+	c.SetRemote(in.Remotes[0])
+	in.VIFs[0].Rules[0].Allow = true
+	in.VIFs[0].IPv4[0] = prefix("192.0.2.2")
+	in.VIFs[0].Ports[0] = 77
+	in.Networks[0].Rules[0].Allow = true
+	in.Remotes[0].MACs[0] = macX
+	mustCommit(t, c)
+	if got := slices.Collect(c.Flows()); !slices.Equal(want, got) {
+		t.Errorf("the caller's changes came through:\n%s", diffFlows(want, got))
+	}
+}
+
+// TestSameKeyGoesToTheLowestID: of two VIFs on one port the one with the lowest
+// id has it, whoever came first; the other takes over when it goes.
+func TestSameKeyGoesToTheLowestID(t *testing.T) {
+	t.Parallel()
+	vif := func(id uint32) VIF { return VIF{ID: id, Network: 1, Ports: []uint32{5}, MAC: macA} }
+	owner := func(c *Compiler) uint32 {
+		t.Helper()
+		mustCommit(t, c)
+		for f := range c.Flows() {
+			if f.Table == uint8(TableClassify) && f.Match == flow.NewMatch().InPort(5).Build() {
+				cookie, _ := ParseCookie(f.Cookie)
+				return cookie.Object
+			}
+		}
+		return 0
+	}
+	c := New()
+	c.SetNetwork(Network{ID: 1})
+	for _, step := range []struct {
+		change func()
+		want   uint32
+	}{
+		{func() { c.SetVIF(vif(102)) }, 102},
+		{func() { c.SetVIF(vif(101)) }, 101},
+		{func() { c.SetVIF(vif(103)) }, 101},
+		{func() { c.RemoveVIF(101) }, 102},
+		{func() { c.SetVIF(vif(100)) }, 100},
+		{func() { c.RemoveVIF(102) }, 100},
+		{func() { c.RemoveVIF(100) }, 103},
+		{func() { c.RemoveVIF(103) }, 0},
+	} {
+		step.change()
+		if got := owner(c); got != step.want {
+			t.Fatalf("the port is VIF %d's, want %d's", got, step.want)
+		}
+	}
+}

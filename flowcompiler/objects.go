@@ -1,0 +1,173 @@
+package flowcompiler
+
+import (
+	"net/netip"
+
+	"poolwire/southbound/openflow/flow"
+)
+
+// Ids of VIFs, networks, rules and hosts come from one counter: no two objects
+// of whatever kind share one. 0 and Elsewhere are not ids.
+
+// BridgeKind says which of the two pipelines a bridge runs.
+type BridgeKind uint8
+
+// The kinds of bridges.
+const (
+	// NetworkBridge has VIFs: an external network with its VLANs, or one private network.
+	NetworkBridge BridgeKind = iota
+	// OverlayBridge joins the private networks of a host with tunnels to other hosts.
+	OverlayBridge
+)
+
+// Bridge is the bridge that is compiled for.
+type Bridge struct {
+	Kind BridgeKind
+	// LocalMAC is the MAC address of the bridge's own port; zero when unknown.
+	LocalMAC flow.MAC
+	// AdmitUnclassified lets ports pass that have not been described. It has no
+	// effect on a bridge of private networks and on the overlay bridge.
+	AdmitUnclassified bool
+}
+
+// LockingMode is a VIF's locking_mode after its network's default.
+type LockingMode uint8
+
+// The effective locking modes.
+const (
+	// Unlocked VIFs send from any address.
+	Unlocked LockingMode = iota
+	// Locked VIFs send only from their MAC address and their allowed IP addresses.
+	Locked
+	// Disabled VIFs send and receive nothing.
+	Disabled
+)
+
+// Network is an external network (one VLAN of a bridge) or a private one.
+type Network struct {
+	ID uint32
+	// VLAN is the tag on the uplinks, 1 to 4094; 0 for the untagged network.
+	VLAN uint16
+	// Private networks have no uplinks; their hosts are joined by tunnels.
+	Private bool
+	// DefaultLocking is Unlocked or Disabled; here it decides over ports that are no VIF.
+	DefaultLocking LockingMode
+	// VNI identifies a private network on the wire, 1 to 2^24-1.
+	VNI uint32
+	// Rules are the network-wide rules: they apply to what enters the network from
+	// any VIF and any uplink, never to what the host itself sends.
+	Rules []Rule
+}
+
+// VIF is a virtual interface plugged into the bridge.
+type VIF struct {
+	ID      uint32
+	Network uint32
+	// Ports are the OpenFlow port numbers of its interfaces on the bridge: vif, and
+	// tap where there is one. Without a port the VIF has no flows.
+	Ports []uint32
+	// MAC is its MAC address; zero when unknown, and then nothing passes while Locked.
+	MAC     flow.MAC
+	Locking LockingMode
+	// IPv4 and IPv6 are the allowed addresses of a Locked VIF.
+	IPv4, IPv6 []netip.Prefix
+	Rules      []Rule
+}
+
+// PortKind says what a port that belongs to no VIF is.
+type PortKind uint8
+
+// The kinds of ports.
+const (
+	// PortForeign is a port known not to be any of the others.
+	PortForeign PortKind = iota
+	// PortUplink is a physical interface, alone or as a member of a bond.
+	PortUplink
+	// PortHost is an interface of the host itself: the bridge's own or a fake bridge's.
+	PortHost
+	// PortPatch leads to the overlay bridge, and there back to the network bridge.
+	PortPatch
+	// PortTunnel leads to another host; only on the overlay bridge.
+	PortTunnel
+)
+
+// Tunnel names one of the tunnels to another host.
+type Tunnel struct {
+	// Host is the object id of the host at the other end.
+	Host uint32
+	// GRE is the encapsulation; VXLAN when false.
+	GRE bool
+}
+
+// Port is a port of the bridge that belongs to no VIF.
+type Port struct {
+	OFPort uint32
+	Kind   PortKind
+	// Network is the network the port is on. An uplink carries all networks of its
+	// bridge, a tunnel all private networks: for these it is not used.
+	Network uint32
+	// MAC is the address of a PortHost; zero when unknown.
+	MAC flow.MAC
+	// Tunnel is the other end of a PortTunnel.
+	Tunnel Tunnel
+}
+
+// Remote is another host's membership in a private network.
+type Remote struct {
+	Network uint32
+	// Tunnel is the tunnel by which the host is reached for this network. On a
+	// network bridge only its Host counts.
+	Tunnel Tunnel
+	// MACs are the addresses of the host's VIFs on the network.
+	MACs []flow.MAC
+}
+
+// PortConfig is OpenFlow port configuration that comes with the flows.
+type PortConfig struct {
+	// NoForward is OFPPC_NO_FWD: the switch drops what would leave by the port.
+	NoForward bool
+}
+
+// Direction says which end of the traffic a rule describes.
+type Direction uint8
+
+// The directions. They are those of XCP-ng's rules, seen from the network's
+// middle: Prefix and Port of a From rule are the packet's source, those of a To
+// rule its destination. On a VIF a From rule thus filters what reaches the VIF
+// and a To rule what it sends.
+const (
+	To Direction = iota
+	From
+	// Both is a To and a From rule in one.
+	Both
+)
+
+// Protocol is what a rule matches.
+type Protocol uint8
+
+// The protocols.
+const (
+	// IP is any packet of the rule's address family.
+	IP Protocol = iota
+	TCP
+	UDP
+	// ICMP is ICMPv6 in an IPv6 packet.
+	ICMP
+	// ARP matches ARP's protocol addresses. IPv4 only: with an IPv6 prefix it matches nothing.
+	ARP
+)
+
+// Rule allows or denies traffic.
+type Rule struct {
+	ID        uint32
+	Direction Direction
+	// Prefix is the address range; the zero Prefix is any address of both families.
+	Prefix   netip.Prefix
+	Protocol Protocol
+	// Port is the TCP or UDP port; any when HasPort is false.
+	Port    uint16
+	HasPort bool
+	Allow   bool
+	// Priority decides between rules: the highest wins, and at equal priority a denial.
+	Priority uint16
+}

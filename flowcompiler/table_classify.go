@@ -1,0 +1,112 @@
+package flowcompiler
+
+import "poolwire/southbound/openflow/flow"
+
+// classifyBase decides over ports that nothing else knows. The bridge's own port
+// is the host's until it is described better: the host must never be cut off
+// because its description is late.
+func (e *emitter) classifyBase() {
+	c := e.compiler
+	external := c.bridge.Kind == NetworkBridge && !c.privateOnly
+	unknown := drop
+	if external && c.bridge.AdmitUnclassified {
+		unknown = e.goTo(TableForward)
+	}
+	e.emit(TableClassify, BandClassifyDefault.Low, Cookie{Kind: KindBase}, flow.NewMatch(), unknown)
+	if external {
+		e.emit(TableClassify, BandClassifyLocal.Low, Cookie{Kind: KindBase}, flow.NewMatch().InPort(flow.PortLocal),
+			then(TableVLAN, FieldSource.load(sourceHost), FieldPinned.load(pinned)))
+	}
+}
+
+// classifyVIF loads what is known of a VIF from each of its ports: tap and vif
+// are the same VIF. From the untagged network a VM can send tagged packets,
+// which is for table vlan to sort out; a locked VIF cannot.
+func (e *emitter) classifyVIF(v pluggedVIF) {
+	policy, own := v.policy()
+	loads := []flow.Action{
+		FieldSource.load(sourceVIF), FieldSourceVIF.load(v.ID), FieldNetwork.load(v.Network), FieldPolicy.load(policy),
+	}
+	if own {
+		loads = append(loads, FieldPinned.load(pinned))
+	}
+	next := TableFromVIF
+	switch {
+	case v.Locking == Locked:
+		next = TableSpoofGuard
+	case v.network.VLAN == 0 && !v.network.Private:
+		next = TableVLAN
+	}
+	instructions := then(next, loads...)
+	for _, port := range v.Ports {
+		e.emit(TableClassify, BandClassifyPort.Low, Cookie{KindVIF, v.ID}, flow.NewMatch().InPort(port), instructions)
+	}
+}
+
+// classifyDisabledVIF drops what a disabled VIF sends.
+func (e *emitter) classifyDisabledVIF(v pluggedVIF) {
+	for _, port := range v.Ports {
+		e.emit(TableClassify, BandClassifyPort.Low, Cookie{KindVIF, v.ID}, flow.NewMatch().InPort(port), drop)
+	}
+}
+
+// classifyPort loads what is known of a port that belongs to no VIF.
+func (e *emitter) classifyPort(p *Port) {
+	var instructions flow.Instructions
+	switch e.compiler.roleOf(p) {
+	case roleUplink:
+		instructions = then(TableVLAN, FieldSource.load(sourceUplink))
+	case roleHost:
+		next, ok := e.afterHost(p)
+		if !ok {
+			return
+		}
+		instructions = then(next, FieldSource.load(sourceHost), FieldPinned.load(pinned), FieldNetwork.load(p.Network))
+	case rolePatch:
+		next := TableLearn
+		if e.compiler.bridge.Kind == OverlayBridge {
+			next = TableDestination
+		}
+		instructions = then(next, FieldSource.load(sourcePatch), FieldSourceVIF.load(Elsewhere), FieldNetwork.load(p.Network))
+	case roleForeign:
+		instructions = e.afterForeign(p)
+	case roleTunnel:
+		return
+	}
+	e.emit(TableClassify, BandClassifyPort.Low, Cookie{KindPort, p.OFPort}, flow.NewMatch().InPort(p.OFPort), instructions)
+}
+
+// afterHost returns where packets from the host go on. They skip all rules on
+// what enters a network. ok is false where the host has no part.
+func (e *emitter) afterHost(p *Port) (next Table, ok bool) {
+	n := e.compiler.networks[p.Network]
+	switch {
+	case e.compiler.bridge.Kind == OverlayBridge || n == nil && e.compiler.privateOnly:
+		return 0, false
+	case n == nil || n.VLAN == 0 && !n.Private:
+		return TableVLAN, true
+	default:
+		return TableDestination, true
+	}
+}
+
+// afterForeign returns the instructions for packets from a foreign port: the
+// rules of its network hold, unless nothing may pass at all.
+func (e *emitter) afterForeign(p *Port) flow.Instructions {
+	if e.compiler.shut(p) {
+		return drop
+	}
+	next := TableFromVIF
+	if e.compiler.networks[p.Network].VLAN == 0 {
+		next = TableVLAN
+	}
+	return then(next, FieldSource.load(sourceForeign), FieldNetwork.load(p.Network), FieldPolicy.load(p.Network))
+}
+
+// classifyTunnel admits one private network from one member host. A VNI from a
+// host that is no member has no flow and is dropped.
+func (e *emitter) classifyTunnel(r *Remote, n *Network, port uint32) {
+	e.emit(TableClassify, BandClassifyPort.Low, Cookie{KindRemote, r.Tunnel.Host},
+		flow.NewMatch().InPort(port).TunnelID(uint64(n.VNI)),
+		then(TableLearn, FieldSource.load(sourceTunnel), FieldNetwork.load(n.ID)))
+}

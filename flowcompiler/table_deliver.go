@@ -1,0 +1,55 @@
+package flowcompiler
+
+import (
+	"slices"
+
+	"poolwire/southbound/openflow/flow"
+)
+
+// deliverBase drops what is on no private network; nothing should get here.
+func (e *emitter) deliverBase() {
+	e.emit(TableDeliver, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), drop)
+}
+
+// deliverToVIF hands a packet to a VIF of a private network, by its rules if it
+// has any.
+func (e *emitter) deliverToVIF(v pluggedVIF) {
+	if !v.network.Private {
+		return
+	}
+	i := e.goTo(TableToVIF)
+	if !v.filtered() {
+		i = flow.Apply(outputs(v.Ports)...)
+	}
+	e.emit(TableDeliver, BandDeliverKnown.Low, Cookie{KindVIF, v.ID}, FieldDestination.match(flow.NewMatch(), v.ID), i)
+}
+
+// deliverElsewhere hands a packet to the overlay bridge. What came from there
+// does not go back: OpenFlow never outputs to the port a packet came in by.
+func (e *emitter) deliverElsewhere(n *Network) {
+	if patch, ok := e.compiler.patchPort(n.ID); ok {
+		m := FieldDestination.match(FieldNetwork.match(flow.NewMatch(), n.ID), Elsewhere)
+		e.emit(TableDeliver, BandDeliverKnown.Low, Cookie{KindNetwork, n.ID}, m, flow.Apply(flow.Output(patch)))
+	}
+}
+
+// deliverFlood copies a packet to everyone on a private network, a page of ports
+// at a time: one flow mod could not hold a thousand VIFs with rules, and a change
+// of one port should not rewrite the list of all.
+func (e *emitter) deliverFlood(n *Network) {
+	var actions []flow.Action
+	for _, page := range e.compiler.pagesOn.sorted(n.ID) {
+		actions = append(actions, FieldFloodPage.load(page), resubmit(TableFlood))
+	}
+	e.emit(TableDeliver, BandDeliverFlood.Low, Cookie{KindFlood, n.ID}, FieldNetwork.match(flow.NewMatch(), n.ID),
+		flow.Apply(actions...))
+}
+
+// outputs returns one output action per port.
+func outputs(ports []uint32) []flow.Action {
+	actions := make([]flow.Action, 0, len(ports))
+	for _, port := range slices.Sorted(slices.Values(ports)) {
+		actions = append(actions, flow.Output(port))
+	}
+	return actions
+}

@@ -1,0 +1,123 @@
+package flowcompiler
+
+import "poolwire/southbound/openflow/flow"
+
+// reservedMAC and reservedMask are the addresses that IEEE 802.1D clause 7.12.6
+// keeps within one link (spanning tree, LACP, LLDP); NORMAL drops them too.
+var (
+	reservedMAC  = flow.MAC{0x01, 0x80, 0xc2, 0x00, 0x00, 0x00}
+	reservedMask = flow.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0}
+)
+
+// destinationBase decides what is the same on every network. The host's packets
+// never look at learned addresses: a VIF could have claimed the gateway's.
+func (e *emitter) destinationBase() {
+	base := Cookie{Kind: KindBase}
+	if e.compiler.bridge.Kind == OverlayBridge {
+		e.emit(TableDestination, BandMiss.Low, base, flow.NewMatch(), drop)
+		return
+	}
+	if !e.compiler.privateOnly {
+		e.emit(TableDestination, BandDestinationGroup.Low, base, flow.NewMatch().EthDstMasked(groupMAC, groupMAC), e.goTo(TableForward))
+		e.emit(TableDestination, BandDestinationFromHost.Low, base, FieldSource.match(flow.NewMatch(), sourceHost), e.goTo(TableForward))
+		e.destinationHostMAC(e.compiler.bridge.LocalMAC, base)
+	}
+	e.emit(TableDestination, BandMiss.Low, base, flow.NewMatch(), then(TableToVIF, resubmit(TableLearned)))
+}
+
+// destinationHostMAC keeps the way to the host free of what VIFs have taught the
+// switch.
+func (e *emitter) destinationHostMAC(mac flow.MAC, c Cookie) {
+	if !mac.IsZero() {
+		e.emit(TableDestination, BandDestinationHost.Low, c, flow.NewMatch().EthDst(mac), e.goTo(TableForward))
+	}
+}
+
+// destinationOfHost recognises the MAC address of one of the host's ports.
+func (e *emitter) destinationOfHost(p *Port) {
+	n := e.compiler.networks[p.Network]
+	cookie := Cookie{KindPort, p.OFPort}
+	switch {
+	case p.MAC.IsZero() || e.compiler.bridge.Kind == OverlayBridge:
+	case n != nil && n.Private:
+		e.emit(TableDestination, priorityHostPrivate, cookie, e.to(p.Network, p.MAC), flow.Apply(flow.Output(p.OFPort)))
+	case !e.compiler.privateOnly:
+		e.destinationHostMAC(p.MAC, cookie)
+	}
+}
+
+// to returns a match on a MAC address of a network.
+func (e *emitter) to(network uint32, mac flow.MAC) *flow.MatchBuilder {
+	return FieldNetwork.match(flow.NewMatch(), network).EthDst(mac)
+}
+
+// destinationOfVIF recognises a VIF's own MAC address. On an external network a
+// VIF without rules needs it too: an address that is known is not looked up among
+// the learned ones, where another VIF could have claimed it.
+func (e *emitter) destinationOfVIF(v pluggedVIF) {
+	if v.MAC.IsZero() {
+		return
+	}
+	cookie, found := Cookie{KindVIF, v.ID}, FieldDestination.load(v.ID)
+	switch {
+	case v.network.Private:
+		e.emit(TableDestination, e.macPriority(v), cookie, e.to(v.Network, v.MAC), then(TableDeliver, found))
+	case !v.filtered():
+		e.emit(TableDestination, e.macPriority(v), cookie, e.to(v.Network, v.MAC), e.goTo(TableForward))
+	default:
+		e.emit(TableDestination, e.macPriority(v), cookie, e.to(v.Network, v.MAC), then(TableToVIF, found))
+		if v.network.VLAN == 0 {
+			e.emit(TableDestination, BandDestinationTrunk.Low, cookie, flow.NewMatch().EthDst(v.MAC), then(TableToVIF, found))
+		}
+	}
+}
+
+// macPriority lets a VIF with rules win over another with the same MAC address
+// and none, so that a copied address is no way around rules.
+func (e *emitter) macPriority(v pluggedVIF) uint16 {
+	if v.filtered() {
+		return priorityMACWithRules
+	}
+	return BandDestinationMAC.Low
+}
+
+// destinationOfDisabledVIF drops what is for a disabled VIF of a private network,
+// which would otherwise be flooded. On an external network NORMAL decides, and
+// the port's configuration keeps the packet from the VIF.
+func (e *emitter) destinationOfDisabledVIF(v pluggedVIF) {
+	if v.network != nil && v.network.Private && !v.MAC.IsZero() {
+		e.emit(TableDestination, BandDestinationMAC.Low, Cookie{KindVIF, v.ID}, e.to(v.Network, v.MAC), drop)
+	}
+}
+
+// destinationOnPrivate decides what is no VIF's on a private network.
+func (e *emitter) destinationOnPrivate(n *Network) { e.destinationPrivate(n, TableDeliver) }
+
+// destinationOnOverlay decides the same for what leaves the host.
+func (e *emitter) destinationOnOverlay(n *Network) { e.destinationPrivate(n, TableTunnelOut) }
+
+func (e *emitter) destinationPrivate(n *Network, next Table) {
+	cookie := Cookie{KindNetwork, n.ID}
+	on := func() *flow.MatchBuilder { return FieldNetwork.match(flow.NewMatch(), n.ID) }
+	e.emit(TableDestination, BandDestinationReserved.Low, cookie, on().EthDstMasked(reservedMAC, reservedMask), drop)
+	e.emit(TableDestination, priorityGroupPrivate, cookie, on().EthDstMasked(groupMAC, groupMAC), e.goTo(next))
+	e.emit(TableDestination, BandDestinationNetwork.Low, cookie, on(), then(next, resubmit(TableLearned)))
+}
+
+// destinationElsewhere recognises the MAC addresses of another host's VIFs.
+func (e *emitter) destinationElsewhere(r *Remote) {
+	e.destinationOfRemote(r, then(TableDeliver, FieldDestination.load(Elsewhere)))
+}
+
+// destinationByTunnel chooses the tunnel for the MAC addresses of another host.
+func (e *emitter) destinationByTunnel(r *Remote, port uint32) {
+	e.destinationOfRemote(r, then(TableTunnelOut, FieldTunnel.load(port)))
+}
+
+func (e *emitter) destinationOfRemote(r *Remote, i flow.Instructions) {
+	for _, mac := range r.MACs {
+		if !mac.IsZero() {
+			e.emit(TableDestination, BandDestinationMAC.Low, Cookie{KindRemote, r.Tunnel.Host}, e.to(r.Network, mac), i)
+		}
+	}
+}

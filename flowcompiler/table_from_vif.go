@@ -1,0 +1,35 @@
+package flowcompiler
+
+import "poolwire/southbound/openflow/flow"
+
+// fromVIFBase lets pass what no rule is about.
+func (e *emitter) fromVIFBase() {
+	e.emit(TableFromVIF, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableLearn))
+}
+
+// fromVIF holds the rules on what a VIF sends, when it has any of its own. Its
+// network's rules are merged into the same list, so that priorities decide
+// between the two.
+func (e *emitter) fromVIF(v pluggedVIF) {
+	policy, own := v.policy()
+	if !own {
+		return
+	}
+	var list ruleList
+	list.add(KindVIFRule, To, v.Rules)
+	list.addNetwork(v.network)
+	e.rules(TableFromVIF, FieldPolicy, policy, list, verdicts{allow: e.goTo(TableLearn), deny: drop})
+}
+
+// fromNetwork holds the network-wide rules, for uplinks and for VIFs without
+// rules of their own. A denied packet of an external network goes by
+// host_delivery: what an uplink sends to everyone is still for the host.
+func (e *emitter) fromNetwork(n *Network) {
+	var list ruleList
+	list.addNetwork(n)
+	denied := drop
+	if !n.Private {
+		denied = e.goTo(TableHostDelivery)
+	}
+	e.rules(TableFromVIF, FieldPolicy, n.ID, list, verdicts{allow: e.goTo(TableLearn), deny: denied})
+}

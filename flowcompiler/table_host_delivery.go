@@ -1,0 +1,56 @@
+package flowcompiler
+
+import (
+	"maps"
+	"slices"
+
+	"poolwire/southbound/openflow/flow"
+)
+
+// hostDeliveryBase makes a denial a denial.
+func (e *emitter) hostDeliveryBase() {
+	e.emit(TableHostDelivery, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), drop)
+}
+
+// hostDelivery gives the host its own copy of a broadcast or multicast that a
+// network-wide rule denied: without ARP and neighbour discovery the host would be
+// locked out by a rule that was meant for VMs.
+//
+// Output does not look at the VLAN of a port as NORMAL does. Ports that carry all
+// VLANs get the packet first, as it is; then the tag comes off for the port of
+// this VLAN. OpenFlow 1.3 allows pop_vlan only in a flow that matches a tag.
+func (e *emitter) hostDelivery(n *Network) {
+	if !slices.ContainsFunc(n.Rules, func(r Rule) bool { return !r.Allow }) {
+		return
+	}
+	trunks, access := e.hostPorts(n)
+	actions := outputs(trunks)
+	m := FieldNetwork.match(FieldSource.match(flow.NewMatch(), sourceUplink), n.ID).EthDstMasked(groupMAC, groupMAC)
+	if n.VLAN != 0 {
+		m.VLANPresent()
+		if len(access) > 0 {
+			actions = append(actions, flow.PopVLAN())
+			actions = append(actions, outputs(access)...)
+		}
+	}
+	e.emit(TableHostDelivery, BandHostDelivery.Low, Cookie{KindNetwork, n.ID}, m, flow.Apply(actions...))
+}
+
+// hostPorts returns the host's ports that carry all VLANs, and those on a tagged
+// network. The bridge's own port carries all, described or not.
+func (e *emitter) hostPorts(n *Network) (trunks, access []uint32) {
+	described := slices.Sorted(maps.Keys(e.compiler.state.hostPorts))
+	if !slices.Contains(described, flow.PortLocal) {
+		trunks = append(trunks, flow.PortLocal)
+	}
+	for _, port := range described {
+		on := e.compiler.networks[e.compiler.ports[port].Network]
+		switch {
+		case on == nil || on.VLAN == 0 && !on.Private:
+			trunks = append(trunks, port)
+		case on.ID == n.ID:
+			access = append(access, port)
+		}
+	}
+	return trunks, access
+}

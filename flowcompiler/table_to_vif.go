@@ -1,0 +1,15 @@
+package flowcompiler
+
+import "poolwire/southbound/openflow/flow"
+
+// toVIFBase lets pass what no rule is about.
+func (e *emitter) toVIFBase() {
+	e.emit(TableToVIF, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableForward))
+}
+
+// toVIF holds the rules on what reaches a VIF.
+func (e *emitter) toVIF(v pluggedVIF) {
+	var list ruleList
+	list.add(KindVIFRule, From, v.Rules)
+	e.rules(TableToVIF, FieldDestination, v.ID, list, verdicts{allow: e.goTo(TableForward), deny: drop})
+}

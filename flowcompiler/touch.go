@@ -1,0 +1,114 @@
+package flowcompiler
+
+import "cmp"
+
+// The touch functions say which parts a change concerns. A part left out keeps
+// stale flows; one too many costs time only.
+//
+//	object    parts that read it
+//	bridge    all
+//	network   itself, its VIFs, ports, remotes and flood list; the base (is the bridge private?)
+//	VIF       itself, its page of the flood list, the list of pages
+//	port      itself, its page, the list of pages; host: all networks; patch and
+//	          tunnel: network and remotes reached by it
+//	remote    itself, the network's list of members
+
+func (c *Compiler) touch(kind partKind, major uint32, minor uint64) {
+	c.dirty[partID{kind, major, minor}] = struct{}{}
+}
+
+// touchAll marks everything that is set.
+func (c *Compiler) touchAll() {
+	c.touch(partBase, 0, 0)
+	for id := range c.networks {
+		c.touchNetworkParts(id)
+	}
+	for _, v := range c.vifs {
+		c.touchVIF(v)
+	}
+	for _, p := range c.ports {
+		c.touchPort(p)
+	}
+	for _, r := range c.remotes {
+		c.touchRemote(r)
+	}
+}
+
+// touchNetwork marks what depends on a network that is added (old nil), removed
+// (now nil) or changed.
+func (c *Compiler) touchNetwork(old, now *Network) {
+	id := cmp.Or(old, now).ID
+	c.touchNetworkParts(id)
+	if old != nil && now != nil && sameButRules(old, now) {
+		for vif := range c.vifsOn[id] {
+			if hasRules(c.vifs[vif].Rules, To) {
+				c.touch(partVIF, vif, 0)
+			}
+		}
+		return
+	}
+	c.touch(partBase, 0, 0)
+	for vif := range c.vifsOn[id] {
+		c.touchVIF(c.vifs[vif])
+	}
+	for port := range c.portsOn[id] {
+		c.touchPort(c.ports[port])
+	}
+	for number := range c.remotesOn[id] {
+		c.touch(partRemote, id, number)
+	}
+}
+
+// sameButRules tells whether two versions of a network differ in their rules at
+// most.
+func sameButRules(a, b *Network) bool {
+	return a.VLAN == b.VLAN && a.Private == b.Private && a.DefaultLocking == b.DefaultLocking && a.VNI == b.VNI
+}
+
+// touchNetworkParts marks the flows of the network itself.
+func (c *Compiler) touchNetworkParts(id uint32) {
+	c.touch(partNetwork, id, 0)
+	c.touch(partFlood, id, 0)
+}
+
+func (c *Compiler) touchVIF(v *VIF) {
+	c.touch(partVIF, v.ID, 0)
+	for _, port := range v.Ports {
+		c.dirtyPorts[port] = struct{}{}
+	}
+	if page, ok := vifPage(v); ok {
+		c.touchPage(page)
+	}
+}
+
+func (c *Compiler) touchPage(page floodPage) {
+	c.touch(partFloodPage, page.network, uint64(page.page))
+	c.touch(partFlood, page.network, 0)
+}
+
+func (c *Compiler) touchPort(p *Port) {
+	c.touch(partPort, p.OFPort, 0)
+	c.dirtyPorts[p.OFPort] = struct{}{}
+	if page, ok := portPage(p); ok {
+		c.touchPage(page)
+	}
+	switch p.Kind {
+	case PortHost:
+		for id := range c.networks {
+			c.touch(partNetwork, id, 0)
+		}
+	case PortPatch:
+		c.touchNetworkParts(p.Network)
+	case PortTunnel:
+		for network := range c.remotesBy[p.Tunnel] {
+			c.touch(partRemote, network, p.Tunnel.number())
+			c.touch(partFlood, network, 0)
+		}
+	case PortForeign, PortUplink:
+	}
+}
+
+func (c *Compiler) touchRemote(r *Remote) {
+	c.touch(partRemote, r.Network, r.Tunnel.number())
+	c.touch(partFlood, r.Network, 0)
+}

@@ -1,0 +1,226 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"poolwire/integration/lab"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+// System is one poolwired in a lab, and the client to talk to it.
+type System struct {
+	// Lab holds the hosts and the controller's namespace.
+	Lab *lab.Lab
+	// Dir holds the daemon's data and its socket.
+	Dir string
+	// Socket is the daemon's API socket.
+	Socket string
+
+	bin    string
+	daemon *lab.Process
+	conn   *grpc.ClientConn
+	extra  []string
+}
+
+// Options describe a System.
+type Options struct {
+	// Name begins the lab's name.
+	Name string
+	// Bin is the directory that holds poolwired and poolwire.
+	Bin string
+	// Log takes what the lab does; nil for silence.
+	Log *slog.Logger
+	// Flags are added to the daemon's command line.
+	Flags []string
+}
+
+// Start builds a lab, starts poolwired in it, and waits until it leads.
+func Start(ctx context.Context, opts Options) (*System, error) {
+	l, err := lab.New(ctx, lab.Options{Name: opts.Name, Log: opts.Log, UnderlayMTU: 1600})
+	if err != nil {
+		return nil, err
+	}
+	s := &System{Lab: l, Dir: filepath.Join(l.Dir(), "poolwired"), bin: opts.Bin, extra: opts.Flags}
+	s.Socket = filepath.Join(s.Dir, "api.sock")
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	if err := s.StartDaemon(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// StartDaemon starts poolwired on its directory and waits until it leads.
+func (s *System) StartDaemon(ctx context.Context) error {
+	args := append([]string{
+		filepath.Join(s.bin, "poolwired"), "--data-dir", filepath.Join(s.Dir, "data"), "--pki-dir", filepath.Join(s.Dir, "pki"),
+		"--api-socket", s.Socket, "--log-level", "debug", "--node-id", "n1",
+	}, s.extra...)
+	p, err := s.Lab.Controller().Start(lab.ProcessOptions{Name: "poolwired", Args: args})
+	if err != nil {
+		return err
+	}
+	s.daemon = p
+	return s.awaitLeader(ctx)
+}
+
+// awaitLeader waits until the daemon answers and leads.
+func (s *System) awaitLeader(ctx context.Context) error {
+	api, err := s.API()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		r, err := api.GetClusterStatus(ctx, &poolwirev1.GetClusterStatusRequest{}, grpc.WaitForReady(true))
+		if err == nil && r.GetLeaderId() != "" {
+			return nil
+		}
+		select {
+		case <-s.daemon.Done():
+			return fmt.Errorf("poolwired ended: %w\n%s", s.daemon.Err(), s.DaemonLog(20))
+		case <-ctx.Done():
+			return fmt.Errorf("poolwired does not lead: %w\n%s", errors.Join(ctx.Err(), err), s.DaemonLog(20))
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// API is the daemon's cluster service over its socket.
+func (s *System) API() (poolwirev1.ClusterServiceClient, error) {
+	conn, err := s.Conn()
+	if err != nil {
+		return nil, err
+	}
+	return poolwirev1.NewClusterServiceClient(conn), nil
+}
+
+// Conn is a connection to the daemon over its socket; it survives restarts.
+func (s *System) Conn() (*grpc.ClientConn, error) {
+	if s.conn == nil {
+		conn, err := grpc.NewClient("unix:"+s.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return nil, err
+		}
+		s.conn = conn
+	}
+	return s.conn, nil
+}
+
+// KillDaemon ends poolwired with SIGKILL.
+func (s *System) KillDaemon() { s.daemon.Kill() }
+
+// StopDaemon ends poolwired with SIGTERM.
+func (s *System) StopDaemon(ctx context.Context) error { return s.daemon.Stop(ctx) }
+
+// DaemonLog is the last lines of the daemon's log.
+func (s *System) DaemonLog(lines int) string {
+	b, err := os.ReadFile(s.daemon.Log())
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// Poolwire runs the client as a user would and returns what it printed.
+func (s *System) Poolwire(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "poolwire"), args...)
+	cmd.Env = append(os.Environ(), "POOLWIRE_SOCKET="+s.Socket)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return string(out), &ClientError{Args: args, Code: cmd.ProcessState.ExitCode(), Message: strings.TrimSpace(errs.String())}
+	}
+	return string(out), nil
+}
+
+// ClientError is a client that did not exit with 0.
+type ClientError struct {
+	Args    []string
+	Code    int
+	Message string
+}
+
+func (e *ClientError) Error() string {
+	return fmt.Sprintf("poolwire %s: exit %d: %s", strings.Join(e.Args, " "), e.Code, e.Message)
+}
+
+// Join adds a host to the lab and registers it in a pool: the whole way an
+// operator goes, certificates included.
+func (s *System) Join(ctx context.Context, pool string, active bool, opts lab.HostOptions) (*lab.Host, error) {
+	h, err := s.Lab.AddHost(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"host", "add", opts.Name, "--pool", pool, "--wait", "none"}
+	if active {
+		args = append(args, "--mode", "active", "--system-id", h.UUID)
+	} else {
+		args = append(args, "--address", h.Addr.String())
+	}
+	if _, err := s.Poolwire(ctx, args...); err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(h.Dir, "pki")
+	if _, err := s.Poolwire(ctx, "host", "certificate", opts.Name, "--dir", dir); err != nil {
+		return nil, err
+	}
+	tls := lab.TLS{Key: filepath.Join(dir, "key.pem"), Cert: filepath.Join(dir, "cert.pem"), CA: filepath.Join(dir, "ca.pem")}
+	if err := h.SetTLS(ctx, tls); err != nil {
+		return nil, err
+	}
+	target := "pssl:6640"
+	if active {
+		target = "ssl:" + netip.AddrPortFrom(s.Lab.ControllerAddr(), 6640).String()
+	}
+	if err := h.SetManager(ctx, target); err != nil {
+		return nil, err
+	}
+	return h, s.AwaitHost(ctx, opts.Name)
+}
+
+// AwaitHost waits until a host is connected and everything is confirmed.
+func (s *System) AwaitHost(ctx context.Context, name string) error {
+	conn, err := s.Conn()
+	if err != nil {
+		return err
+	}
+	hosts := poolwirev1.NewHostServiceClient(conn)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		r, err := hosts.GetHost(ctx, &poolwirev1.GetHostRequest{Host: name}, grpc.WaitForReady(true))
+		if err == nil && r.GetHost().GetStatus().GetState() == poolwirev1.HostState_HOST_STATE_READY {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("host %s is not ready: %v (%v)\n%s", name, r.GetHost().GetStatus(), err, s.DaemonLog(30))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Close stops the daemon and removes the lab.
+func (s *System) Close() error {
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	return s.Lab.Close()
+}

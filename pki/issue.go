@@ -1,0 +1,233 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// How long certificates live. Nodes and the local admin are renewed while the
+// daemon runs; what was handed out is not, so it lives longer.
+const (
+	lifeCA     = 20 * 365 * 24 * time.Hour
+	lifeNode   = 365 * 24 * time.Hour
+	lifeAdmin  = 365 * 24 * time.Hour
+	lifeClient = 2 * 365 * 24 * time.Hour
+	lifeHost   = 10 * 365 * 24 * time.Hour
+)
+
+// backdate is how far NotBefore lies in the past: hosts without NTP are often
+// hours behind, and would refuse a certificate made just now.
+const backdate = 24 * time.Hour
+
+const rsaBits = 3072
+
+// Issued is a new certificate with its key, which is kept nowhere else.
+type Issued struct {
+	// CertPEM is the certificate, then the root.
+	CertPEM []byte
+	// KeyPEM is its private key, PKCS #8.
+	KeyPEM []byte
+	// CAPEM is the root certificate.
+	CAPEM []byte
+	// NotAfter is when the certificate expires.
+	NotAfter time.Time
+}
+
+// IssueHost makes a key and a certificate for a host: RSA, for `ovs-vsctl set-ssl`.
+// name is the host's name_label, for people to read in the certificate; nothing is
+// decided by it. Errors: [*InputError] for what is not a uuid, [ErrNoCAKey].
+func (a *Authority) IssueHost(hostUUID, name string) (Issued, error) {
+	id := Identity{Kind: KindHost, Name: strings.ToLower(hostUUID)}
+	return a.issue(leafSpec{id: id, unit: name, life: lifeHost, newKey: newRSAKey})
+}
+
+// IssueClient makes a key and a certificate for a client of the API.
+// Errors: [*InputError], [ErrNoCAKey].
+func (a *Authority) IssueClient(name string, role Role) (Issued, error) {
+	if _, err := ParseRole(string(role)); err != nil {
+		return Issued{}, err
+	}
+	id := Identity{Kind: KindClient, Name: name, Role: role}
+	return a.issue(leafSpec{id: id, life: lifeClient, newKey: newECKey})
+}
+
+// IssueNode makes a key and a certificate for another node of the cluster, which
+// is known by these IP addresses and DNS names. The three PEM texts are that node's
+// node.pem, node.key and ca.pem. Errors: [*InputError], [ErrNoCAKey].
+func (a *Authority) IssueNode(nodeID string, addresses []string) (Issued, error) {
+	id := Identity{Kind: KindNode, Name: nodeID}
+	return a.issue(leafSpec{id: id, addresses: addresses, life: lifeNode, newKey: newRSAKey})
+}
+
+// leafSpec is what a certificate of an owner shall say.
+type leafSpec struct {
+	id        Identity
+	unit      string
+	addresses []string
+	life      time.Duration
+	newKey    func() (crypto.Signer, error)
+}
+
+func (a *Authority) issue(spec leafSpec) (Issued, error) {
+	if a.root.key == nil {
+		return Issued{}, fmt.Errorf("issuing a certificate for %s: %w", spec.id, ErrNoCAKey)
+	}
+	// The template first: a bad name is found before a key is made, which takes a second.
+	template, err := spec.template(a.opts.Now())
+	if err != nil {
+		return Issued{}, err
+	}
+	key, err := spec.newKey()
+	if err != nil {
+		return Issued{}, err
+	}
+	cert, err := a.root.sign(template, key.Public())
+	if err != nil {
+		return Issued{}, err
+	}
+	keyPEM, err := encodeKey(key)
+	if err != nil {
+		return Issued{}, err
+	}
+	return Issued{
+		CertPEM: encodeCertificates(cert, a.root.cert), KeyPEM: keyPEM,
+		CAPEM: a.CAPEM(), NotAfter: cert.NotAfter,
+	}, nil
+}
+
+// template is the certificate without key, serial and issuer.
+func (s leafSpec) template(now time.Time) (*x509.Certificate, error) {
+	if err := s.id.check(); err != nil {
+		return nil, err
+	}
+	t := &x509.Certificate{
+		Subject:   pkix.Name{CommonName: s.id.Name},
+		NotBefore: now.Add(-backdate).UTC(), NotAfter: now.Add(s.life).UTC(),
+		// Key encipherment is the RSA key exchange that XCP-ng 8.3 insists on.
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		BasicConstraintsValid: true,
+		URIs:                  []*url.URL{s.id.url()},
+	}
+	switch s.id.Kind {
+	case KindClient:
+		t.Subject.Organization = []string{string(s.id.Role)}
+		t.KeyUsage = x509.KeyUsageDigitalSignature
+		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		return t, nil
+	case KindHost:
+		if s.unit != "" {
+			t.Subject.OrganizationalUnit = []string{unitName(s.unit)}
+		}
+	case KindNode:
+		var err error
+		if t.IPAddresses, t.DNSNames, err = addressNames(s.addresses); err != nil {
+			return nil, err
+		}
+	}
+	// Which side dials depends on the host's mode, and nodes dial each other.
+	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	return t, nil
+}
+
+// unitName cuts a name_label to the 64 characters of an organizational unit
+// (RFC 5280, ub-organizational-unit-name).
+func unitName(s string) string {
+	r := []rune(bounded(s))
+	return string(r[:min(len(r), 64)])
+}
+
+// credential is a certificate with its key; the key is nil where it is not held.
+type credential struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+// sign completes the template and signs it. What is signed never outlives the root.
+func (c credential) sign(template *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	template.SerialNumber = serial
+	if template.SubjectKeyId, err = keyID(public); err != nil {
+		return nil, err
+	}
+	if template.NotAfter.After(c.cert.NotAfter) {
+		template.NotAfter = c.cert.NotAfter
+	}
+	if template.NotBefore.Before(c.cert.NotBefore) {
+		template.NotBefore = c.cert.NotBefore
+	}
+	return createCertificate(template, c.cert, public, c.key)
+}
+
+// selfSign makes the root certificate of a key. The name carries part of the key's
+// id, so that a host that has seen two controllers can tell their roots apart.
+func selfSign(key crypto.Signer, now time.Time) (*x509.Certificate, error) {
+	id, err := keyID(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	t := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "Poolwire CA " + hex.EncodeToString(id[:4]), Organization: []string{"Poolwire"}},
+		NotBefore:    now.Add(-backdate).UTC(), NotAfter: now.Add(lifeCA).UTC(),
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true, IsCA: true, MaxPathLenZero: true,
+		SubjectKeyId: id, AuthorityKeyId: id,
+	}
+	return createCertificate(t, t, key.Public(), key)
+}
+
+func createCertificate(template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+	if err != nil {
+		return nil, fmt.Errorf("signing a certificate: %w", err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+// newSerial returns 127 random bits (RFC 5280, 4.1.2.2: positive, at most 20 octets).
+func newSerial() (*big.Int, error) {
+	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, err
+	}
+	return n.Add(n, big.NewInt(1)), nil
+}
+
+func newRSAKey() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, rsaBits) }
+
+func newECKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+func encodeKey(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+func encodeCertificates(certs ...*x509.Certificate) []byte {
+	var out []byte
+	for _, c := range certs {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return out
+}

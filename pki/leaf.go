@@ -1,0 +1,154 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+)
+
+// leaf loads NAME.pem and NAME.key, and issues what is missing, outdated or due.
+// A key is written before its certificate, and a renewal keeps the key, so that one
+// rename replaces the pair whatever happens in between.
+func (a *Authority) leaf(name string, spec leafSpec) (*tls.Certificate, error) {
+	key, err := readKey(a.path(name + keySuffix))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	certs, err := readCertificates(a.path(name + certSuffix))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	switch {
+	case len(certs) == 0 && !a.CanIssue():
+		return nil, &FileError{a.path(name + certSuffix), "is missing, and there is no ca.key to make it with: have another node issue it"}
+	case len(certs) == 0:
+		return a.makeLeaf(name, spec, key)
+	case key == nil:
+		return nil, &FileError{a.path(name + keySuffix), fmt.Sprintf("is missing, but %s is there: restore it, or remove %[1]s to have both made anew", name+certSuffix)}
+	}
+	return a.checkLeaf(name, spec, credential{certs[0], key})
+}
+
+// makeLeaf issues a certificate for the key, or for a new one, and stores it.
+func (a *Authority) makeLeaf(name string, spec leafSpec, key crypto.Signer) (*tls.Certificate, error) {
+	if key == nil {
+		var err error
+		if key, err = spec.newKey(); err != nil {
+			return nil, err
+		}
+		if err := a.writeKey(name, key); err != nil {
+			return nil, err
+		}
+	}
+	template, err := spec.template(a.opts.Now())
+	if err != nil {
+		return nil, err
+	}
+	cert, err := a.root.sign(template, key.Public())
+	if err != nil {
+		return nil, err
+	}
+	if err := writeFile(a.path(name+certSuffix), encodeCertificates(cert, a.root.cert), certMode); err != nil {
+		return nil, err
+	}
+	return a.chain(cert, key), nil
+}
+
+// checkLeaf refuses a certificate that cannot be meant for this node and renews one
+// that is due, or says other things than it should.
+func (a *Authority) checkLeaf(name string, spec leafSpec, c credential) (*tls.Certificate, error) {
+	now, path := a.opts.Now(), a.path(name+certSuffix)
+	if !sameKey(c.cert, c.key) {
+		return nil, &FileError{a.path(name + keySuffix), fmt.Sprintf("is not the key of %s: restore the right one, or remove both to have them made anew", name+certSuffix)}
+	}
+	if err := c.cert.CheckSignatureFrom(a.root.cert); err != nil {
+		return nil, &FileError{path, fmt.Sprintf("is not signed by %s: restore the right one, or remove it to have it made anew", nameCA+certSuffix)}
+	}
+	id, err := IdentityOf(c.cert)
+	if err != nil {
+		return nil, &FileError{path, err.Error()}
+	}
+	switch {
+	case id.Kind != spec.id.Kind:
+		return nil, &FileError{path, fmt.Sprintf("names %s, want %s", id, spec.id)}
+	case !a.CanIssue() && id.Name != spec.id.Name:
+		return nil, &FileError{path, fmt.Sprintf("names %s, but this is %s, and there is no ca.key to issue another with", id, spec.id)}
+	case a.CanIssue() && (a.due(c.cert) || id != spec.id || !spec.covered(c.cert)):
+		return a.makeLeaf(name, spec, c.key)
+	}
+	if err := checkValidity(path, c.cert, now); err != nil {
+		return nil, err
+	}
+	return a.chain(c.cert, c.key), nil
+}
+
+// due says whether less than a third of the certificate's life is left, unless it
+// ends with the root anyway, for then a new one would end at the same time.
+func (a *Authority) due(cert *x509.Certificate) bool {
+	if !cert.NotAfter.Before(a.root.cert.NotAfter) {
+		return false
+	}
+	life := cert.NotAfter.Sub(cert.NotBefore)
+	return cert.NotAfter.Sub(a.opts.Now()) < life/3
+}
+
+// covered says whether the certificate has all the names that it should.
+func (s leafSpec) covered(cert *x509.Certificate) bool {
+	if s.id.Kind != KindNode {
+		return true
+	}
+	ips, names, err := addressNames(s.addresses)
+	if err != nil {
+		return false
+	}
+	for _, ip := range ips {
+		if !slices.ContainsFunc(cert.IPAddresses, func(have net.IP) bool { return have.Equal(ip) }) {
+			return false
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(cert.DNSNames, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// LoadClientTLS makes a TLS configuration for the API from a client's certificate
+// and key and the controller's root, all in PEM files. Beyond the address, the
+// server must be a node: a host's certificate is not taken for one.
+func LoadClientTLS(certFile, keyFile, caFile string) (*tls.Config, error) {
+	key, err := readKey(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := readCertificates(certFile)
+	if err != nil {
+		return nil, err
+	}
+	if !sameKey(certs[0], key) {
+		return nil, &FileError{keyFile, "is not the key of " + certFile}
+	}
+	caPEM, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(caPEM) {
+		return nil, &FileError{caFile, "holds no PEM certificate"}
+	}
+	own := tls.Certificate{PrivateKey: key, Leaf: certs[0]}
+	for _, c := range certs {
+		own.Certificate = append(own.Certificate, c.Raw)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{own}, RootCAs: roots,
+		VerifyConnection: requireKind(KindNode),
+	}, nil
+}

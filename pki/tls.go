@@ -1,0 +1,131 @@
+package pki
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// ServerTLS is for the listeners that hosts dial: OpenFlow and OVSDB. It presents
+// this node's RSA certificate and the root, and demands a certificate from the
+// peer, but does not judge it: who the peer says it is comes later on the
+// connection. The caller must pass the connection's PeerCertificates to
+// [Authority.VerifyHost] before it believes or sends anything.
+func (a *Authority) ServerTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, CipherSuites: a.cipherSuites(), Time: a.opts.Now,
+		GetCertificate: a.serverCertificate, ClientAuth: tls.RequireAnyClientCert,
+	}
+}
+
+// DialTLS is for dialling a host's ovsdb-server. As with [Authority.ServerTLS], the
+// caller must call [Authority.VerifyHost]: hosts' certificates name no address, and
+// many are self-signed.
+func (a *Authority) DialTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, CipherSuites: a.cipherSuites(), Time: a.opts.Now,
+		GetClientCertificate: a.clientCertificate, InsecureSkipVerify: true,
+	}
+}
+
+// NodeTLS is for connections between the nodes of the cluster, either side: TLS
+// 1.3, mutual. The peer must hold a node's certificate of this CA, whatever its
+// address; which node it is, [IdentityOf] its certificate tells.
+func (a *Authority) NodeTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, Time: a.opts.Now,
+		GetCertificate: a.serverCertificate, GetClientCertificate: a.clientCertificate,
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.roots,
+		// Nodes move between addresses; VerifyConnection does the whole check.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			_, err := a.VerifyPeer(cs.PeerCertificates, KindNode)
+			return err
+		},
+	}
+}
+
+// APIServerTLS is for the API's listener: mutual, for clients and, because they
+// forward calls to the leader, nodes of this CA. [IdentityOf] the peer's certificate
+// tells the role.
+func (a *Authority) APIServerTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, Time: a.opts.Now, GetCertificate: a.serverCertificate,
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.roots,
+		VerifyConnection: requireKind(KindClient, KindNode),
+	}
+}
+
+// APIClientTLS is for a client on the controller's own machine that can read its
+// directory: the local admin's.
+func APIClientTLS(dir string) (*tls.Config, error) {
+	in := func(file string) string { return filepath.Join(dir, file) }
+	return LoadClientTLS(in(nameAdmin+certSuffix), in(nameAdmin+keySuffix), in(nameCA+certSuffix))
+}
+
+func (a *Authority) serverCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return a.node.Load(), nil
+}
+
+// clientCertificate ignores the CAs that the server asks for: an ovsdb-server that
+// is bootstrapping asks for none, and one that knows us asks for ours.
+func (a *Authority) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return a.node.Load(), nil
+}
+
+// cipherSuites is nil, the library's choice, unless old hosts must be served.
+// It concerns TLS 1.2 only.
+func (a *Authority) cipherSuites() []uint16 {
+	if !a.opts.LegacyCiphers {
+		return nil
+	}
+	var ids []uint16
+	for _, s := range tls.CipherSuites() {
+		if slices.Contains(s.SupportedVersions, tls.VersionTLS12) {
+			ids = append(ids, s.ID)
+		}
+	}
+	return append(ids, tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384)
+}
+
+// requireKind completes a verification by the library: the peer's chain is good
+// already, it must also be of one of these kinds.
+func requireKind(kinds ...Kind) func(tls.ConnectionState) error {
+	return func(cs tls.ConnectionState) error {
+		_, err := identify(cs.PeerCertificates, kinds)
+		return err
+	}
+}
+
+// VerifyPeer checks that the peer's certificate was signed by this CA, is valid
+// now, and is of one of these kinds. Errors: [*PeerError].
+func (a *Authority) VerifyPeer(certs []*x509.Certificate, kinds ...Kind) (Identity, error) {
+	if err := a.verifyChain(certs, kindsText(kinds)); err != nil {
+		return Identity{}, err
+	}
+	return identify(certs, kinds)
+}
+
+// verifyChain checks signature and validity of the peer's first certificate. The
+// others are not looked at: this CA signs without intermediates, and hostile ones
+// can make path building expensive.
+func (a *Authority) verifyChain(certs []*x509.Certificate, expected string) error {
+	if len(certs) == 0 {
+		return &PeerError{Kind: ErrNoCertificate, Presented: "nothing", Expected: expected}
+	}
+	now := a.opts.Now()
+	_, err := certs[0].Verify(x509.VerifyOptions{
+		Roots: a.roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	if err == nil {
+		return nil
+	}
+	kind := ErrUntrusted
+	if c := certs[0]; c.CheckSignatureFrom(a.root.cert) == nil && (now.Before(c.NotBefore) || now.After(c.NotAfter)) {
+		kind = ErrPeerExpired
+		expected += " valid at " + now.UTC().Format(time.RFC3339)
+	}
+	return &PeerError{Kind: kind, Presented: describe(certs[0]), Expected: expected + ", signed by " + a.root.cert.Subject.String(), Cause: err}
+}

@@ -1,0 +1,118 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+)
+
+// enqueueTimeout bounds how long a command waits for Raft to take it.
+const enqueueTimeout = 5 * time.Second
+
+// Apply writes a command through the log and returns what it did. When it
+// returns without an error the command survives the loss of any minority of
+// the nodes, and View shows it.
+//
+// The command is not changed and may be used again. It is stamped with the
+// time, and with a new UUID where a resource is created without one.
+//
+// Errors: *NotLeaderError (nothing was written); *NotFoundError, *ExistsError,
+// *ConflictError, *PreconditionError and *InvalidError from the state;
+// ErrUnknownOutcome, together with the context's error when that is why, when
+// the command was handed to Raft and the answer did not come; ErrBusy,
+// ErrClosed and ErrStopped; the context's error when it ended before.
+func (s *Store) Apply(ctx context.Context, c *storev1.Command) (Result, error) {
+	if numberOf(c) == 0 {
+		return Result{}, &InvalidError{Field: "body", Reason: "is required"}
+	}
+	if _, err := s.mayLead(ctx); err != nil {
+		return Result{}, err
+	}
+	return s.propose(ctx, c)
+}
+
+// propose hands a command to Raft, also before this node has taken over.
+func (s *Store) propose(ctx context.Context, c *storev1.Command) (Result, error) {
+	data, err := proto.Marshal(s.stamp(c))
+	if err != nil {
+		return Result{}, fmt.Errorf("encode command: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return Result{}, err
+	}
+	type answer struct {
+		response any
+		err      error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		f := s.raft.Apply(data, enqueueTimeout)
+		if err := f.Error(); err != nil {
+			done <- answer{err: err}
+			return
+		}
+		done <- answer{response: f.Response()}
+	}()
+	select {
+	case a := <-done:
+		if a.err != nil {
+			return Result{}, s.proposalError(a.err)
+		}
+		r := a.response.(response)
+		return r.result, r.err
+	case <-ctx.Done():
+		return Result{}, fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
+	}
+}
+
+// proposalError sorts Raft's errors into "nothing was written" and "not known".
+// Errors of the log store are of the second kind: the entry may be on disk.
+func (s *Store) proposalError(err error) error {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return s.notLeader()
+	case errors.Is(err, raft.ErrEnqueueTimeout):
+		return ErrBusy
+	}
+	return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+}
+
+// stamp returns the command with time and UUIDs; it shares what it does not
+// change with c.
+func (s *Store) stamp(c *storev1.Command) *storev1.Command {
+	out := &storev1.Command{Body: c.Body, RequestId: c.RequestId, Time: timestamppb.New(s.cfg.Now())}
+	switch body := c.Body.(type) {
+	case *storev1.Command_PutPool:
+		if p := body.PutPool; p.GetCreate() && p.GetPool() != nil && p.GetPool().GetUuid() == "" {
+			p = proto.CloneOf(p)
+			p.Pool.Uuid = s.cfg.NewUUID()
+			out.Body = &storev1.Command_PutPool{PutPool: p}
+		}
+	case *storev1.Command_PutHost:
+		if p := body.PutHost; p.GetCreate() && p.GetHost() != nil && p.GetHost().GetUuid() == "" {
+			p = proto.CloneOf(p)
+			p.Host.Uuid = s.cfg.NewUUID()
+			out.Body = &storev1.Command_PutHost{PutHost: p}
+		}
+	case *storev1.Command_PutPrivateNetwork:
+		if p := body.PutPrivateNetwork; p.GetCreate() && p.GetPrivateNetwork() != nil && p.GetPrivateNetwork().GetUuid() == "" {
+			p = proto.CloneOf(p)
+			p.PrivateNetwork.Uuid = s.cfg.NewUUID()
+			out.Body = &storev1.Command_PutPrivateNetwork{PutPrivateNetwork: p}
+		}
+	case *storev1.Command_PutRule:
+		if p := body.PutRule; p.GetMode() != storev1.PutMode_PUT_MODE_UPDATE && p.GetRule() != nil && p.GetRule().GetUuid() == "" {
+			p = proto.CloneOf(p)
+			p.Rule.Uuid = s.cfg.NewUUID()
+			out.Body = &storev1.Command_PutRule{PutRule: p}
+		}
+	}
+	return out
+}

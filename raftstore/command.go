@@ -1,0 +1,76 @@
+package raftstore
+
+import (
+	storev1 "poolwire/proto/poolwire/store/v1"
+)
+
+// command declares one command of the log.
+type command struct {
+	// name is the proto name of the oneof member.
+	name string
+	// apply checks the command against the state and makes its changes. An
+	// error refuses it as a whole: nothing it did is kept.
+	apply func(*tx, *storev1.Command) (Result, error)
+}
+
+// commands declares all commands by number, which is the field number in
+// Command.body. Numbers are append-only; a retired one stays as a hole.
+var commands = [...]command{
+	1:  {"bootstrap_cluster", on((*storev1.Command).GetBootstrapCluster, (*tx).bootstrapCluster)},
+	2:  {"put_pool", on((*storev1.Command).GetPutPool, (*tx).putPool)},
+	3:  {"delete_pool", on((*storev1.Command).GetDeletePool, (*tx).deletePool)},
+	4:  {"put_host", on((*storev1.Command).GetPutHost, (*tx).putHost)},
+	5:  {"delete_host", on((*storev1.Command).GetDeleteHost, (*tx).deleteHost)},
+	6:  {"put_network", on((*storev1.Command).GetPutNetwork, (*tx).putNetwork)},
+	7:  {"put_private_network", on((*storev1.Command).GetPutPrivateNetwork, (*tx).putPrivateNetwork)},
+	8:  {"delete_private_network", on((*storev1.Command).GetDeletePrivateNetwork, (*tx).deletePrivateNetwork)},
+	9:  {"put_vif", on((*storev1.Command).GetPutVif, (*tx).putVif)},
+	10: {"delete_vif", on((*storev1.Command).GetDeleteVif, (*tx).deleteVif)},
+	11: {"put_rule", on((*storev1.Command).GetPutRule, (*tx).putRule)},
+	12: {"delete_rules", on((*storev1.Command).GetDeleteRules, (*tx).deleteRules)},
+	13: {"observe_host", on((*storev1.Command).GetObserveHost, (*tx).observeHost)},
+	14: {"put_node", on((*storev1.Command).GetPutNode, (*tx).putNode)},
+	15: {"delete_node", on((*storev1.Command).GetDeleteNode, (*tx).deleteNode)},
+}
+
+// on joins a oneof getter and the function that applies the body.
+func on[B any](body func(*storev1.Command) B, apply func(*tx, B) (Result, error)) func(*tx, *storev1.Command) (Result, error) {
+	return func(t *tx, c *storev1.Command) (Result, error) { return apply(t, body(c)) }
+}
+
+// numberOf returns the number of a command, 0 when it has no body or one this
+// version does not know.
+func numberOf(c *storev1.Command) uint32 {
+	m := c.ProtoReflect()
+	field := m.WhichOneof(m.Descriptor().Oneofs().ByName("body"))
+	if field == nil {
+		return 0
+	}
+	return uint32(field.Number())
+}
+
+// commandOf returns the declaration of a command, nil for an unknown number.
+func commandOf(number uint32) *command {
+	if int(number) >= len(commands) || commands[number].apply == nil {
+		return nil
+	}
+	return &commands[number]
+}
+
+// Result is what a command did.
+type Result struct {
+	// Revision is the command's index in the log. Of a repeated request it is
+	// that of the first command.
+	Revision uint64
+	// UUIDs are the resources the command wrote or, for DeleteRules, removed;
+	// the one asked for comes first. Empty for commands about hosts' reports.
+	UUIDs []string
+	// Replaced are the rules a PutRule in mode REPLACE removed.
+	Replaced []string
+	// Duplicate says that the request id was seen before: the command did
+	// nothing and the other fields are the first outcome.
+	Duplicate bool
+}
+
+// wrote is the result of a command that wrote or removed these resources.
+func wrote(uuids ...string) Result { return Result{UUIDs: uuids} }

@@ -1,0 +1,148 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"golang.org/x/sys/unix"
+)
+
+// The directory of a node:
+//
+//	lock        locked while a process uses the directory
+//	node-id     the node's id
+//	log/        write-ahead log, terms and votes (raft-wal)
+//	snapshots/  snapshots (raft.FileSnapshotStore)
+const (
+	lockFile   = "lock"
+	nodeIDFile = "node-id"
+	logDir     = "log"
+)
+
+// disk is what a node keeps in its directory.
+type disk struct {
+	lock      *os.File
+	wal       *wal.WAL
+	logs      raft.LogStore
+	snapshots raft.SnapshotStore
+}
+
+func openDisk(c Config) (_ *disk, err error) {
+	if err := os.MkdirAll(filepath.Join(c.Dir, logDir), 0o700); err != nil {
+		return nil, err
+	}
+	d := &disk{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if d.lock, err = lockDir(c.Dir); err != nil {
+		return nil, err
+	}
+	if err := checkNodeID(c.Dir, c.NodeID); err != nil {
+		return nil, err
+	}
+	size := c.Raft.SegmentSize
+	if size == 0 {
+		size = wal.DefaultSegmentSize
+	}
+	d.wal, err = wal.Open(filepath.Join(c.Dir, logDir), wal.WithSegmentSize(size), wal.WithLogger(newLogger(c.Log, "wal")))
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	if d.logs, err = raft.NewLogCache(logCache, d.wal); err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	d.snapshots, err = raft.NewFileSnapshotStoreWithLogger(c.Dir, retainSnapshots, newLogger(c.Log, "snapshot"))
+	if err != nil {
+		return nil, fmt.Errorf("snapshots: %w", err)
+	}
+	return d, nil
+}
+
+func (d *disk) close() error {
+	var errs []error
+	for _, c := range []io.Closer{closerOf(d.wal), closerOf(d.lock)} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// closerOf keeps a nil pointer from becoming a non-nil interface.
+func closerOf[T any, C interface {
+	*T
+	io.Closer
+}](c C) io.Closer {
+	if c == nil {
+		return nil
+	}
+	return c
+}
+
+// lockDir takes the lock of a directory; it ends with the file or the process.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s: %w", dir, ErrLocked)
+		}
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return f, nil
+}
+
+// checkNodeID ties a directory to a node: under another id the node would
+// vote twice in one term, or wait for ever for a cluster that does not know it.
+func checkNodeID(dir, id string) error {
+	path := filepath.Join(dir, nodeIDFile)
+	have, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return writeFileSync(path, []byte(id+"\n"))
+	case err != nil:
+		return err
+	}
+	if got := strings.TrimSpace(string(have)); got != id {
+		return fmt.Errorf("%s belongs to node %q, not %q", dir, got, id)
+	}
+	return nil
+}
+
+// writeFileSync writes a file so that it is there as a whole or not at all,
+// after a power cut too.
+func writeFileSync(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

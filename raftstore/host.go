@@ -1,0 +1,109 @@
+package raftstore
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+// Hosts returns all hosts.
+func (v *View) Hosts() []*poolwirev1.Host { return all[*poolwirev1.Host](v, TableHosts) }
+
+// HostsByPool returns the hosts of a pool.
+func (v *View) HostsByPool(poolUUID string) []*poolwirev1.Host {
+	return list[*poolwirev1.Host](v, TableHosts, indexPool, indexKey(poolUUID))
+}
+
+// Host returns a host by UUID.
+func (v *View) Host(uuid string) *poolwirev1.Host { return get[*poolwirev1.Host](v, TableHosts, uuid) }
+
+// HostByName returns a host by name_label, which is unique.
+func (v *View) HostByName(name string) *poolwirev1.Host {
+	return find[*poolwirev1.Host](v, TableHosts, indexName, indexKey(name))
+}
+
+// HostBySystemID returns the host with an Open_vSwitch.external_ids:system-id;
+// no two hosts have the same.
+func (v *View) HostBySystemID(systemID string) *poolwirev1.Host {
+	if systemID == "" {
+		return nil
+	}
+	return find[*poolwirev1.Host](v, TableHosts, indexSystemID, indexKey(systemID))
+}
+
+// HostFacts returns what a host says of itself, nil before it was first seen.
+func (v *View) HostFacts(hostUUID string) *storev1.HostFacts {
+	return get[*storev1.HostFacts](v, TableHostFacts, hostUUID)
+}
+
+func (t *tx) putHost(c *storev1.PutHost) (Result, error) {
+	h := proto.CloneOf(c.GetHost())
+	if h == nil {
+		return Result{}, &InvalidError{Field: "host", Reason: "is required"}
+	}
+	if err := firstError(checkKey("uuid", h.GetUuid()), checkName(h.GetNameLabel()), checkDescription(h.GetNameDescription())); err != nil {
+		return Result{}, err
+	}
+	old := t.Host(h.GetUuid())
+	switch {
+	case c.GetCreate() && old != nil:
+		return Result{}, &ExistsError{Kind: KindHost, Field: "uuid", Value: h.GetUuid(), By: h.GetUuid()}
+	case !c.GetCreate() && old == nil:
+		return Result{}, &NotFoundError{Kind: KindHost, ID: h.GetUuid()}
+	}
+	if err := checkEtag(KindHost, h.GetUuid(), old.GetEtag(), h.GetEtag()); err != nil {
+		return Result{}, err
+	}
+	if err := t.checkHost(h, old); err != nil {
+		return Result{}, err
+	}
+	h.Status = nil
+	t.put(TableHosts, h)
+	return wrote(h.GetUuid()), nil
+}
+
+// checkHost holds a host against the other objects of the state.
+func (t *tx) checkHost(h, old *poolwirev1.Host) error {
+	if old != nil {
+		if err := checkUnchanged("pool_uuid", old.GetPoolUuid(), h.GetPoolUuid()); err != nil {
+			return err
+		}
+	}
+	if t.Pool(h.GetPoolUuid()) == nil {
+		return &InvalidError{Field: "pool_uuid", Value: h.GetPoolUuid(), Reason: "names no pool"}
+	}
+	if other := t.HostByName(h.GetNameLabel()); other != nil && other.GetUuid() != h.GetUuid() {
+		return &ExistsError{Kind: KindHost, Field: "name_label", Value: h.GetNameLabel(), By: other.GetUuid()}
+	}
+	if other := t.HostBySystemID(h.GetSystemId()); other != nil && other.GetUuid() != h.GetUuid() {
+		return &ExistsError{Kind: KindHost, Field: "system_id", Value: h.GetSystemId(), By: other.GetUuid()}
+	}
+	return nil
+}
+
+// deleteHost removes a host, all that was observed on it and its own
+// memberships in private networks. Networks and VIFs nobody reports or wants
+// any more go too.
+func (t *tx) deleteHost(c *storev1.Delete) (Result, error) {
+	uuid := c.GetUuid()
+	h := t.Host(uuid)
+	if h == nil {
+		return Result{}, &NotFoundError{Kind: KindHost, ID: uuid}
+	}
+	if err := checkEtag(KindHost, uuid, h.GetEtag(), c.GetEtag()); err != nil {
+		return Result{}, err
+	}
+	gone := &storev1.ObserveHost{HostUuid: uuid}
+	for _, b := range t.Bridges(uuid) {
+		gone.BridgesGone = append(gone.BridgesGone, b.GetName())
+	}
+	for _, p := range t.Ports(uuid) {
+		gone.PortsGone = append(gone.PortsGone, p.GetName())
+	}
+	t.observe(h, gone)
+	t.del(TableHostFacts, uuid)
+	t.dropMember(memberHost, uuid)
+	t.del(TableHosts, uuid)
+	return wrote(uuid), nil
+}

@@ -1,0 +1,54 @@
+package raftstore
+
+import (
+	"unicode/utf8"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+)
+
+// maxRequests is how many request ids are remembered; the oldest goes first.
+// It is part of the state machine's meaning: changing it is a new command.
+const maxRequests = 10_000
+
+// repeated looks a command's request id up. It returns the first outcome when
+// the same command was done under that id.
+func (t *tx) repeated(number uint32, id string) (Result, bool, error) {
+	if id == "" {
+		return Result{}, false, nil
+	}
+	if utf8.RuneCountInString(id) > maxRequestID {
+		return Result{}, false, &InvalidError{Field: "request_id", Value: id, Reason: "must have at most 64 characters"}
+	}
+	r := get[*storev1.Request](&t.View, TableRequests, id)
+	switch {
+	case r == nil:
+		return Result{}, false, nil
+	case r.GetCommand() != number:
+		return Result{}, false, &InvalidError{Field: "request_id", Value: id, Reason: "was used for another kind of request"}
+	}
+	res := Result{Revision: r.GetRevision(), UUIDs: r.GetUuids(), Duplicate: true}
+	if number == numberPutRule && len(res.UUIDs) > 1 {
+		res.UUIDs, res.Replaced = res.UUIDs[:1], res.UUIDs[1:]
+	}
+	return res, true, nil
+}
+
+// numberPutRule is the command whose remembered UUIDs are the rule and then
+// those it replaced.
+const numberPutRule = 11
+
+// remember keeps the outcome of a command that carried a request id. It
+// returns by how much the number of remembered requests grew.
+func (t *tx) remember(number uint32, id string, res Result, have int) int {
+	if id == "" {
+		return 0
+	}
+	uuids := append(append([]string{}, res.UUIDs...), res.Replaced...)
+	t.put(TableRequests, &storev1.Request{Id: id, Command: number, Revision: t.revision, Uuids: uuids})
+	if have < maxRequests {
+		return 1
+	}
+	oldest := t.first(resourceOf(TableRequests).name, indexRevision, "")
+	t.del(TableRequests, oldest.key)
+	return 0
+}

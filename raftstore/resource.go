@@ -1,0 +1,300 @@
+package raftstore
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/go-memdb"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+// Table numbers a table of the state. The numbers are written into snapshots:
+// they start at 1, only grow and are never reused.
+type Table uint32
+
+// The tables, and what Change.Key and the messages of a Change are in each.
+const (
+	// TablePools holds *poolwirev1.Pool by UUID.
+	TablePools Table = 1
+	// TableHosts holds *poolwirev1.Host by UUID.
+	TableHosts Table = 2
+	// TableNetworks holds *poolwirev1.Network by UUID.
+	TableNetworks Table = 3
+	// TablePrivateNetworks holds *poolwirev1.PrivateNetwork by UUID.
+	TablePrivateNetworks Table = 4
+	// TableVifs holds *poolwirev1.Vif by UUID.
+	TableVifs Table = 5
+	// TableRules holds *poolwirev1.Rule by UUID.
+	TableRules Table = 6
+	// TableBridges holds *storev1.Bridge by host UUID, "/" and name.
+	TableBridges Table = 7
+	// TablePorts holds *storev1.Port by host UUID, "/" and interface name.
+	TablePorts Table = 8
+	// TableHostFacts holds *storev1.HostFacts by host UUID.
+	TableHostFacts Table = 9
+	// TableNodes holds *poolwirev1.Node by id.
+	TableNodes Table = 10
+	// TableRequests holds *storev1.Request by request id. Its changes are not
+	// part of change sets.
+	TableRequests Table = 11
+)
+
+// String returns the table's name, "table N" for an unknown one.
+func (t Table) String() string {
+	if r := resourceOf(t); r != nil {
+		return r.name
+	}
+	return fmt.Sprintf("table %d", uint32(t))
+}
+
+// stamps points at the output fields the store itself keeps in a message.
+type stamps struct {
+	etag    *string
+	id      *uint32
+	created **timestamppb.Timestamp // nil where the kind has no create_time
+}
+
+// resource declares one table: everything the generic code needs to know.
+type resource struct {
+	table Table
+	// name is the memdb table name, for people too.
+	name string
+	// blank makes an empty message, for restoring.
+	blank func() proto.Message
+	// key derives the key from the message. nil where the message does not
+	// hold its key (HostFacts); wrap and unwrap then carry it in snapshots.
+	key func(proto.Message) string
+	// indexes by name; each gives the encoded keys of a message.
+	indexes map[string]func(proto.Message) []string
+	// stamps finds the output fields; nil where the kind has none.
+	stamps func(proto.Message) stamps
+	// wrap and unwrap change between a row and the message kept in snapshots;
+	// nil where they are the same.
+	wrap   func(row) proto.Message
+	unwrap func(proto.Message) row
+	// silent tables do not appear in change sets.
+	silent bool
+}
+
+// resourceOf returns the declaration of a table, nil for an unknown one.
+func resourceOf(t Table) *resource {
+	if t == 0 || int(t) > len(resources) {
+		return nil
+	}
+	return &resources[t-1]
+}
+
+// resources declares all tables in the order of their numbers, which is also
+// the order in a snapshot.
+var resources = [...]resource{
+	{
+		table: TablePools, name: "pools", blank: blank[poolwirev1.Pool],
+		key: keyed((*poolwirev1.Pool).GetUuid),
+		indexes: map[string]func(proto.Message) []string{
+			indexName:     byString((*poolwirev1.Pool).GetNameLabel),
+			indexObjectID: byObjectID((*poolwirev1.Pool).GetObjectId),
+		},
+		stamps: func(m proto.Message) stamps {
+			p := m.(*poolwirev1.Pool)
+			return stamps{&p.Etag, &p.ObjectId, &p.CreateTime}
+		},
+	},
+	{
+		table: TableHosts, name: "hosts", blank: blank[poolwirev1.Host],
+		key: keyed((*poolwirev1.Host).GetUuid),
+		indexes: map[string]func(proto.Message) []string{
+			indexName:     byString((*poolwirev1.Host).GetNameLabel),
+			indexPool:     byString((*poolwirev1.Host).GetPoolUuid),
+			indexSystemID: byString((*poolwirev1.Host).GetSystemId),
+			indexObjectID: byObjectID((*poolwirev1.Host).GetObjectId),
+		},
+		stamps: func(m proto.Message) stamps {
+			h := m.(*poolwirev1.Host)
+			return stamps{&h.Etag, &h.ObjectId, &h.CreateTime}
+		},
+	},
+	{
+		table: TableNetworks, name: "networks", blank: blank[poolwirev1.Network],
+		key: keyed((*poolwirev1.Network).GetUuid),
+		indexes: map[string]func(proto.Message) []string{
+			indexPool:       byString((*poolwirev1.Network).GetPoolUuid),
+			indexBridge:     byString((*poolwirev1.Network).GetBridge),
+			indexPoolBridge: by(func(n *poolwirev1.Network) []string { return []string{indexKey(n.GetPoolUuid(), n.GetBridge())} }),
+			indexObjectID:   byObjectID((*poolwirev1.Network).GetObjectId),
+		},
+		stamps: func(m proto.Message) stamps {
+			n := m.(*poolwirev1.Network)
+			return stamps{&n.Etag, &n.ObjectId, nil}
+		},
+	},
+	{
+		table: TablePrivateNetworks, name: "private_networks", blank: blank[poolwirev1.PrivateNetwork],
+		key: keyed((*poolwirev1.PrivateNetwork).GetUuid),
+		indexes: map[string]func(proto.Message) []string{
+			indexName: byString((*poolwirev1.PrivateNetwork).GetNameLabel),
+			indexVNI: by(func(n *poolwirev1.PrivateNetwork) []string {
+				return []string{numberKey(uint64(n.GetVni()))}
+			}),
+			indexMember:   by(memberKeys),
+			indexObjectID: byObjectID((*poolwirev1.PrivateNetwork).GetObjectId),
+		},
+		stamps: func(m proto.Message) stamps {
+			n := m.(*poolwirev1.PrivateNetwork)
+			return stamps{&n.Etag, &n.ObjectId, &n.CreateTime}
+		},
+	},
+	{
+		table: TableVifs, name: "vifs", blank: blank[poolwirev1.Vif],
+		key: keyed((*poolwirev1.Vif).GetUuid),
+		indexes: map[string]func(proto.Message) []string{
+			indexName:     byString((*poolwirev1.Vif).GetNameLabel),
+			indexNetwork:  byString((*poolwirev1.Vif).GetNetworkUuid),
+			indexMAC:      byString((*poolwirev1.Vif).GetMac),
+			indexVM:       byString((*poolwirev1.Vif).GetVmUuid),
+			indexObjectID: byObjectID((*poolwirev1.Vif).GetObjectId),
+		},
+		stamps: func(m proto.Message) stamps {
+			v := m.(*poolwirev1.Vif)
+			return stamps{&v.Etag, &v.ObjectId, nil}
+		},
+	},
+	{
+		table: TableRules, name: "rules", blank: blank[poolwirev1.Rule],
+		key: keyed((*poolwirev1.Rule).GetUuid),
+		indexes: map[string]func(proto.Message) []string{
+			indexVif:      byString((*poolwirev1.Rule).GetVifUuid),
+			indexNetwork:  byString((*poolwirev1.Rule).GetNetworkUuid),
+			indexCookie:   by(cookieKeys),
+			indexIdentity: by(func(r *poolwirev1.Rule) []string { return []string{ruleIdentity(r)} }),
+			indexObjectID: byObjectID((*poolwirev1.Rule).GetObjectId),
+		},
+		stamps: func(m proto.Message) stamps {
+			r := m.(*poolwirev1.Rule)
+			return stamps{&r.Etag, &r.ObjectId, &r.CreateTime}
+		},
+	},
+	{
+		table: TableBridges, name: "bridges", blank: blank[storev1.Bridge],
+		key: keyed(func(b *storev1.Bridge) string { return hostKey(b.GetHostUuid(), b.GetName()) }),
+		indexes: map[string]func(proto.Message) []string{
+			indexHost: byString((*storev1.Bridge).GetHostUuid),
+			indexName: byString((*storev1.Bridge).GetName),
+		},
+	},
+	{
+		table: TablePorts, name: "ports", blank: blank[storev1.Port],
+		key: keyed(func(p *storev1.Port) string { return hostKey(p.GetHostUuid(), p.GetName()) }),
+		indexes: map[string]func(proto.Message) []string{
+			indexHost:          byString((*storev1.Port).GetHostUuid),
+			indexVif:           byString((*storev1.Port).GetVifUuid),
+			indexBridge:        by(func(p *storev1.Port) []string { return []string{indexKey(p.GetHostUuid(), p.GetBridge())} }),
+			indexNetworkBridge: by(func(p *storev1.Port) []string { return []string{indexKey(p.GetHostUuid(), p.GetNetworkBridge())} }),
+		},
+	},
+	{
+		table: TableHostFacts, name: "host_facts", blank: blank[storev1.ObserveHost],
+		wrap: func(r row) proto.Message {
+			return &storev1.ObserveHost{HostUuid: r.key, Facts: r.msg.(*storev1.HostFacts)}
+		},
+		unwrap: func(m proto.Message) row {
+			o := m.(*storev1.ObserveHost)
+			return row{key: o.GetHostUuid(), msg: o.GetFacts()}
+		},
+	},
+	{
+		table: TableNodes, name: "nodes", blank: blank[poolwirev1.Node],
+		key: keyed((*poolwirev1.Node).GetId),
+	},
+	{
+		table: TableRequests, name: "requests", blank: blank[storev1.Request],
+		key: keyed((*storev1.Request).GetId),
+		indexes: map[string]func(proto.Message) []string{
+			indexRevision: by(func(r *storev1.Request) []string { return []string{numberKey(r.GetRevision())} }),
+		},
+		silent: true,
+	},
+}
+
+// Names of indexes. None ends in "_prefix", which memdb takes for a request.
+const (
+	indexID            = "id"
+	indexName          = "name"
+	indexPool          = "pool"
+	indexHost          = "host"
+	indexSystemID      = "system_id"
+	indexBridge        = "bridge"
+	indexPoolBridge    = "pool_bridge"
+	indexNetworkBridge = "network_bridge"
+	indexVNI           = "vni"
+	indexMember        = "member"
+	indexNetwork       = "network"
+	indexMAC           = "mac"
+	indexVM            = "vm"
+	indexVif           = "vif"
+	indexCookie        = "cookie"
+	indexIdentity      = "identity"
+	indexRevision      = "revision"
+	indexObjectID      = "object_id"
+)
+
+// metaTable holds one row, the snapshot header of the state: revision, cluster
+// and last object id. It is the header of a snapshot, not one of its records.
+const metaTable = "meta"
+
+// schema builds the memdb schema from the declarations. Only the primary index
+// is unique for memdb: it would overwrite silently, so commands check first.
+func schema() *memdb.DBSchema {
+	s := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{
+		metaTable: tableSchema(metaTable, nil),
+	}}
+	for _, r := range resources {
+		s.Tables[r.name] = tableSchema(r.name, r.indexes)
+	}
+	return s
+}
+
+func tableSchema(name string, indexes map[string]func(proto.Message) []string) *memdb.TableSchema {
+	t := &memdb.TableSchema{Name: name, Indexes: map[string]*memdb.IndexSchema{
+		indexID: {Name: indexID, Unique: true, Indexer: idIndexer{}},
+	}}
+	for n, keys := range indexes {
+		t.Indexes[n] = &memdb.IndexSchema{Name: n, AllowMissing: true, Indexer: valueIndexer{keys}}
+	}
+	return t
+}
+
+// message is a pointer to T that is a protobuf message.
+type message[T any] interface {
+	*T
+	proto.Message
+}
+
+func blank[T any, M message[T]]() proto.Message { return M(new(T)) }
+
+func keyed[M proto.Message](get func(M) string) func(proto.Message) string {
+	return func(m proto.Message) string { return get(m.(M)) }
+}
+
+func by[M proto.Message](keys func(M) []string) func(proto.Message) []string {
+	return func(m proto.Message) []string { return keys(m.(M)) }
+}
+
+// byString indexes by one string field; empty values are left out.
+func byString[M proto.Message](get func(M) string) func(proto.Message) []string {
+	return func(m proto.Message) []string {
+		if v := get(m.(M)); v != "" {
+			return []string{indexKey(v)}
+		}
+		return nil
+	}
+}
+
+func byObjectID[M proto.Message](get func(M) uint32) func(proto.Message) []string {
+	return func(m proto.Message) []string { return []string{numberKey(uint64(get(m.(M))))} }
+}
+
+// hostKey is the key of what a host has by name. A host's UUID holds no "/".
+func hostKey(hostUUID, name string) string { return hostUUID + "/" + name }

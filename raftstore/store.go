@@ -1,0 +1,226 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Store is one node of the replicated state. All methods may be called from
+// any goroutine.
+type Store struct {
+	cfg       Config
+	log       *slog.Logger
+	fsm       *fsm
+	raft      *raft.Raft
+	disk      *disk
+	transport raft.Transport
+	stream    raft.StreamLayer // nil without one
+
+	lead   *leadership
+	verify verifier
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+	closed sync.Once
+	result error // of Close
+}
+
+// transportTimeout bounds one exchange between nodes.
+const transportTimeout = 10 * time.Second
+
+// Open opens a node and starts it. The state is that of the last snapshot; the
+// rest of the log follows once a leader is known, so View may show an old
+// state for a moment, and ReadView never does.
+//
+// Errors: ErrLocked when another process uses the directory; ctx's error when
+// it ended first.
+func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, log: cfg.Log, stream: cfg.Stream}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open store: %w", errors.Join(err, s.release()))
+		}
+	}()
+	if s.fsm, err = newFSM(cfg.Log); err != nil {
+		return nil, err
+	}
+	if s.disk, err = openDisk(cfg); err != nil {
+		return nil, err
+	}
+	s.transport = newTransport(cfg)
+	if err := s.start(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func newTransport(cfg Config) raft.Transport {
+	if cfg.Stream == nil {
+		_, t := raft.NewInmemTransport(raft.ServerAddress(cfg.NodeID))
+		return t
+	}
+	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:  cfg.Stream,
+		MaxPool: 3,
+		Timeout: transportTimeout,
+		Logger:  newLogger(cfg.Log, "transport"),
+		// Pipelining starves a follower for good after one failed append
+		// (hashicorp/raft issues 611 and 612).
+		MaxRPCsInFlight:         1,
+		MsgpackUseNewTimeFormat: true,
+	})
+}
+
+// start bootstraps if asked to, starts Raft and follows leadership.
+func (s *Store) start() error {
+	rc, err := raftConfig(s.cfg)
+	if err != nil {
+		return err
+	}
+	if err := s.bootstrap(rc); err != nil {
+		return fmt.Errorf("bootstrap: %w", err)
+	}
+	// Raft writes to this channel with its main loop stopped: the follower
+	// below always reads, and the buffer covers the time before it runs.
+	notify := make(chan bool, 64)
+	rc.NotifyCh = notify
+	wanted := rc.HeartbeatTimeout
+	// One millisecond more, to be lowered below.
+	rc.HeartbeatTimeout += time.Millisecond
+	rc.ElectionTimeout = max(rc.ElectionTimeout, rc.HeartbeatTimeout)
+	s.raft, err = raft.NewRaft(rc, s.fsm, s.disk.logs, s.disk.wal, s.disk.snapshots, s.transport)
+	if err != nil {
+		return err
+	}
+	s.lead = newLeadership()
+	s.verify.round = func() error { return s.raft.VerifyLeader().Error() }
+	s.tasks.Go(func() { s.followLeadership(notify) })
+	s.tasks.Go(s.watchFSM)
+	if s.onlyVoter() {
+		// Lowering the heartbeat timeout makes a follower look at once whether
+		// it has heard from a leader. The only voter cannot, and is elected
+		// without waiting out the timeout.
+		reload := s.raft.ReloadableConfig()
+		reload.HeartbeatTimeout = wanted
+		if err := s.raft.ReloadConfig(reload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bootstrap writes the first configuration into an empty directory.
+func (s *Store) bootstrap(rc *raft.Config) error {
+	if !s.cfg.Bootstrap {
+		return nil
+	}
+	used, err := raft.HasExistingState(s.disk.logs, s.disk.wal, s.disk.snapshots)
+	if err != nil || used {
+		return err
+	}
+	return raft.BootstrapCluster(rc, s.disk.logs, s.disk.wal, s.disk.snapshots, s.transport, raft.Configuration{
+		Servers: []raft.Server{{ID: rc.LocalID, Address: s.transport.LocalAddr()}},
+	})
+}
+
+func (s *Store) onlyVoter() bool {
+	f := s.raft.GetConfiguration()
+	if f.Error() != nil {
+		return false
+	}
+	voters := 0
+	for _, server := range f.Configuration().Servers {
+		if server.Suffrage != raft.Voter {
+			continue
+		}
+		if server.ID != raft.ServerID(s.cfg.NodeID) {
+			return false
+		}
+		voters++
+	}
+	return voters == 1
+}
+
+// watchFSM takes the node out of the cluster when its state machine stops: it
+// must neither lead nor write a snapshot that claims what it did not apply.
+func (s *Store) watchFSM() {
+	select {
+	case <-s.fsm.failed:
+		_ = s.raft.Shutdown().Error() // of a shutdown there is none
+	case <-s.ctx.Done():
+	}
+}
+
+// Failed is closed when the node cannot go on (ErrStopped; see Err). The
+// process should end.
+func (s *Store) Failed() <-chan struct{} { return s.fsm.failed }
+
+// Err says why the node cannot go on; nil while it can.
+func (s *Store) Err() error { return s.fsm.err() }
+
+// Close hands leadership over where there is someone to take it, stops the
+// node and releases the directory. ctx bounds the hand-over only. Calls after
+// the first return the same result.
+func (s *Store) Close(ctx context.Context) error {
+	s.closed.Do(func() {
+		s.handOver(ctx)
+		s.result = s.release()
+	})
+	return s.result
+}
+
+// handOver transfers leadership, so that the others need not wait out the
+// heartbeat timeout.
+func (s *Store) handOver(ctx context.Context) {
+	if s.raft.State() != raft.Leader || s.onlyVoter() {
+		return
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.raft.LeadershipTransfer().Error() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			s.log.Warn("leadership was not handed over", "error", err)
+		}
+	case <-ctx.Done():
+	}
+}
+
+// release stops what was started, in reverse order.
+func (s *Store) release() error {
+	s.cancel()
+	var errs []error
+	if s.raft != nil {
+		errs = append(errs, s.raft.Shutdown().Error())
+	}
+	if s.fsm != nil {
+		s.fsm.history.close()
+	}
+	s.tasks.Wait()
+	switch t := s.transport.(type) {
+	case raft.WithClose:
+		errs = append(errs, t.Close())
+	case nil:
+		if s.stream != nil {
+			errs = append(errs, s.stream.Close())
+		}
+	}
+	if s.disk != nil {
+		errs = append(errs, s.disk.close())
+	}
+	return errors.Join(errs...)
+}

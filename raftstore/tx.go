@@ -1,0 +1,144 @@
+package raftstore
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/hashicorp/go-memdb"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+)
+
+// tx is the write transaction of one command. The View reads its own writes.
+// It is used by one goroutine and ends with commit or abort.
+type tx struct {
+	View
+	revision uint64
+	time     *timestamppb.Timestamp
+	header   *storev1.SnapshotHeader // own copy, stored by commit
+
+	changes []Change
+	at      map[changeKey]int // position in changes
+	err     error             // first failure of the machinery itself
+}
+
+type changeKey struct {
+	table Table
+	key   string
+}
+
+// begin starts the transaction of the command at revision.
+func begin(db *memdb.MemDB, revision uint64, time *timestamppb.Timestamp) *tx {
+	v := View{txn: db.Txn(true)}
+	header := proto.CloneOf(v.meta())
+	header.Revision = revision
+	return &tx{View: v, revision: revision, time: time, header: header, at: map[changeKey]int{}}
+}
+
+// commit makes the writes visible and returns what changed.
+func (t *tx) commit() []Change {
+	t.insert(metaTable, &row{key: metaTable, msg: t.header})
+	t.txn.Commit()
+	out := t.changes[:0]
+	for _, c := range t.changes {
+		if c.Before != nil || c.After != nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (t *tx) abort() { t.txn.Abort() }
+
+// fail keeps the first failure; the command is then refused as a whole.
+func (t *tx) fail(err error) {
+	if t.err == nil {
+		t.err = err
+	}
+}
+
+// insert and remove fail only when a row does not fit the schema, which the
+// declarations of resources rule out.
+func (t *tx) insert(table string, r *row) {
+	if err := t.txn.Insert(table, r); err != nil {
+		t.fail(fmt.Errorf("%w: %w", errSchema, err))
+	}
+}
+
+func (t *tx) remove(table string, r *row) {
+	if err := t.txn.Delete(table, r); err != nil {
+		t.fail(fmt.Errorf("%w: %w", errSchema, err))
+	}
+}
+
+// put stores m, which from then on belongs to the state, under the key its
+// table derives. Object id, etag and create_time are the store's: they are
+// kept from the stored object or made new. A message equal to the stored one
+// changes nothing, its etag included.
+func (t *tx) put(table Table, m proto.Message) {
+	t.putKey(table, resourceOf(table).key(m), m)
+}
+
+func (t *tx) putKey(table Table, key string, m proto.Message) {
+	r := resourceOf(table)
+	before := t.message(table, key)
+	if r.stamps != nil {
+		to := r.stamps(m)
+		if before != nil {
+			from := r.stamps(before)
+			*to.etag, *to.id = *from.etag, *from.id
+			if to.created != nil {
+				*to.created = *from.created
+			}
+		} else {
+			*to.id = t.nextObjectID()
+			if to.created != nil {
+				*to.created = t.time
+			}
+		}
+	}
+	if before != nil && proto.Equal(before, m) {
+		return
+	}
+	if r.stamps != nil {
+		*r.stamps(m).etag = strconv.FormatUint(t.revision, 10)
+	}
+	t.insert(r.name, &row{key: key, msg: m})
+	t.note(r, Change{Table: table, Key: key, Before: before, After: m})
+}
+
+// del removes an object; one that is not there is passed over.
+func (t *tx) del(table Table, key string) {
+	before := t.message(table, key)
+	if before == nil {
+		return
+	}
+	r := resourceOf(table)
+	t.remove(r.name, &row{key: key, msg: before})
+	t.note(r, Change{Table: table, Key: key, Before: before})
+}
+
+// note adds to the change set; several changes of one object become one.
+func (t *tx) note(r *resource, c Change) {
+	if r.silent {
+		return
+	}
+	k := changeKey{c.Table, c.Key}
+	if i, ok := t.at[k]; ok {
+		t.changes[i].After = c.After
+		return
+	}
+	t.at[k] = len(t.changes)
+	t.changes = append(t.changes, c)
+}
+
+func (t *tx) nextObjectID() uint32 {
+	if t.header.LastObjectId == ^uint32(0) {
+		t.fail(ErrExhausted)
+		return 0
+	}
+	t.header.LastObjectId++
+	return t.header.LastObjectId
+}

@@ -1,0 +1,174 @@
+package raftstore
+
+import (
+	"slices"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+// Vifs returns all known VIFs, plugged or not.
+func (v *View) Vifs() []*poolwirev1.Vif { return all[*poolwirev1.Vif](v, TableVifs) }
+
+// Vif returns a VIF by UUID.
+func (v *View) Vif(uuid string) *poolwirev1.Vif { return get[*poolwirev1.Vif](v, TableVifs, uuid) }
+
+// VifsByNetwork returns the VIFs that are, or were last, plugged into a
+// network.
+func (v *View) VifsByNetwork(networkUUID string) []*poolwirev1.Vif {
+	return list[*poolwirev1.Vif](v, TableVifs, indexNetwork, indexKey(networkUUID))
+}
+
+// VifsByMAC returns the VIFs with an attached MAC address.
+func (v *View) VifsByMAC(mac string) []*poolwirev1.Vif {
+	return list[*poolwirev1.Vif](v, TableVifs, indexMAC, indexKey(mac))
+}
+
+// VifsByName returns the VIFs with a name_label, which need not be unique.
+func (v *View) VifsByName(name string) []*poolwirev1.Vif {
+	return list[*poolwirev1.Vif](v, TableVifs, indexName, indexKey(name))
+}
+
+// VifsByVM returns the VIFs of a VM.
+func (v *View) VifsByVM(vmUUID string) []*poolwirev1.Vif {
+	return list[*poolwirev1.Vif](v, TableVifs, indexVM, indexKey(vmUUID))
+}
+
+// putVif stores the intent for a VIF: name_label, locking_mode and the allowed
+// addresses. The rest stays as it was observed.
+func (t *tx) putVif(c *storev1.PutVif) (Result, error) {
+	in := c.GetVif()
+	if err := checkKey("uuid", in.GetUuid()); err != nil {
+		return Result{}, err
+	}
+	if utf8.RuneCountInString(in.GetNameLabel()) > maxNameLabel {
+		return Result{}, &InvalidError{Field: "name_label", Value: in.GetNameLabel(), Reason: "must have at most 128 characters"}
+	}
+	old := t.Vif(in.GetUuid())
+	switch {
+	case c.GetCreate() && old != nil:
+		return Result{}, &ExistsError{Kind: KindVif, Field: "uuid", Value: in.GetUuid(), By: in.GetUuid()}
+	case !c.GetCreate() && old == nil:
+		return Result{}, &NotFoundError{Kind: KindVif, ID: in.GetUuid()}
+	}
+	if err := checkEtag(KindVif, in.GetUuid(), old.GetEtag(), in.GetEtag()); err != nil {
+		return Result{}, err
+	}
+	vif := &poolwirev1.Vif{Uuid: in.GetUuid()}
+	if old != nil {
+		vif = proto.CloneOf(old)
+	}
+	vif.NameLabel = in.GetNameLabel()
+	vif.LockingMode = in.GetLockingMode()
+	if vif.LockingMode == poolwirev1.LockingMode_LOCKING_MODE_UNSPECIFIED {
+		vif.LockingMode = poolwirev1.LockingMode_LOCKING_MODE_NETWORK_DEFAULT
+	}
+	vif.Ipv4Allowed = slices.Clone(in.GetIpv4Allowed())
+	vif.Ipv6Allowed = slices.Clone(in.GetIpv6Allowed())
+	t.put(TableVifs, vif)
+	t.forgetVif(vif.GetUuid())
+	return wrote(vif.GetUuid()), nil
+}
+
+// deleteVif forgets the intent for a VIF and the rules that name it. Rules
+// bound to its MAC address on a network name that place, not the VIF, and
+// stay.
+func (t *tx) deleteVif(c *storev1.Delete) (Result, error) {
+	uuid := c.GetUuid()
+	old := t.Vif(uuid)
+	if old == nil {
+		return Result{}, &NotFoundError{Kind: KindVif, ID: uuid}
+	}
+	if err := checkEtag(KindVif, uuid, old.GetEtag(), c.GetEtag()); err != nil {
+		return Result{}, err
+	}
+	t.dropRules(t.RulesByVif(uuid))
+	if !t.has(TablePorts, indexVif, indexKey(uuid)) {
+		t.del(TableVifs, uuid)
+		return wrote(uuid), nil
+	}
+	vif := proto.CloneOf(old)
+	vif.NameLabel = ""
+	vif.LockingMode = poolwirev1.LockingMode_LOCKING_MODE_NETWORK_DEFAULT
+	vif.Ipv4Allowed, vif.Ipv6Allowed = nil, nil
+	t.put(TableVifs, vif)
+	return wrote(uuid), nil
+}
+
+// vifIntent says whether an operator said anything about a VIF. One that was
+// never plugged is known only because an operator created it.
+func (t *tx) vifIntent(v *poolwirev1.Vif) bool {
+	return v.GetNameLabel() != "" ||
+		v.GetLockingMode() != poolwirev1.LockingMode_LOCKING_MODE_NETWORK_DEFAULT ||
+		len(v.GetIpv4Allowed()) > 0 || len(v.GetIpv6Allowed()) > 0 ||
+		(v.GetMac() == "" && v.GetNetworkUuid() == "" && v.GetVmUuid() == "") ||
+		t.has(TableRules, indexVif, indexKey(v.GetUuid()))
+}
+
+// forgetVif drops a VIF that is plugged nowhere and that nobody cares about.
+func (t *tx) forgetVif(uuid string) {
+	v := t.Vif(uuid)
+	if v != nil && !t.has(TablePorts, indexVif, indexKey(uuid)) && !t.vifIntent(v) {
+		t.del(TableVifs, uuid)
+	}
+}
+
+// refreshVif brings a VIF in line with the ports that name it.
+func (t *tx) refreshVif(uuid string) {
+	if uuid == "" {
+		return
+	}
+	ports := t.PortsByVif(uuid)
+	if len(ports) == 0 {
+		t.forgetVif(uuid)
+		return
+	}
+	old := t.Vif(uuid)
+	vif := &poolwirev1.Vif{Uuid: uuid, LockingMode: poolwirev1.LockingMode_LOCKING_MODE_NETWORK_DEFAULT}
+	if old != nil {
+		vif = proto.CloneOf(old)
+	}
+	vif.Mac = keepOrFirst(vif.GetMac(), ports, (*storev1.Port).GetAttachedMac)
+	vif.VmUuid = keepOrFirst(vif.GetVmUuid(), ports, (*storev1.Port).GetVmUuid)
+	vif.NetworkUuid = keepOrFirst(vif.GetNetworkUuid(), ports, func(p *storev1.Port) string { return t.networkOfPort(p).GetUuid() })
+	t.put(TableVifs, vif)
+}
+
+// keepOrFirst chooses what is true of a VIF with several ports (vif and tap,
+// two hosts while it migrates). What is known stays as long as one port says
+// so, and while none says anything; else it is what the first one says.
+func keepOrFirst(have string, ports []*storev1.Port, says func(*storev1.Port) string) string {
+	first := ""
+	for _, p := range ports {
+		switch s := says(p); {
+		case s == "":
+		case s == have:
+			return have
+		case first == "":
+			first = s
+		}
+	}
+	if first == "" {
+		return have
+	}
+	return first
+}
+
+// networkOfPort is the network a port is plugged into, nil when not known.
+func (t *tx) networkOfPort(p *storev1.Port) *poolwirev1.Network {
+	return t.NetworkByPoolBridge(t.Host(p.GetHostUuid()).GetPoolUuid(), p.GetNetworkBridge())
+}
+
+// refreshVifsOf brings the VIFs on a network's ports in line after its record
+// was made or dropped.
+func (t *tx) refreshVifsOf(n *poolwirev1.Network) {
+	for _, h := range t.HostsByPool(n.GetPoolUuid()) {
+		key := indexKey(h.GetUuid(), n.GetBridge())
+		for _, p := range list[*storev1.Port](&t.View, TablePorts, indexNetworkBridge, key) {
+			t.refreshVif(p.GetVifUuid())
+		}
+	}
+}

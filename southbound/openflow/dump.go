@@ -1,0 +1,61 @@
+package openflow
+
+import (
+	"context"
+	"encoding/binary"
+
+	"poolwire/southbound/openflow/flow"
+)
+
+// TableAll asks for every table (OFPTT_ALL).
+const TableAll = flow.TableAll
+
+// anyPort and anyGroup are OFPP_ANY and OFPG_ANY: no filter on what flows output to.
+const (
+	anyPort  uint32 = 0xffffffff
+	anyGroup uint32 = 0xffffffff
+)
+
+// FlowFilter selects flows to read. The zero value means table 0, any cookie.
+type FlowFilter struct {
+	// Table is 0 to 254, or TableAll.
+	Table uint8
+	// Cookie and CookieMask select flows with (cookie & CookieMask) == Cookie.
+	Cookie, CookieMask uint64
+}
+
+// body is an ofp_flow_stats_request that matches every packet (section 7.3.5.2).
+func (f FlowFilter) body() []byte {
+	b := []byte{f.Table, 0, 0, 0}
+	b = binary.BigEndian.AppendUint32(b, anyPort)
+	b = binary.BigEndian.AppendUint32(b, anyGroup)
+	b = append(b, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint64(b, f.Cookie)
+	b = binary.BigEndian.AppendUint64(b, f.CookieMask)
+	return append(b, 0, 1, 0, 4, 0, 0, 0, 0) // an empty OXM match, padded
+}
+
+// DumpFlows reads the flows that filter selects, in the switch's order. A reply
+// that cannot be decoded ends the connection: what it stood for cannot be known.
+func (s *Switch) DumpFlows(ctx context.Context, filter FlowFilter) ([]flow.Stats, error) {
+	var all []flow.Stats
+	err := s.eachFlow(ctx, filter, func(part []flow.Stats) {
+		all = append(all, part...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// eachFlow gives the flows of each reply part to use, on the reader.
+func (s *Switch) eachFlow(ctx context.Context, filter FlowFilter, use func([]flow.Stats)) error {
+	return s.conn.multipart(ctx, multipartFlow, filter.body(), func(part []byte) error {
+		stats, err := flow.DecodeStats(part)
+		if err != nil {
+			return protocolErrorf("flow statistics: %v", err)
+		}
+		use(stats)
+		return nil
+	})
+}

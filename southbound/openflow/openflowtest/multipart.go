@@ -1,0 +1,97 @@
+package openflowtest
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+	"time"
+
+	"poolwire/southbound/openflow/flow"
+)
+
+const (
+	multipartFlow     uint16 = 1
+	multipartPortDesc uint16 = 13
+)
+
+// multipart answers a request for flow statistics or port descriptions.
+func (c *Session) multipart(m Message) error {
+	if len(m.Body) < 8 {
+		return c.refuse(m, badRequest, badRequestLen)
+	}
+	switch kind := binary.BigEndian.Uint16(m.Body); kind {
+	case multipartFlow:
+		if len(m.Body) < 8+32 {
+			return c.refuse(m, badRequest, badRequestLen)
+		}
+		return c.parts(m.XID, kind, c.sw.statistics(m.Body[8:]))
+	case multipartPortDesc:
+		return c.parts(m.XID, kind, c.sw.descriptions())
+	}
+	return c.refuse(m, badRequest, badRequestMultipart)
+}
+
+// parts packs items into reply parts; the last has no REPLY_MORE flag.
+func (c *Session) parts(xid uint32, kind uint16, items [][]byte) error {
+	for {
+		body := make([]byte, 8, 1024)
+		binary.BigEndian.PutUint16(body, kind)
+		for len(items) > 0 && (len(body) == 8 || len(body)+len(items[0]) <= c.sw.cfg.PartBytes) {
+			body = append(body, items[0]...)
+			items = items[1:]
+		}
+		if len(items) > 0 {
+			body[3] = 1
+		}
+		if err := c.Write(frame(msgMultipartReply, xid, body)); err != nil || len(items) == 0 {
+			return err
+		}
+	}
+}
+
+// statistics lists the flows an ofp_flow_stats_request selects by table and cookie.
+func (s *Switch) statistics(request []byte) [][]byte {
+	table := request[0]
+	cookie, mask := binary.BigEndian.Uint64(request[16:]), binary.BigEndian.Uint64(request[24:])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counters.Dumps++
+	var items [][]byte
+	for _, e := range s.flows {
+		if (table == flow.TableAll || table == e.flow.Table) && (e.flow.Cookie^cookie)&mask == 0 {
+			items = append(items, statsBytes(e))
+		}
+	}
+	return items
+}
+
+// statsBytes is one ofp_flow_stats.
+func statsBytes(e entry) []byte {
+	f, age := e.flow, time.Since(e.since)
+	match := len(f.Match) + 4
+	padded := (match + 7) &^ 7
+	b := make([]byte, 48+padded, 48+padded+len(f.Instructions))
+	binary.BigEndian.PutUint16(b, uint16(cap(b)))
+	b[2] = f.Table
+	binary.BigEndian.PutUint32(b[4:], uint32(age/time.Second))
+	binary.BigEndian.PutUint32(b[8:], uint32(age%time.Second))
+	binary.BigEndian.PutUint16(b[12:], f.Priority)
+	binary.BigEndian.PutUint16(b[14:], f.IdleTimeout)
+	binary.BigEndian.PutUint16(b[16:], f.HardTimeout)
+	binary.BigEndian.PutUint16(b[18:], f.Flags)
+	binary.BigEndian.PutUint64(b[24:], f.Cookie)
+	binary.BigEndian.PutUint16(b[48:], 1)
+	binary.BigEndian.PutUint16(b[50:], uint16(match))
+	copy(b[52:], f.Match)
+	return append(b, f.Instructions...)
+}
+
+func (s *Switch) descriptions() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var items [][]byte
+	for _, number := range slices.Sorted(maps.Keys(s.ports)) {
+		items = append(items, portBytes(s.ports[number]))
+	}
+	return items
+}

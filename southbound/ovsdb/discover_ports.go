@@ -1,0 +1,145 @@
+package ovsdb
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxOFPort is the highest OpenFlow 1.0 port number, which OVS keeps to:
+// OFPP_LOCAL.
+const maxOFPort = 0xfffe
+
+// port adds the interfaces of a port.
+func (d *discovery) port(bridge *BridgeRow, row *PortRow, fakes map[uint16]string) {
+	vlan := vlanOf(row)
+	network := bridge.Name
+	if fake, tagged := fakes[vlan]; tagged && vlan != 0 {
+		network = fake
+	}
+	var members []*InterfaceRow
+	for _, uuid := range row.Interfaces {
+		if i := d.snapshot.Interfaces[uuid]; i != nil && !d.listed[uuid] {
+			d.listed[uuid] = true
+			members = append(members, i)
+		}
+	}
+	slices.SortFunc(members, func(a, b *InterfaceRow) int { return cmp.Compare(a.Name, b.Name) })
+	for _, i := range members {
+		p := Port{
+			Bridge: bridge.Name, Network: network, Name: i.Name, PortName: row.Name, InterfaceUUID: i.UUID,
+			VLAN: vlan, Trunks: trunksOf(row), MAC: parseMAC(i.MACInUse), Type: i.Type,
+			LinkUp: i.LinkState == "up", MTU: mtuOf(i), ExternalIDs: i.ExternalIDs,
+			Owned: ownedBy(row.ExternalIDs, d.topology.Owner),
+		}
+		p.OFPort, p.Error = ofport(i)
+		d.identify(&p, i)
+		d.classify(&p, bridge, row, i)
+		d.topology.Ports = append(d.topology.Ports, p)
+	}
+}
+
+// identify reads whose interface it is: XAPI's keys, else those that libvirt and
+// OVN-style integrations write. A tap device without keys belongs to the VIF of
+// the vif device with the same numbers: xenopsd makes both for an HVM guest.
+func (d *discovery) identify(p *Port, i *InterfaceRow) {
+	ids := i.ExternalIDs
+	if numbers, isTap := strings.CutPrefix(i.Name, "tap"); isTap && ids[keyXSVIF] == "" && ids[keyIfaceID] == "" {
+		if vif := d.interfaces["vif"+numbers]; vif != nil {
+			ids = vif.ExternalIDs
+		}
+	}
+	p.AttachedMAC = parseMAC(ids[keyAttachedMAC])
+	if ids[keyXSVIF] != "" {
+		p.VIFUUID, p.VMUUID, p.NetworkUUID = ids[keyXSVIF], ids[keyXSVM], ids[keyXSNetwork]
+		return
+	}
+	p.VIFUUID, p.VMUUID = ids[keyIfaceID], ids[keyVMID]
+}
+
+// classify decides what is behind a port, from the surest sign to the least.
+func (d *discovery) classify(p *Port, bridge *BridgeRow, row *PortRow, i *InterfaceRow) {
+	switch {
+	case i.Type == "patch":
+		p.Kind, p.PatchPeer = PortPatch, i.Options["peer"]
+	case isTunnel(i.Type):
+		p.Kind, p.RemoteIP = PortTunnel, i.Options["remote_ip"]
+	case i.Name == bridge.Name:
+		p.Kind = PortLocal
+	case row.FakeBridge && i.Name == row.Name:
+		p.Kind = PortInternal
+	case p.VIFUUID != "":
+		p.Kind = PortVIF
+	case i.Type == "internal":
+		p.Kind = PortInternal
+	case !isDevice(i.Type) || looksVirtual(i):
+		p.Kind = PortOther
+	case len(row.Interfaces) > 1:
+		p.Kind = PortBondMember
+	default:
+		p.Kind = PortPhysical
+	}
+	if len(row.Interfaces) > 1 {
+		p.Bond = row.Name
+	}
+}
+
+// isTunnel reports a type of the tunnels of ovs-vswitchd.conf.db(5), of all versions.
+func isTunnel(kind string) bool {
+	switch kind {
+	case "vxlan", "gre", "geneve", "stt", "lisp", "gre64", "ipsec_gre", "ipsec_gre64", "ip6gre", "erspan", "ip6erspan", "gtpu", "bareudp", "srv6":
+		return true
+	}
+	return false
+}
+
+// isDevice reports a type that can stand for a NIC: the system's own, those of
+// the userspace datapath, and the dummies of test switches.
+func isDevice(kind string) bool {
+	switch kind {
+	case "", "system", "dpdk", "afxdp", "afxdp-nonpmd", "netmap", "dummy":
+		return true
+	}
+	return false
+}
+
+// looksVirtual reports a device that somebody made for a virtual machine without
+// saying for which: by the names that xenopsd and libvirt give, or by its driver
+// (tun is any tap device, vif is Xen's netback).
+func looksVirtual(i *InterfaceRow) bool {
+	for _, prefix := range []string{"vif", "tap", "vnet"} {
+		if rest, ok := strings.CutPrefix(i.Name, prefix); ok && rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+			return true
+		}
+	}
+	switch i.Status["driver_name"] {
+	case "tun", "vif":
+		return true
+	}
+	return false
+}
+
+// ofport is the OpenFlow number of an interface, or 0 and why there is none.
+func ofport(i *InterfaceRow) (number uint32, reason string) {
+	switch {
+	case !i.OFPort.Set:
+		return 0, i.Error
+	case i.OFPort.Value < 1 || i.OFPort.Value > maxOFPort:
+		if i.Error == "" {
+			return 0, fmt.Sprintf("the switch could not add the interface (ofport %d)", i.OFPort.Value)
+		}
+		return 0, i.Error
+	}
+	return uint32(i.OFPort.Value), i.Error
+}
+
+func trunksOf(p *PortRow) []uint16 {
+	var out []uint16
+	for _, t := range p.Trunks {
+		if t >= 0 && t <= maxVLAN {
+			out = append(out, uint16(t))
+		}
+	}
+	return out
+}
