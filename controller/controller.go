@@ -121,8 +121,8 @@ func (c *Controller) leadUntilLost(ctx context.Context) (still bool) {
 				continue
 			}
 			l.end(errNotLeading)
-			<-done
-			c.cfg.Log.Info("no longer leading", "term", l.term)
+			reason := <-done
+			c.cfg.Log.Info("no longer leading", "term", l.term, "reason", reason)
 			return leading
 		case err := <-done:
 			c.cfg.Log.Info("work ended", "term", l.term, "reason", err)

@@ -204,7 +204,7 @@ func (h *hostActor) disconnected(err error) {
 	switch {
 	case errors.As(err, &refused):
 		state = poolwirev1.HostState_HOST_STATE_REFUSED
-	case h.lead.store.View().Host(h.uuid).GetManaged() == false:
+	case !h.lead.store.View().Host(h.uuid).GetManaged():
 		state = poolwirev1.HostState_HOST_STATE_RELEASED
 	}
 	if was := h.state.Load(); was.state != state || fmt.Sprint(was.err) != fmt.Sprint(err) {

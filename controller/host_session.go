@@ -121,7 +121,7 @@ func (s *hostSession) step(ctx context.Context, host *poolwirev1.Host) error {
 		}
 		s.marks.nudge() // look again: only an empty plan settles
 	}
-	s.followBridges(ctx, view)
+	s.followBridges(view)
 	s.setFresh()
 	missing := absentRows(view, s.uuid, desired)
 	s.update(func(st *hostState) {
@@ -211,7 +211,7 @@ func (s *hostSession) fingerprint() string {
 
 // followBridges starts an actor for every bridge to be programmed and stops
 // those of bridges that are gone.
-func (s *hostSession) followBridges(ctx context.Context, view *raftstore.View) {
+func (s *hostSession) followBridges(view *raftstore.View) {
 	wanted := map[string]uint64{}
 	for _, b := range managedBridges(view, s.uuid) {
 		if b.GetDatapathId() != 0 {

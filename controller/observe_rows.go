@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"strconv"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -38,6 +39,7 @@ func storedBridge(hostUUID string, b ovsdb.Bridge) *storev1.Bridge {
 	}
 	// An id that is no number is as good as none: the bridge is not programmed.
 	out.DatapathId, _ = strconv.ParseUint(b.DatapathID, 16, 64)
+	out.Controlled = slices.ContainsFunc(b.Controllers, func(c ovsdb.ControllerState) bool { return c.Owned })
 	if len(b.NetworkUUIDs) == 1 {
 		out.XapiNetworkUuid = b.NetworkUUIDs[0]
 	}

@@ -59,7 +59,9 @@ func desiredRows(v *raftstore.View, in rowsInput) ovsdb.Desired {
 }
 
 // managedBridges lists the real bridges of a host that Poolwire programs:
-// those that XAPI marks as networks, that carry a VIF, or that are its own.
+// those that XAPI marks as networks, that carry a VIF, or that are its own. One
+// that it has begun to program stays so until the host is released: a bridge
+// drops all flows whenever it gets its first controller or loses its last.
 func managedBridges(v *raftstore.View, hostUUID string) []*storev1.Bridge {
 	named := map[string]bool{}
 	for _, p := range v.Ports(hostUUID) {
@@ -77,7 +79,7 @@ func managedBridges(v *raftstore.View, hostUUID string) []*storev1.Bridge {
 		if b.GetParent() != "" {
 			continue
 		}
-		if b.GetXapiNetworkUuid() != "" || b.GetOwned() || named[b.GetName()] {
+		if b.GetXapiNetworkUuid() != "" || b.GetOwned() || b.GetControlled() || named[b.GetName()] {
 			out = append(out, b)
 		}
 	}

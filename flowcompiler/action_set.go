@@ -55,8 +55,6 @@ var writable = [...]MatchFields{MatchReg0, MatchReg1, MatchReg2, MatchReg3, Matc
 
 func (e *effects) addNext(table uint8) { e.next[table/64] |= 1 << (table % 64) }
 
-func (e *effects) goesTo(table Table) bool { return e.next[table/64]&(1<<(table%64)) != 0 }
-
 // errInstructions says that instructions hold something no table row allows, or
 // are not well formed.
 var errInstructions = errors.New("instruction or action that no table may use")

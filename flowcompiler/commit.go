@@ -24,7 +24,7 @@ func (d Delta) Empty() bool { return d.Flows.Empty() && len(d.Ports) == 0 }
 // changes. On an error (a RowError, ErrTooManyRanks, ErrTooLong) nothing has
 // changed, and the next Commit tries the same again.
 func (c *Compiler) Commit() (Delta, error) {
-	if private := c.state.privateOnly(); private != c.privateOnly {
+	if private := c.onlyPrivateNetworks(); private != c.privateOnly {
 		c.privateOnly = private
 		c.touchAll()
 	}
@@ -132,9 +132,19 @@ func (e *emitter) add(f flow.Flow) {
 	e.flows = append(e.flows, f)
 }
 
-// emit emits a flow given by its parts.
-func (e *emitter) emit(t Table, priority uint16, c Cookie, m *flow.MatchBuilder, i flow.Instructions) {
-	e.add(flow.Flow{Table: uint8(t), Priority: priority, Cookie: c.Encode(), Match: m.Build(), Instructions: i})
+// place is where in the pipeline a flow goes.
+type place struct {
+	emitter  *emitter
+	table    Table
+	priority uint16
+}
+
+// at returns the place of a priority in a table.
+func (e *emitter) at(t Table, priority uint16) place { return place{e, t, priority} }
+
+// emit emits a flow there.
+func (p place) emit(c Cookie, m *flow.MatchBuilder, i flow.Instructions) {
+	p.emitter.add(flow.Flow{Table: uint8(p.table), Priority: p.priority, Cookie: c.Encode(), Match: m.Build(), Instructions: i})
 }
 
 // drop are the instructions of a flow that drops.

@@ -24,7 +24,7 @@ type Compiler struct {
 	dirty      map[partID]struct{}
 	dirtyPorts map[uint32]struct{}
 	configs    map[uint32]PortConfig
-	// privateOnly is what the last Commit found; see state.privateOnly.
+	// privateOnly is what the last Commit found; see state.onlyPrivateNetworks.
 	privateOnly bool
 }
 
@@ -78,7 +78,7 @@ func (c *Compiler) SetVIF(v VIF) {
 	if old != nil && reflect.DeepEqual(*old, v) {
 		return
 	}
-	v.Ports = slices.Compact(slices.Sorted(slices.Values(v.Ports)))
+	v.Ports = ordinaryPorts(v.Ports)
 	v.IPv4, v.IPv6 = slices.Clone(v.IPv4), slices.Clone(v.IPv6)
 	v.Rules = slices.Clone(v.Rules)
 	c.forgetVIF(old)
@@ -105,6 +105,18 @@ func (c *Compiler) forgetVIF(v *VIF) {
 // OpenFlow 1.3 that port is flow.PortLocal.
 const ovsdbLocal = 0xfffe
 
+// maxPort is the highest number that Open vSwitch gives an ordinary port.
+const maxPort = 0xfeff
+
+// ordinaryPorts returns those of the numbers that a port can have, in order and
+// each once. An interface that has no number yet is reported as 0. One flow that
+// the switch refuses would keep it from taking any.
+func ordinaryPorts(numbers []uint32) []uint32 {
+	ports := slices.DeleteFunc(slices.Clone(numbers), func(n uint32) bool { return n == 0 || n > maxPort })
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}
+
 // portNumber returns a port number as OpenFlow 1.3 has it.
 func portNumber(ofport uint32) uint32 {
 	if ofport == ovsdbLocal {
@@ -115,9 +127,12 @@ func portNumber(ofport uint32) uint32 {
 
 // SetPort adds a port that belongs to no VIF, or replaces the one with its
 // number. The bridge's own port may be given as OVSDB numbers it (65534) or as
-// OpenFlow does.
+// OpenFlow does. A port without a number (0) is not there yet, and is left out.
 func (c *Compiler) SetPort(p Port) {
 	p.OFPort = portNumber(p.OFPort)
+	if p.OFPort != flow.PortLocal && len(ordinaryPorts([]uint32{p.OFPort})) == 0 {
+		return
+	}
 	old := c.ports[p.OFPort]
 	if old != nil && *old == p {
 		return

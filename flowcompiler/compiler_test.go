@@ -25,7 +25,7 @@ func (w world) mac() flow.MAC {
 }
 
 func (w world) ports(least int) []uint32 {
-	return rapid.SliceOfN(rapid.SampledFrom([]uint32{1, 2, 3, 63, 64, 200}), least, 3).Draw(w.t, "ports")
+	return rapid.SliceOfN(rapid.SampledFrom([]uint32{0, 1, 2, 3, 63, 64, 200, 65535}), least, 3).Draw(w.t, "ports")
 }
 
 var somePrefixes = append(prefixes("192.0.2.0/24", "192.0.2.7", "2001:db8::/64", "2001:db8::7", "0.0.0.0/0", "::/0", "::ffff:192.0.2.0/120"),
@@ -60,6 +60,7 @@ func (w world) bridge() Bridge {
 		Kind:              rapid.SampledFrom([]BridgeKind{NetworkBridge, NetworkBridge, OverlayBridge}).Draw(w.t, "kind"),
 		LocalMAC:          w.mac(),
 		AdmitUnclassified: rapid.Bool().Draw(w.t, "admit"),
+		NoLearnLimit:      rapid.Bool().Draw(w.t, "noLimit"),
 	}
 }
 
@@ -87,7 +88,7 @@ func (w world) tunnel() Tunnel {
 
 func (w world) port() Port {
 	return Port{
-		OFPort:  rapid.SampledFrom([]uint32{1, 2, 9, 12, 64, 65534, flow.PortLocal}).Draw(w.t, "ofport"),
+		OFPort:  rapid.SampledFrom([]uint32{0, 1, 2, 9, 12, 64, 65534, flow.PortLocal}).Draw(w.t, "ofport"),
 		Kind:    rapid.SampledFrom([]PortKind{PortForeign, PortUplink, PortHost, PortPatch, PortTunnel}).Draw(w.t, "kind"),
 		Network: w.id("network", 1, 3), MAC: w.mac(), Tunnel: w.tunnel(),
 	}

@@ -95,9 +95,14 @@ func TestSwitchUndescribedHostPasses(t *testing.T) {
 		{"out", "in_port=LOCAL," + fromX + broadcast + "dl_type=0x1234", passes},
 		{"from a port not described", "in_port=9," + fromX + broadcast + "dl_type=0x1234", "drop"},
 	})
+	c.SetNetwork(Network{ID: netUntagged, Rules: []Rule{{ID: 11, Direction: To, Protocol: IP}, {ID: 12, Direction: To, Protocol: ARP}}})
 	c.SetPort(Port{OFPort: 9, Kind: PortUplink})
 	b.install(t, c)
-	b.judge(t, []expect{{"in", fmt.Sprintf("in_port=9,%sdl_dst=%v,tcp,tp_dst=22", fromX, hostMAC), passes}})
+	b.judge(t, []expect{
+		{"in, whatever the rules say", fmt.Sprintf("in_port=9,%sdl_dst=%v,tcp,tp_dst=22", fromX, hostMAC), passes},
+		{"ARP in, whatever the rules say", "in_port=9," + fromX + broadcast + "arp,arp_op=1", "LOCAL"},
+		{"out, whatever the rules say", "in_port=LOCAL," + fromX + broadcast + "arp,arp_op=1", passes},
+	})
 }
 
 // TestSwitchDisabled: nothing passes from or to a disabled VIF, whatever port of
@@ -268,4 +273,19 @@ func TestSwitchSameMACTwice(t *testing.T) {
 	in.VIFs[1].Rules = []Rule{{ID: 11, Direction: From, Protocol: TCP, Port: 22, HasPort: true}}
 	b.install(t, mustCompile(t, in))
 	b.judge(t, []expect{{"denied", fmt.Sprintf("in_port=9,dl_dst=%v,tcp,tp_src=22", macA), "drop"}})
+}
+
+// TestSwitchLearnsPerNetwork: an address learned on one VLAN is not under the
+// VIF's rules on another.
+func TestSwitchLearnsPerNetwork(t *testing.T) {
+	b := externalBridge(t, testPort{name: "eth0", number: 9})
+	in := externalInput()
+	in.VIFs[2].Rules = []Rule{{ID: 11, Direction: From, Protocol: IP}}
+	b.install(t, mustCompile(t, in))
+	b.receive(t, "vmT", injected(macD, macX))
+	b.await(t, TableLearned, macD.String())
+	b.judge(t, []expect{
+		{"on its network", "in_port=9,dl_vlan=10," + fmt.Sprintf("dl_dst=%v,tcp", macD), "drop"},
+		{"on another", "in_port=9," + fmt.Sprintf("dl_dst=%v,tcp", macD), passes},
+	})
 }

@@ -132,6 +132,3 @@ func bitOf(field flow.Field) MatchFields {
 	}
 	return 0
 }
-
-// registerBit returns the bit that stands for a register.
-func registerBit(register int) MatchFields { return MatchReg0 << register }

@@ -28,6 +28,9 @@ type Bridge struct {
 	// AdmitUnclassified lets ports pass that have not been described. It has no
 	// effect on a bridge of private networks and on the overlay bridge.
 	AdmitUnclassified bool
+	// NoLearnLimit is for a switch that cannot limit how much it learns: Open
+	// vSwitch before 2.8 refuses a learn action with a limit.
+	NoLearnLimit bool
 }
 
 // LockingMode is a VIF's locking_mode after its network's default.
@@ -64,7 +67,7 @@ type VIF struct {
 	ID      uint32
 	Network uint32
 	// Ports are the OpenFlow port numbers of its interfaces on the bridge: vif, and
-	// tap where there is one. Without a port the VIF has no flows.
+	// tap where there is one; 0 is none. Without a port the VIF has no flows.
 	Ports []uint32
 	// MAC is its MAC address; zero when unknown, and then nothing passes while Locked.
 	MAC     flow.MAC

@@ -11,85 +11,85 @@ type Band struct {
 // contains tells whether a flow of the given priority lives in the band.
 func (b Band) contains(priority uint16) bool { return b.Low <= priority && priority <= b.High }
 
-// BandMiss holds the flow for packets that nothing else in a table matches. The
+// bandMiss holds the flow for packets that nothing else in a table matches. The
 // compiler writes it out although OpenFlow 1.3 drops on a miss: a bridge that
 // also talks OpenFlow 1.0 would send the packet to that controller instead.
-var BandMiss = Band{0, 0, "nothing else matched"}
+var bandMiss = Band{0, 0, "nothing else matched"}
 
 // Table classify is shared. XAPI's own locking flows have priorities 4000 to
 // 8000, rules of XO and of the sdncontroller plugin default to 32768, and the
 // plugin lets a user choose any. So this table uses the top of the range, and
 // its default makes everything below inert.
 var (
-	BandClassifyPort    = Band{65500, 65500, "one port (and on the overlay bridge one VNI)"}
-	BandClassifyLocal   = Band{65450, 65450, "the bridge's own port, until it is described"}
-	BandClassifyDefault = Band{65400, 65400, "any other port; makes flows of others inert"}
+	bandClassifyPort    = Band{65500, 65500, "one port (and on the overlay bridge one VNI)"}
+	bandClassifyLocal   = Band{65450, 65450, "the bridge's own port, until it is described"}
+	bandClassifyDefault = Band{65400, 65400, "any other port; makes flows of others inert"}
 )
 
 // Table vlan. The host's own traffic is decided before any VLAN is looked at.
 var (
-	BandVLANHost = Band{300, 300, "from an uplink to the host's own MAC address"}
-	BandVLANTag  = Band{200, 200, "the VLAN tag of one network"}
+	bandVLANHost = Band{300, 300, "from an uplink to the host's own MAC address"}
+	bandVLANTag  = Band{200, 200, "the VLAN tag of one network"}
 )
 
 // Table spoof_guard. Neighbour discovery is decided above plain addresses, and
 // what a VM must never send (router advertisements, redirects) between the two.
 var (
-	BandGuardTagged    = Band{500, 500, "a VLAN tag: dropped"}
-	BandGuardMalformed = Band{450, 450, "neighbour discovery the switch could not parse: dropped"}
-	BandGuardND        = Band{400, 400, "neighbour discovery for an allowed address"}
-	BandGuardReserved  = Band{300, 300, "other neighbour discovery and router messages: dropped"}
-	BandGuardAddress   = Band{200, 200, "allowed addresses, address configuration"}
+	bandGuardTagged    = Band{500, 500, "a VLAN tag: dropped"}
+	bandGuardMalformed = Band{450, 450, "neighbour discovery the switch could not parse: dropped"}
+	bandGuardND        = Band{400, 400, "neighbour discovery for an allowed address"}
+	bandGuardReserved  = Band{300, 300, "other neighbour discovery and router messages: dropped"}
+	bandGuardAddress   = Band{200, 200, "allowed addresses, address configuration"}
 )
 
-// BandRule holds users' rules in from_vif and to_vif, at the user's own priority
+// bandRule holds users' rules in from_vif and to_vif, at the user's own priority
 // wherever that is possible (see rank). 0 is the table's miss.
-var BandRule = Band{1, 65535, "rules, at the priority their user gave"}
+var bandRule = Band{1, 65535, "rules, at the priority their user gave"}
 
 // Table learn.
 var (
-	BandLearnNever = Band{400, 400, "a group address as source: never learned"}
-	BandLearnKnown = Band{300, 300, "a MAC address whose place is known: not learned"}
-	BandLearn      = Band{200, 200, "any other source: learned"}
+	bandLearnNever = Band{400, 400, "a group address as source: never learned"}
+	bandLearnKnown = Band{300, 300, "a MAC address whose place is known: not learned"}
+	bandLearn      = Band{200, 200, "any other source: learned"}
 )
 
-// BandLearned is the priority of the flows the switch learns.
-var BandLearned = Band{100, 100, "learned by the switch"}
+// bandLearned is the priority of the flows the switch learns.
+var bandLearned = Band{100, 100, "learned by the switch"}
 
 // Table destination. The host's MAC addresses come before those of VIFs: no VIF
 // can draw the host's traffic to itself.
 var (
-	BandDestinationReserved = Band{600, 600, "link-local control protocols on private networks: dropped"}
-	BandDestinationGroup    = Band{500, 510, "broadcast and multicast (510: of one private network)"}
-	BandDestinationHost     = Band{400, 410, "the host's own MAC addresses (410: on one private network)"}
-	BandDestinationMAC      = Band{300, 310, "a known MAC address of one network (310: of a VIF with rules)"}
-	BandDestinationTrunk    = Band{250, 250, "the MAC address of a VIF with rules, in any VLAN that reaches it"}
-	BandDestinationNetwork  = Band{220, 220, "any other address of one private network"}
-	BandDestinationFromHost = Band{200, 200, "from the host: learned MAC addresses are not consulted"}
+	bandDestinationReserved = Band{600, 600, "link-local control protocols on private networks: dropped"}
+	bandDestinationGroup    = Band{500, 510, "broadcast and multicast (510: of one private network)"}
+	bandDestinationHost     = Band{400, 410, "the host's own MAC addresses (410: on one private network)"}
+	bandDestinationMAC      = Band{300, 310, "a known MAC address of one network (310: of a VIF with rules)"}
+	bandDestinationTrunk    = Band{250, 250, "the MAC address of a VIF with rules, in any VLAN that reaches it"}
+	bandDestinationNetwork  = Band{220, 220, "any other address of one private network"}
+	bandDestinationFromHost = Band{200, 200, "from the host: learned MAC addresses are not consulted"}
 )
 
 // Table deliver.
 var (
-	BandDeliverKnown = Band{200, 200, "one VIF, or elsewhere"}
-	BandDeliverFlood = Band{100, 100, "unknown: a copy for everyone"}
+	bandDeliverKnown = Band{200, 200, "one VIF, or elsewhere"}
+	bandDeliverFlood = Band{100, 100, "unknown: a copy for everyone"}
 )
 
-// BandFlood is the priority of the pages of a flood list.
-var BandFlood = Band{100, 100, "one page of one network"}
+// bandFlood is the priority of the pages of a flood list.
+var bandFlood = Band{100, 100, "one page of one network"}
 
-// BandHostDelivery is the priority of what still reaches the host.
-var BandHostDelivery = Band{100, 100, "multicast from an uplink"}
+// bandHostDelivery is the priority of what still reaches the host.
+var bandHostDelivery = Band{100, 100, "multicast from an uplink"}
 
 // Table forward.
 var (
-	BandForwardPort    = Band{200, 200, "one VIF of a private network; overlay bridge: one network's patch port"}
-	BandForwardPrivate = Band{100, 100, "a private network never uses NORMAL"}
+	bandForwardPort    = Band{200, 200, "one VIF of a private network; overlay bridge: one network's patch port"}
+	bandForwardPrivate = Band{100, 100, "a private network never uses NORMAL"}
 )
 
 // Table tunnel_out.
 var (
-	BandTunnelHost  = Band{200, 200, "one network to one member host"}
-	BandTunnelFlood = Band{100, 100, "one network to all its member hosts"}
+	bandTunnelHost  = Band{200, 200, "one network to one member host"}
+	bandTunnelFlood = Band{100, 100, "one network to all its member hosts"}
 )
 
 // The second priority of bands that hold two.

@@ -76,7 +76,7 @@ func (e *emitter) rules(t Table, scope Field, id uint32, list ruleList, v verdic
 		for _, family := range r.families() {
 			m := scope.match(flow.NewMatch(), id)
 			r.match(m, family)
-			e.emit(t, ranks[r.rankKey()], Cookie{r.kind, r.ID}, m, verdict)
+			e.at(t, ranks[r.rankKey()]).emit(Cookie{r.kind, r.ID}, m, verdict)
 		}
 	}
 }

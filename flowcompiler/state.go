@@ -76,9 +76,9 @@ func newState() state {
 	}
 }
 
-// privateOnly tells whether the bridge carries private networks and nothing
+// onlyPrivateNetworks tells whether the bridge carries private networks and nothing
 // else. Such a bridge never uses NORMAL.
-func (s *state) privateOnly() bool {
+func (s *state) onlyPrivateNetworks() bool {
 	for _, n := range s.networks {
 		if !n.Private {
 			return false

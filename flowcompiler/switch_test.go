@@ -8,10 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,9 +24,15 @@ import (
 // bridges have the dummy datapath. It judges packets for the tests.
 type vswitch struct {
 	dir      string
-	daemons  []*exec.Cmd
+	daemons  []daemon
 	bridges  atomic.Int32
 	sequence atomic.Int32
+}
+
+// daemon is a process of the switch; done is closed when it has ended.
+type daemon struct {
+	process *os.Process
+	done    chan struct{}
 }
 
 // sharedSwitch starts the one switch of this test binary; TestMain stops it.
@@ -71,12 +79,26 @@ func (sw *vswitch) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// start starts a daemon that ends with this process at the latest, a panic of a
+// test included. The kernel ties that to the thread that started it
+// (PR_SET_PDEATHSIG), so that thread stays.
 func (sw *vswitch) start(name string, args ...string) error {
 	cmd := sw.command(name, args...)
-	if err := cmd.Start(); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started, done := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer close(done)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return fmt.Errorf("%s is needed by this test (Debian: openvswitch-switch): %w", name, err)
 	}
-	sw.daemons = append(sw.daemons, cmd)
+	sw.daemons = append(sw.daemons, daemon{cmd.Process, done})
 	return nil
 }
 
@@ -91,9 +113,9 @@ func (sw *vswitch) run(name string, args ...string) (string, error) {
 }
 
 func (sw *vswitch) stop() {
-	for _, cmd := range slices.Backward(sw.daemons) {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+	for _, d := range slices.Backward(sw.daemons) {
+		_ = d.process.Kill()
+		<-d.done
 	}
 	_ = os.RemoveAll(sw.dir)
 }
@@ -314,10 +336,11 @@ func (b *testBridge) fate(t testing.TB, text string) string {
 	return strings.Join(ports, " ")
 }
 
-// receive lets a packet come in by a port.
-func (b *testBridge) receive(t testing.TB, port, packet string) {
+// receive lets packets come in by a port.
+func (b *testBridge) receive(t testing.TB, port string, packets ...string) {
 	t.Helper()
-	if _, err := b.sw.run("ovs-appctl", "-t", b.sw.control(), "netdev-dummy/receive", b.port(port), packet); err != nil {
+	args := append([]string{"-t", b.sw.control(), "netdev-dummy/receive", b.port(port)}, packets...)
+	if _, err := b.sw.run("ovs-appctl", args...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -12,9 +12,9 @@ func (e *emitter) classifyBase() {
 	if external && c.bridge.AdmitUnclassified {
 		unknown = e.goTo(TableForward)
 	}
-	e.emit(TableClassify, BandClassifyDefault.Low, Cookie{Kind: KindBase}, flow.NewMatch(), unknown)
+	e.at(TableClassify, bandClassifyDefault.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), unknown)
 	if external {
-		e.emit(TableClassify, BandClassifyLocal.Low, Cookie{Kind: KindBase}, flow.NewMatch().InPort(flow.PortLocal),
+		e.at(TableClassify, bandClassifyLocal.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch().InPort(flow.PortLocal),
 			then(TableVLAN, FieldSource.load(sourceHost), FieldPinned.load(pinned)))
 	}
 }
@@ -39,14 +39,14 @@ func (e *emitter) classifyVIF(v pluggedVIF) {
 	}
 	instructions := then(next, loads...)
 	for _, port := range v.Ports {
-		e.emit(TableClassify, BandClassifyPort.Low, Cookie{KindVIF, v.ID}, flow.NewMatch().InPort(port), instructions)
+		e.at(TableClassify, bandClassifyPort.Low).emit(Cookie{KindVIF, v.ID}, flow.NewMatch().InPort(port), instructions)
 	}
 }
 
 // classifyDisabledVIF drops what a disabled VIF sends.
 func (e *emitter) classifyDisabledVIF(v pluggedVIF) {
 	for _, port := range v.Ports {
-		e.emit(TableClassify, BandClassifyPort.Low, Cookie{KindVIF, v.ID}, flow.NewMatch().InPort(port), drop)
+		e.at(TableClassify, bandClassifyPort.Low).emit(Cookie{KindVIF, v.ID}, flow.NewMatch().InPort(port), drop)
 	}
 }
 
@@ -63,17 +63,13 @@ func (e *emitter) classifyPort(p *Port) {
 		}
 		instructions = then(next, FieldSource.load(sourceHost), FieldPinned.load(pinned), FieldNetwork.load(p.Network))
 	case rolePatch:
-		next := TableLearn
-		if e.compiler.bridge.Kind == OverlayBridge {
-			next = TableDestination
-		}
-		instructions = then(next, FieldSource.load(sourcePatch), FieldSourceVIF.load(Elsewhere), FieldNetwork.load(p.Network))
+		instructions = e.afterPatch(p)
 	case roleForeign:
 		instructions = e.afterForeign(p)
 	case roleTunnel:
 		return
 	}
-	e.emit(TableClassify, BandClassifyPort.Low, Cookie{KindPort, p.OFPort}, flow.NewMatch().InPort(p.OFPort), instructions)
+	e.at(TableClassify, bandClassifyPort.Low).emit(Cookie{KindPort, p.OFPort}, flow.NewMatch().InPort(p.OFPort), instructions)
 }
 
 // afterHost returns where packets from the host go on. They skip all rules on
@@ -88,6 +84,16 @@ func (e *emitter) afterHost(p *Port) (next Table, ok bool) {
 	default:
 		return TableDestination, true
 	}
+}
+
+// afterPatch returns the instructions for packets from a patch port: on a network
+// bridge from elsewhere, on the overlay bridge on their way there.
+func (e *emitter) afterPatch(p *Port) flow.Instructions {
+	source, network := FieldSource.load(sourcePatch), FieldNetwork.load(p.Network)
+	if e.compiler.bridge.Kind == OverlayBridge {
+		return then(TableDestination, source, network)
+	}
+	return then(TableLearn, source, FieldSourceVIF.load(Elsewhere), network)
 }
 
 // afterForeign returns the instructions for packets from a foreign port: the
@@ -106,7 +112,7 @@ func (e *emitter) afterForeign(p *Port) flow.Instructions {
 // classifyTunnel admits one private network from one member host. A VNI from a
 // host that is no member has no flow and is dropped.
 func (e *emitter) classifyTunnel(r *Remote, n *Network, port uint32) {
-	e.emit(TableClassify, BandClassifyPort.Low, Cookie{KindRemote, r.Tunnel.Host},
+	e.at(TableClassify, bandClassifyPort.Low).emit(Cookie{KindRemote, r.Tunnel.Host},
 		flow.NewMatch().InPort(port).TunnelID(uint64(n.VNI)),
 		then(TableLearn, FieldSource.load(sourceTunnel), FieldNetwork.load(n.ID)))
 }

@@ -8,7 +8,7 @@ import (
 
 // deliverBase drops what is on no private network; nothing should get here.
 func (e *emitter) deliverBase() {
-	e.emit(TableDeliver, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), drop)
+	e.at(TableDeliver, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), drop)
 }
 
 // deliverToVIF hands a packet to a VIF of a private network, by its rules if it
@@ -21,7 +21,7 @@ func (e *emitter) deliverToVIF(v pluggedVIF) {
 	if !v.filtered() {
 		i = flow.Apply(outputs(v.Ports)...)
 	}
-	e.emit(TableDeliver, BandDeliverKnown.Low, Cookie{KindVIF, v.ID}, FieldDestination.match(flow.NewMatch(), v.ID), i)
+	e.at(TableDeliver, bandDeliverKnown.Low).emit(Cookie{KindVIF, v.ID}, FieldDestination.match(flow.NewMatch(), v.ID), i)
 }
 
 // deliverElsewhere hands a packet to the overlay bridge. What came from there
@@ -29,7 +29,7 @@ func (e *emitter) deliverToVIF(v pluggedVIF) {
 func (e *emitter) deliverElsewhere(n *Network) {
 	if patch, ok := e.compiler.patchPort(n.ID); ok {
 		m := FieldDestination.match(FieldNetwork.match(flow.NewMatch(), n.ID), Elsewhere)
-		e.emit(TableDeliver, BandDeliverKnown.Low, Cookie{KindNetwork, n.ID}, m, flow.Apply(flow.Output(patch)))
+		e.at(TableDeliver, bandDeliverKnown.Low).emit(Cookie{KindNetwork, n.ID}, m, flow.Apply(flow.Output(patch)))
 	}
 }
 
@@ -41,7 +41,7 @@ func (e *emitter) deliverFlood(n *Network) {
 	for _, page := range e.compiler.pagesOn.sorted(n.ID) {
 		actions = append(actions, FieldFloodPage.load(page), resubmit(TableFlood))
 	}
-	e.emit(TableDeliver, BandDeliverFlood.Low, Cookie{KindFlood, n.ID}, FieldNetwork.match(flow.NewMatch(), n.ID),
+	e.at(TableDeliver, bandDeliverFlood.Low).emit(Cookie{KindFlood, n.ID}, FieldNetwork.match(flow.NewMatch(), n.ID),
 		flow.Apply(actions...))
 }
 

@@ -14,22 +14,22 @@ var (
 func (e *emitter) destinationBase() {
 	base := Cookie{Kind: KindBase}
 	if e.compiler.bridge.Kind == OverlayBridge {
-		e.emit(TableDestination, BandMiss.Low, base, flow.NewMatch(), drop)
+		e.at(TableDestination, bandMiss.Low).emit(base, flow.NewMatch(), drop)
 		return
 	}
 	if !e.compiler.privateOnly {
-		e.emit(TableDestination, BandDestinationGroup.Low, base, flow.NewMatch().EthDstMasked(groupMAC, groupMAC), e.goTo(TableForward))
-		e.emit(TableDestination, BandDestinationFromHost.Low, base, FieldSource.match(flow.NewMatch(), sourceHost), e.goTo(TableForward))
+		e.at(TableDestination, bandDestinationGroup.Low).emit(base, flow.NewMatch().EthDstMasked(groupMAC, groupMAC), e.goTo(TableForward))
+		e.at(TableDestination, bandDestinationFromHost.Low).emit(base, FieldSource.match(flow.NewMatch(), sourceHost), e.goTo(TableForward))
 		e.destinationHostMAC(e.compiler.bridge.LocalMAC, base)
 	}
-	e.emit(TableDestination, BandMiss.Low, base, flow.NewMatch(), then(TableToVIF, resubmit(TableLearned)))
+	e.at(TableDestination, bandMiss.Low).emit(base, flow.NewMatch(), then(TableToVIF, resubmit(TableLearned)))
 }
 
 // destinationHostMAC keeps the way to the host free of what VIFs have taught the
 // switch.
 func (e *emitter) destinationHostMAC(mac flow.MAC, c Cookie) {
 	if !mac.IsZero() {
-		e.emit(TableDestination, BandDestinationHost.Low, c, flow.NewMatch().EthDst(mac), e.goTo(TableForward))
+		e.at(TableDestination, bandDestinationHost.Low).emit(c, flow.NewMatch().EthDst(mac), e.goTo(TableForward))
 	}
 }
 
@@ -40,7 +40,7 @@ func (e *emitter) destinationOfHost(p *Port) {
 	switch {
 	case p.MAC.IsZero() || e.compiler.bridge.Kind == OverlayBridge:
 	case n != nil && n.Private:
-		e.emit(TableDestination, priorityHostPrivate, cookie, e.to(p.Network, p.MAC), flow.Apply(flow.Output(p.OFPort)))
+		e.at(TableDestination, priorityHostPrivate).emit(cookie, e.to(p.Network, p.MAC), flow.Apply(flow.Output(p.OFPort)))
 	case !e.compiler.privateOnly:
 		e.destinationHostMAC(p.MAC, cookie)
 	}
@@ -61,13 +61,13 @@ func (e *emitter) destinationOfVIF(v pluggedVIF) {
 	cookie, found := Cookie{KindVIF, v.ID}, FieldDestination.load(v.ID)
 	switch {
 	case v.network.Private:
-		e.emit(TableDestination, e.macPriority(v), cookie, e.to(v.Network, v.MAC), then(TableDeliver, found))
+		e.at(TableDestination, e.macPriority(v)).emit(cookie, e.to(v.Network, v.MAC), then(TableDeliver, found))
 	case !v.filtered():
-		e.emit(TableDestination, e.macPriority(v), cookie, e.to(v.Network, v.MAC), e.goTo(TableForward))
+		e.at(TableDestination, e.macPriority(v)).emit(cookie, e.to(v.Network, v.MAC), e.goTo(TableForward))
 	default:
-		e.emit(TableDestination, e.macPriority(v), cookie, e.to(v.Network, v.MAC), then(TableToVIF, found))
+		e.at(TableDestination, e.macPriority(v)).emit(cookie, e.to(v.Network, v.MAC), then(TableToVIF, found))
 		if v.network.VLAN == 0 {
-			e.emit(TableDestination, BandDestinationTrunk.Low, cookie, flow.NewMatch().EthDst(v.MAC), then(TableToVIF, found))
+			e.at(TableDestination, bandDestinationTrunk.Low).emit(cookie, flow.NewMatch().EthDst(v.MAC), then(TableToVIF, found))
 		}
 	}
 }
@@ -78,7 +78,7 @@ func (e *emitter) macPriority(v pluggedVIF) uint16 {
 	if v.filtered() {
 		return priorityMACWithRules
 	}
-	return BandDestinationMAC.Low
+	return bandDestinationMAC.Low
 }
 
 // destinationOfDisabledVIF drops what is for a disabled VIF of a private network,
@@ -86,7 +86,7 @@ func (e *emitter) macPriority(v pluggedVIF) uint16 {
 // the port's configuration keeps the packet from the VIF.
 func (e *emitter) destinationOfDisabledVIF(v pluggedVIF) {
 	if v.network != nil && v.network.Private && !v.MAC.IsZero() {
-		e.emit(TableDestination, BandDestinationMAC.Low, Cookie{KindVIF, v.ID}, e.to(v.Network, v.MAC), drop)
+		e.at(TableDestination, bandDestinationMAC.Low).emit(Cookie{KindVIF, v.ID}, e.to(v.Network, v.MAC), drop)
 	}
 }
 
@@ -99,9 +99,9 @@ func (e *emitter) destinationOnOverlay(n *Network) { e.destinationPrivate(n, Tab
 func (e *emitter) destinationPrivate(n *Network, next Table) {
 	cookie := Cookie{KindNetwork, n.ID}
 	on := func() *flow.MatchBuilder { return FieldNetwork.match(flow.NewMatch(), n.ID) }
-	e.emit(TableDestination, BandDestinationReserved.Low, cookie, on().EthDstMasked(reservedMAC, reservedMask), drop)
-	e.emit(TableDestination, priorityGroupPrivate, cookie, on().EthDstMasked(groupMAC, groupMAC), e.goTo(next))
-	e.emit(TableDestination, BandDestinationNetwork.Low, cookie, on(), then(next, resubmit(TableLearned)))
+	e.at(TableDestination, bandDestinationReserved.Low).emit(cookie, on().EthDstMasked(reservedMAC, reservedMask), drop)
+	e.at(TableDestination, priorityGroupPrivate).emit(cookie, on().EthDstMasked(groupMAC, groupMAC), e.goTo(next))
+	e.at(TableDestination, bandDestinationNetwork.Low).emit(cookie, on(), then(next, resubmit(TableLearned)))
 }
 
 // destinationElsewhere recognises the MAC addresses of another host's VIFs.
@@ -117,7 +117,7 @@ func (e *emitter) destinationByTunnel(r *Remote, port uint32) {
 func (e *emitter) destinationOfRemote(r *Remote, i flow.Instructions) {
 	for _, mac := range r.MACs {
 		if !mac.IsZero() {
-			e.emit(TableDestination, BandDestinationMAC.Low, Cookie{KindRemote, r.Tunnel.Host}, e.to(r.Network, mac), i)
+			e.at(TableDestination, bandDestinationMAC.Low).emit(Cookie{KindRemote, r.Tunnel.Host}, e.to(r.Network, mac), i)
 		}
 	}
 }

@@ -4,7 +4,7 @@ import "poolwire/southbound/openflow/flow"
 
 // floodBase makes no copy where a page is empty.
 func (e *emitter) floodBase() {
-	e.emit(TableFlood, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), drop)
+	e.at(TableFlood, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), drop)
 }
 
 // floodPageFlows copies a packet to the ports of one page. A VIF with rules gets
@@ -14,10 +14,10 @@ func (e *emitter) floodBase() {
 // no copy depends on the one before. The copy for the port the packet came in by
 // is dropped by OpenFlow itself.
 func (e *emitter) floodPageFlows(n *Network, page uint32) {
-	place := floodPage{n.ID, page}
+	on := floodPage{n.ID, page}
 	var plain []uint32
 	var filtered []flow.Action
-	for _, id := range e.compiler.vifPages.sorted(place) {
+	for _, id := range e.compiler.vifPages.sorted(on) {
 		switch v := e.compiler.plugged(e.compiler.vifs[id]); {
 		case v.disabled():
 		case v.filtered():
@@ -26,11 +26,11 @@ func (e *emitter) floodPageFlows(n *Network, page uint32) {
 			plain = append(plain, v.Ports...)
 		}
 	}
-	plain = append(plain, e.compiler.portPages.sorted(place)...)
+	plain = append(plain, e.compiler.portPages.sorted(on)...)
 	actions := append(outputs(plain), filtered...)
 	if len(actions) == 0 {
 		return
 	}
 	m := FieldFloodPage.match(FieldNetwork.match(flow.NewMatch(), n.ID), page)
-	e.emit(TableFlood, BandFlood.Low, Cookie{KindFlood, n.ID}, m, flow.Apply(actions...))
+	e.at(TableFlood, bandFlood.Low).emit(Cookie{KindFlood, n.ID}, m, flow.Apply(actions...))
 }

@@ -10,13 +10,13 @@ func (e *emitter) forwardBase() {
 	if e.compiler.bridge.Kind == OverlayBridge || e.compiler.privateOnly {
 		out = drop
 	}
-	e.emit(TableForward, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), out)
+	e.at(TableForward, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), out)
 }
 
 // forwardToVIF is the last step to a VIF of a private network, after its rules.
 func (e *emitter) forwardToVIF(v pluggedVIF) {
 	if v.network.Private && v.filtered() {
-		e.emit(TableForward, BandForwardPort.Low, Cookie{KindVIF, v.ID}, FieldDestination.match(flow.NewMatch(), v.ID),
+		e.at(TableForward, bandForwardPort.Low).emit(Cookie{KindVIF, v.ID}, FieldDestination.match(flow.NewMatch(), v.ID),
 			flow.Apply(outputs(v.Ports)...))
 	}
 }
@@ -24,7 +24,7 @@ func (e *emitter) forwardToVIF(v pluggedVIF) {
 // forwardPrivate keeps a private network from NORMAL, also on a bridge that has
 // external networks as well.
 func (e *emitter) forwardPrivate(n *Network) {
-	e.emit(TableForward, BandForwardPrivate.Low, Cookie{KindNetwork, n.ID}, FieldNetwork.match(flow.NewMatch(), n.ID), drop)
+	e.at(TableForward, bandForwardPrivate.Low).emit(Cookie{KindNetwork, n.ID}, FieldNetwork.match(flow.NewMatch(), n.ID), drop)
 }
 
 // forwardToPatch takes what came by a tunnel to its network's bridge, the only
@@ -32,6 +32,6 @@ func (e *emitter) forwardPrivate(n *Network) {
 func (e *emitter) forwardToPatch(n *Network) {
 	if patch, ok := e.compiler.patchPort(n.ID); ok {
 		m := FieldNetwork.match(FieldSource.match(flow.NewMatch(), sourceTunnel), n.ID)
-		e.emit(TableForward, BandForwardPort.Low, Cookie{KindNetwork, n.ID}, m, flow.Apply(flow.Output(patch)))
+		e.at(TableForward, bandForwardPort.Low).emit(Cookie{KindNetwork, n.ID}, m, flow.Apply(flow.Output(patch)))
 	}
 }

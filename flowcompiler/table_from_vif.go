@@ -4,7 +4,7 @@ import "poolwire/southbound/openflow/flow"
 
 // fromVIFBase lets pass what no rule is about.
 func (e *emitter) fromVIFBase() {
-	e.emit(TableFromVIF, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableLearn))
+	e.at(TableFromVIF, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableLearn))
 }
 
 // fromVIF holds the rules on what a VIF sends, when it has any of its own. Its

@@ -9,7 +9,7 @@ import (
 
 // hostDeliveryBase makes a denial a denial.
 func (e *emitter) hostDeliveryBase() {
-	e.emit(TableHostDelivery, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), drop)
+	e.at(TableHostDelivery, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), drop)
 }
 
 // hostDelivery gives the host its own copy of a broadcast or multicast that a
@@ -23,7 +23,7 @@ func (e *emitter) hostDelivery(n *Network) {
 	if !slices.ContainsFunc(n.Rules, func(r Rule) bool { return !r.Allow }) {
 		return
 	}
-	trunks, access := e.hostPorts(n)
+	trunks, access := e.hostPortsFor(n)
 	actions := outputs(trunks)
 	m := FieldNetwork.match(FieldSource.match(flow.NewMatch(), sourceUplink), n.ID).EthDstMasked(groupMAC, groupMAC)
 	if n.VLAN != 0 {
@@ -33,13 +33,13 @@ func (e *emitter) hostDelivery(n *Network) {
 			actions = append(actions, outputs(access)...)
 		}
 	}
-	e.emit(TableHostDelivery, BandHostDelivery.Low, Cookie{KindNetwork, n.ID}, m, flow.Apply(actions...))
+	e.at(TableHostDelivery, bandHostDelivery.Low).emit(Cookie{KindNetwork, n.ID}, m, flow.Apply(actions...))
 }
 
-// hostPorts returns the host's ports that carry all VLANs, and those on a tagged
+// hostPortsFor returns the host's ports that carry all VLANs, and those on a tagged
 // network. The bridge's own port carries all, described or not.
-func (e *emitter) hostPorts(n *Network) (trunks, access []uint32) {
-	described := slices.Sorted(maps.Keys(e.compiler.state.hostPorts))
+func (e *emitter) hostPortsFor(n *Network) (trunks, access []uint32) {
+	described := slices.Sorted(maps.Keys(e.compiler.hostPorts))
 	if !slices.Contains(described, flow.PortLocal) {
 		trunks = append(trunks, flow.PortLocal)
 	}

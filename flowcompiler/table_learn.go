@@ -7,6 +7,15 @@ import "poolwire/southbound/openflow/flow"
 // address at about the same time.
 const learnedTimeout = 300
 
+// learnedPerVIF and learnedElsewhere bound how many MAC addresses the switch
+// learns from one VIF, and from other hosts on one private network: a VM could
+// send from ever new ones. What is not learned is flooded on a private network;
+// on an external one it is not under the VIF's inbound rules.
+const (
+	learnedPerVIF    = 1024
+	learnedElsewhere = 16384
+)
+
 // groupMAC is the bit that broadcast and multicast addresses have set.
 var groupMAC = flow.MAC{0x01}
 
@@ -17,8 +26,8 @@ func (e *emitter) learnBase() {
 	if e.compiler.bridge.Kind == OverlayBridge {
 		next = e.goTo(TableForward)
 	}
-	e.emit(TableLearn, BandLearnNever.Low, Cookie{Kind: KindBase}, flow.NewMatch().EthSrcMasked(groupMAC, groupMAC), next)
-	e.emit(TableLearn, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), next)
+	e.at(TableLearn, bandLearnNever.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch().EthSrcMasked(groupMAC, groupMAC), next)
+	e.at(TableLearn, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), next)
 }
 
 // learnFromVIF remembers the MAC addresses a VIF uses besides its own.
@@ -28,10 +37,10 @@ func (e *emitter) learnFromVIF(v pluggedVIF) {
 	}
 	from := func() *flow.MatchBuilder { return FieldSourceVIF.match(flow.NewMatch(), v.ID) }
 	if !v.MAC.IsZero() {
-		e.emit(TableLearn, BandLearnKnown.Low, Cookie{KindVIF, v.ID}, from().EthSrc(v.MAC), e.goTo(TableDestination))
+		e.at(TableLearn, bandLearnKnown.Low).emit(Cookie{KindVIF, v.ID}, from().EthSrc(v.MAC), e.goTo(TableDestination))
 	}
-	e.emit(TableLearn, BandLearn.Low, Cookie{KindVIF, v.ID}, from(),
-		then(TableDestination, learnSource(v.ID, FieldDestination, FieldSourceVIF.bits())))
+	e.at(TableLearn, bandLearn.Low).emit(Cookie{KindVIF, v.ID}, from(),
+		then(TableDestination, learning{v.ID, learnedPerVIF, FieldDestination, FieldSourceVIF.bits()}.action(e.compiler.bridge)))
 }
 
 // learnFromPatch remembers which MAC addresses of a private network are on other
@@ -39,16 +48,16 @@ func (e *emitter) learnFromVIF(v pluggedVIF) {
 // was learned here and moved away is found again at once.
 func (e *emitter) learnFromPatch(n *Network) {
 	m := FieldNetwork.match(FieldSource.match(flow.NewMatch(), sourcePatch), n.ID)
-	e.emit(TableLearn, BandLearn.Low, Cookie{KindNetwork, n.ID}, m,
-		then(TableDestination, learnSource(n.ID, FieldDestination, FieldSourceVIF.bits())))
+	e.at(TableLearn, bandLearn.Low).emit(Cookie{KindNetwork, n.ID}, m,
+		then(TableDestination, learning{n.ID, learnedElsewhere, FieldDestination, FieldSourceVIF.bits()}.action(e.compiler.bridge)))
 }
 
 // learnFromTunnels remembers, on the overlay bridge, by which tunnel a MAC
 // address of a private network is reached.
 func (e *emitter) learnFromTunnels(n *Network) {
 	m := FieldNetwork.match(FieldSource.match(flow.NewMatch(), sourceTunnel), n.ID)
-	e.emit(TableLearn, BandLearn.Low, Cookie{KindNetwork, n.ID}, m,
-		then(TableForward, learnSource(n.ID, FieldTunnel, flow.Whole(flow.FieldInPort16))))
+	e.at(TableLearn, bandLearn.Low).emit(Cookie{KindNetwork, n.ID}, m,
+		then(TableForward, learning{n.ID, learnedElsewhere, FieldTunnel, flow.Whole(flow.FieldInPort16)}.action(e.compiler.bridge)))
 }
 
 // learnNotRemote spares the switch from learning what the controller knows.
@@ -56,29 +65,43 @@ func (e *emitter) learnNotRemote(r *Remote, next Table) {
 	for _, mac := range r.MACs {
 		if !mac.IsZero() {
 			m := FieldNetwork.match(flow.NewMatch(), r.Network).EthSrc(mac)
-			e.emit(TableLearn, BandLearnKnown.Low, Cookie{KindRemote, r.Tunnel.Host}, m, e.goTo(next))
+			e.at(TableLearn, bandLearnKnown.Low).emit(Cookie{KindRemote, r.Tunnel.Host}, m, e.goTo(next))
 		}
 	}
 }
 
-// learnSource returns the learn action
+// learning is what is learned from a packet.
+type learning struct {
+	// object is what the address is learned of, limit how many of it.
+	object uint32
+	limit  uint32
+	// to gets, in packets for the address, what from holds now.
+	to   Field
+	from flow.Subfield
+}
+
+// action returns the learn action
 //
 //	network = this packet's, dl_dst = this packet's dl_src: to := what from holds
 //
 // A station that moves is learned anew from its next packet: the learned flow has
 // the same key and is replaced. What was learned goes with the flow that learned
 // it, so nothing outlives the object.
-func learnSource(object uint32, to Field, from flow.Subfield) flow.Action {
-	return flow.Learn(flow.LearnSpec{
+func (l learning) action(b Bridge) flow.Action {
+	spec := flow.LearnSpec{
 		Table:       uint8(TableLearned),
-		Priority:    BandLearned.Low,
-		Cookie:      Cookie{KindLearned, object}.Encode(),
+		Priority:    bandLearned.Low,
+		Cookie:      Cookie{KindLearned, l.object}.Encode(),
 		HardTimeout: learnedTimeout,
 		Flags:       flow.LearnDeleteLearned,
 		Steps: []flow.LearnStep{
 			flow.LearnMatch(FieldNetwork.bits(), FieldNetwork.bits()),
 			flow.LearnMatch(flow.Whole(flow.FieldEthDst), flow.Whole(flow.FieldEthSrc)),
-			flow.LearnLoad(to.bits(), from),
+			flow.LearnLoad(l.to.bits(), l.from),
 		},
-	})
+	}
+	if !b.NoLearnLimit {
+		spec.Limit = l.limit
+	}
+	return flow.Learn(spec)
 }

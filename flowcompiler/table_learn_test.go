@@ -16,4 +16,6 @@ func TestGoldenLearn(t *testing.T) {
 	private.VIFs[2].MAC = [6]byte{}
 	golden(t, TableLearn, "private", private)
 	golden(t, TableLearn, "overlay", overlayInput())
+	private.Bridge.NoLearnLimit = true
+	golden(t, TableLearn, "private_no_limit", private)
 }

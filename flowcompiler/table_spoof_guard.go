@@ -45,13 +45,13 @@ var (
 // what a receiver may read, so it is dropped before "no option" could match.
 func (e *emitter) spoofGuardBase() {
 	base := Cookie{Kind: KindLocking}
-	e.emit(TableSpoofGuard, BandGuardTagged.Low, base, flow.NewMatch().VLANPresent(), drop)
-	e.emit(TableSpoofGuard, BandGuardMalformed.Low, base,
+	e.at(TableSpoofGuard, bandGuardTagged.Low).emit(base, flow.NewMatch().VLANPresent(), drop)
+	e.at(TableSpoofGuard, bandGuardMalformed.Low).emit(base,
 		icmp6(flow.NewMatch(), neighborSolicitation).ICMPv6Code(0).NDTarget(netip.IPv6Unspecified()), drop)
 	for _, icmpType := range reservedTypes {
-		e.emit(TableSpoofGuard, BandGuardReserved.Low, base, icmp6(flow.NewMatch(), icmpType), drop)
+		e.at(TableSpoofGuard, bandGuardReserved.Low).emit(base, icmp6(flow.NewMatch(), icmpType), drop)
 	}
-	e.emit(TableSpoofGuard, BandMiss.Low, base, flow.NewMatch(), drop)
+	e.at(TableSpoofGuard, bandMiss.Low).emit(base, flow.NewMatch(), drop)
 }
 
 // spoofGuardOfVIF lets pass what a locked VIF may send: always from its MAC
@@ -81,7 +81,7 @@ func (g guard) from() *flow.MatchBuilder {
 
 // pass lets a packet go on to the rules.
 func (g guard) pass(band Band, m *flow.MatchBuilder) {
-	g.emit(TableSpoofGuard, band.Low, Cookie{KindLocking, g.vif.ID}, m, g.goTo(TableFromVIF))
+	g.at(TableSpoofGuard, band.Low).emit(Cookie{KindLocking, g.vif.ID}, m, g.goTo(TableFromVIF))
 }
 
 // ipv4 lets pass IPv4 and ARP from the allowed addresses, ARP probes (RFC 5227
@@ -89,12 +89,12 @@ func (g guard) pass(band Band, m *flow.MatchBuilder) {
 // client may have any source address: an old lease is renewed from it.
 func (g guard) ipv4() {
 	arp := func() *flow.MatchBuilder { return g.from().EthType(ethTypeARP).ARPSHA(g.vif.MAC) }
-	g.pass(BandGuardAddress, arp().ARPSPA(unspecified4))
-	g.pass(BandGuardAddress, g.from().EthType(ethTypeIPv4).UDPSrc(dhcpClient).UDPDst(dhcpServer))
+	g.pass(bandGuardAddress, arp().ARPSPA(unspecified4))
+	g.pass(bandGuardAddress, g.from().EthType(ethTypeIPv4).UDPSrc(dhcpClient).UDPDst(dhcpServer))
 	for _, prefix := range g.vif.IPv4 {
 		if prefix = unmapped(prefix); prefix.IsValid() && prefix.Addr().Is4() {
-			g.pass(BandGuardAddress, arp().ARPSPA(prefix))
-			g.pass(BandGuardAddress, g.from().EthType(ethTypeIPv4).IPv4Src(prefix))
+			g.pass(bandGuardAddress, arp().ARPSPA(prefix))
+			g.pass(bandGuardAddress, g.from().EthType(ethTypeIPv4).IPv4Src(prefix))
 		}
 	}
 }
@@ -114,7 +114,7 @@ func (g guard) allowed6() []netip.Prefix {
 // reservedTypes lists is dropped above.
 func (g guard) ipv6Addresses() {
 	for _, prefix := range g.allowed6() {
-		g.pass(BandGuardAddress, g.from().EthType(ethTypeIPv6).IPv6Src(prefix))
+		g.pass(bandGuardAddress, g.from().EthType(ethTypeIPv6).IPv6Src(prefix))
 	}
 }
 
@@ -128,13 +128,13 @@ func (g guard) neighbors() {
 	own := linkLocal(g.vif.MAC)
 	for _, address := range append(g.allowed6(), own) {
 		for _, option := range []flow.MAC{g.vif.MAC, {}} {
-			g.pass(BandGuardND, icmp6(g.from(), neighborSolicitation).ICMPv6Code(0).IPv6Src(address).NDSLL(option))
-			g.pass(BandGuardND, icmp6(g.from(), neighborAdvertisement).ICMPv6Code(0).IPv6Src(address).NDTargetMasked(address).NDTLL(option))
+			g.pass(bandGuardND, icmp6(g.from(), neighborSolicitation).ICMPv6Code(0).IPv6Src(address).NDSLL(option))
+			g.pass(bandGuardND, icmp6(g.from(), neighborAdvertisement).ICMPv6Code(0).IPv6Src(address).NDTargetMasked(address).NDTLL(option))
 			if address != own {
-				g.pass(BandGuardND, icmp6(g.from(), neighborAdvertisement).ICMPv6Code(0).IPv6Src(own).NDTargetMasked(address).NDTLL(option))
+				g.pass(bandGuardND, icmp6(g.from(), neighborAdvertisement).ICMPv6Code(0).IPv6Src(own).NDTargetMasked(address).NDTLL(option))
 			}
 		}
-		g.pass(BandGuardND, icmp6(g.from(), neighborSolicitation).ICMPv6Code(0).IPv6Src(unspecified6).NDTargetMasked(address).NDSLL(flow.MAC{}))
+		g.pass(bandGuardND, icmp6(g.from(), neighborSolicitation).ICMPv6Code(0).IPv6Src(unspecified6).NDTargetMasked(address).NDSLL(flow.MAC{}))
 	}
 }
 
@@ -144,12 +144,12 @@ func (g guard) neighbors() {
 func (g guard) linkLocal() {
 	own := linkLocal(g.vif.MAC)
 	for _, icmpType := range []uint8{routerSolicitation, mldReport, mldDone, mldv2Report} {
-		g.pass(BandGuardAddress, icmp6(g.from(), icmpType).IPv6Src(own))
+		g.pass(bandGuardAddress, icmp6(g.from(), icmpType).IPv6Src(own))
 	}
 	for _, icmpType := range []uint8{routerSolicitation, mldReport, mldv2Report} {
-		g.pass(BandGuardAddress, icmp6(g.from(), icmpType).IPv6Src(unspecified6))
+		g.pass(bandGuardAddress, icmp6(g.from(), icmpType).IPv6Src(unspecified6))
 	}
-	g.pass(BandGuardAddress, g.from().EthType(ethTypeIPv6).IPv6Src(own).UDPSrc(dhcp6Client).UDPDst(dhcp6Server))
+	g.pass(bandGuardAddress, g.from().EthType(ethTypeIPv6).IPv6Src(own).UDPSrc(dhcp6Client).UDPDst(dhcp6Server))
 }
 
 // icmp6 adds an ICMPv6 type to a match.

@@ -4,7 +4,7 @@ import "poolwire/southbound/openflow/flow"
 
 // toVIFBase lets pass what no rule is about.
 func (e *emitter) toVIFBase() {
-	e.emit(TableToVIF, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableForward))
+	e.at(TableToVIF, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableForward))
 }
 
 // toVIF holds the rules on what reaches a VIF.

@@ -8,7 +8,7 @@ import (
 
 // tunnelOutBase drops what is on no private network.
 func (e *emitter) tunnelOutBase() {
-	e.emit(TableTunnelOut, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), drop)
+	e.at(TableTunnelOut, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), drop)
 }
 
 // tunnelOutToHost sends a packet of a network to one member host. A tunnel that
@@ -16,7 +16,7 @@ func (e *emitter) tunnelOutBase() {
 // packet is flooded to those that are.
 func (e *emitter) tunnelOutToHost(r *Remote, n *Network, port uint32) {
 	m := FieldTunnel.match(FieldNetwork.match(flow.NewMatch(), n.ID), port)
-	e.emit(TableTunnelOut, BandTunnelHost.Low, Cookie{KindRemote, r.Tunnel.Host}, m,
+	e.at(TableTunnelOut, bandTunnelHost.Low).emit(Cookie{KindRemote, r.Tunnel.Host}, m,
 		flow.Apply(flow.SetTunnelID(uint64(n.VNI)), flow.Output(port)))
 }
 
@@ -32,5 +32,5 @@ func (e *emitter) tunnelOutFlood(n *Network) {
 	if len(ports) > 0 {
 		instructions = flow.Apply(slices.Concat([]flow.Action{flow.SetTunnelID(uint64(n.VNI))}, outputs(ports))...)
 	}
-	e.emit(TableTunnelOut, BandTunnelFlood.Low, Cookie{KindFlood, n.ID}, FieldNetwork.match(flow.NewMatch(), n.ID), instructions)
+	e.at(TableTunnelOut, bandTunnelFlood.Low).emit(Cookie{KindFlood, n.ID}, FieldNetwork.match(flow.NewMatch(), n.ID), instructions)
 }

@@ -7,7 +7,7 @@ import "poolwire/southbound/openflow/flow"
 // VLAN, and what comes back must be looked up under the same network.
 func (e *emitter) vlanBase() {
 	e.vlanToHostMAC(e.compiler.bridge.LocalMAC, Cookie{Kind: KindBase})
-	e.emit(TableVLAN, BandMiss.Low, Cookie{Kind: KindBase}, flow.NewMatch(), then(TableFromVIF, FieldNetwork.load(0)))
+	e.at(TableVLAN, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), then(TableFromVIF, FieldNetwork.load(0)))
 }
 
 // vlanToHost keeps the way from the uplinks to one of the host's ports free.
@@ -24,7 +24,7 @@ func (e *emitter) vlanToHostMAC(mac flow.MAC, c Cookie) {
 		return
 	}
 	m := FieldSource.match(flow.NewMatch(), sourceUplink).EthDst(mac)
-	e.emit(TableVLAN, BandVLANHost.Low, c, m, e.goTo(TableForward))
+	e.at(TableVLAN, bandVLANHost.Low).emit(c, m, e.goTo(TableForward))
 }
 
 // vlanOfNetwork recognises an external network by its tag. An untagged packet
@@ -42,8 +42,8 @@ func (e *emitter) vlanOfNetwork(n *Network) {
 // vlanTag loads the network, and its rules unless the port's own rules hold.
 func (e *emitter) vlanTag(n *Network, tagged func() *flow.MatchBuilder) {
 	cookie := Cookie{KindNetwork, n.ID}
-	e.emit(TableVLAN, BandVLANTag.Low, cookie, FieldPinned.match(tagged(), pinned),
+	e.at(TableVLAN, bandVLANTag.Low).emit(cookie, FieldPinned.match(tagged(), pinned),
 		then(TableFromVIF, FieldNetwork.load(n.ID)))
-	e.emit(TableVLAN, BandVLANTag.Low, cookie, FieldPinned.match(tagged(), 0),
+	e.at(TableVLAN, bandVLANTag.Low).emit(cookie, FieldPinned.match(tagged(), 0),
 		then(TableFromVIF, FieldNetwork.load(n.ID), FieldPolicy.load(n.ID)))
 }

@@ -57,7 +57,7 @@ var tables = [...]TableRow{
 		Match:   MatchInPort | MatchTunnelID,
 		Next:    []Table{TableVLAN, TableSpoofGuard, TableFromVIF, TableLearn, TableDestination, TableForward},
 		Actions: ActionLoad,
-		Bands:   []Band{BandClassifyPort, BandClassifyLocal, BandClassifyDefault},
+		Bands:   []Band{bandClassifyPort, bandClassifyLocal, bandClassifyDefault},
 		Miss:    "never reached: the default of this table drops, or forwards where unclassified ports are admitted",
 	},
 	{
@@ -66,7 +66,7 @@ var tables = [...]TableRow{
 		Match:   MatchReg0 | MatchEthDst | MatchVLAN,
 		Next:    []Table{TableFromVIF, TableForward},
 		Actions: ActionLoad,
-		Bands:   []Band{BandVLANHost, BandVLANTag, BandMiss},
+		Bands:   []Band{bandVLANHost, bandVLANTag, bandMiss},
 		Miss:    "a VLAN without a network: on to from_vif, as no network's packet",
 	},
 	{
@@ -75,7 +75,7 @@ var tables = [...]TableRow{
 		Match: MatchReg1 | MatchEthSrc | MatchEthType | MatchVLAN | MatchIPProto | MatchIPv4Src | MatchIPv6Src | MatchUDPSrc | MatchUDPDst |
 			MatchICMPv6Type | MatchICMPv6Code | MatchARPSPA | MatchARPSHA | MatchNDTarget | MatchNDSLL | MatchNDTLL,
 		Next:  []Table{TableFromVIF},
-		Bands: []Band{BandGuardTagged, BandGuardMalformed, BandGuardND, BandGuardReserved, BandGuardAddress, BandMiss},
+		Bands: []Band{bandGuardTagged, bandGuardMalformed, bandGuardND, bandGuardReserved, bandGuardAddress, bandMiss},
 		Miss:  "drop",
 	},
 	{
@@ -84,7 +84,7 @@ var tables = [...]TableRow{
 		Match: MatchReg3 | MatchEthType | MatchIPProto | MatchIPv4Src | MatchIPv4Dst | MatchIPv6Src | MatchIPv6Dst |
 			MatchTCPSrc | MatchTCPDst | MatchUDPSrc | MatchUDPDst | MatchARPSPA | MatchARPTPA,
 		Next:  []Table{TableLearn, TableHostDelivery},
-		Bands: []Band{BandRule, BandMiss},
+		Bands: []Band{bandRule, bandMiss},
 		Miss:  "on to learn",
 	},
 	{
@@ -93,7 +93,7 @@ var tables = [...]TableRow{
 		Match:   MatchReg0 | MatchReg1 | MatchReg2 | MatchEthSrc,
 		Next:    []Table{TableDestination, TableForward},
 		Actions: ActionLearn,
-		Bands:   []Band{BandLearnNever, BandLearnKnown, BandLearn, BandMiss},
+		Bands:   []Band{bandLearnNever, bandLearnKnown, bandLearn, bandMiss},
 		Miss:    "on to destination, nothing learned",
 	},
 	{
@@ -102,8 +102,8 @@ var tables = [...]TableRow{
 		Match:   MatchReg0 | MatchReg2 | MatchEthDst,
 		Next:    []Table{TableLearned, TableDeliver, TableToVIF, TableForward, TableTunnelOut},
 		Actions: ActionLoad | ActionOutput,
-		Bands: []Band{BandDestinationReserved, BandDestinationGroup, BandDestinationHost, BandDestinationMAC,
-			BandDestinationTrunk, BandDestinationNetwork, BandDestinationFromHost, BandMiss},
+		Bands: []Band{bandDestinationReserved, bandDestinationGroup, bandDestinationHost, bandDestinationMAC,
+			bandDestinationTrunk, bandDestinationNetwork, bandDestinationFromHost, bandMiss},
 		Miss: "look the MAC address up in learned, then on to to_vif",
 	},
 	{
@@ -111,7 +111,7 @@ var tables = [...]TableRow{
 		Decides: "MAC addresses learned by the switch itself; entered by resubmit, holds no flow of the compiler's",
 		Match:   MatchReg2 | MatchEthDst,
 		Actions: ActionLoad,
-		Bands:   []Band{BandLearned},
+		Bands:   []Band{bandLearned},
 		Miss:    "back to where it came from",
 	},
 	{
@@ -120,7 +120,7 @@ var tables = [...]TableRow{
 		Match:   MatchReg2 | MatchReg4,
 		Next:    []Table{TableFlood, TableToVIF},
 		Actions: ActionLoad | ActionOutput,
-		Bands:   []Band{BandDeliverKnown, BandDeliverFlood, BandMiss},
+		Bands:   []Band{bandDeliverKnown, bandDeliverFlood, bandMiss},
 		Miss:    "drop",
 	},
 	{
@@ -129,7 +129,7 @@ var tables = [...]TableRow{
 		Match:   MatchReg2 | MatchReg6,
 		Next:    []Table{TableToVIF},
 		Actions: ActionLoad | ActionOutput,
-		Bands:   []Band{BandFlood, BandMiss},
+		Bands:   []Band{bandFlood, bandMiss},
 		Miss:    "no copy",
 	},
 	{
@@ -138,7 +138,7 @@ var tables = [...]TableRow{
 		Match: MatchReg4 | MatchEthType | MatchIPProto | MatchIPv4Src | MatchIPv6Src |
 			MatchTCPSrc | MatchUDPSrc | MatchARPSPA,
 		Next:  []Table{TableForward},
-		Bands: []Band{BandRule, BandMiss},
+		Bands: []Band{bandRule, bandMiss},
 		Miss:  "on to forward",
 	},
 	{
@@ -146,7 +146,7 @@ var tables = [...]TableRow{
 		Decides: "what a network-wide rule denies: multicast from an uplink still reaches the host itself, the rest is dropped",
 		Match:   MatchReg0 | MatchReg2 | MatchEthDst | MatchVLAN,
 		Actions: ActionOutput | ActionPopVLAN,
-		Bands:   []Band{BandHostDelivery, BandMiss},
+		Bands:   []Band{bandHostDelivery, bandMiss},
 		Miss:    "drop",
 	},
 	{
@@ -154,7 +154,7 @@ var tables = [...]TableRow{
 		Decides: "the way out: the switch's own forwarding on external networks, one port on private ones",
 		Match:   MatchReg0 | MatchReg2 | MatchReg4,
 		Actions: ActionOutput | ActionNormal,
-		Bands:   []Band{BandForwardPort, BandForwardPrivate, BandMiss},
+		Bands:   []Band{bandForwardPort, bandForwardPrivate, bandMiss},
 		Miss:    "NORMAL; drop on bridges of private networks and on the overlay bridge",
 	},
 	{
@@ -162,7 +162,7 @@ var tables = [...]TableRow{
 		Decides: "overlay bridge: the tunnel of the host that has the MAC address, or the tunnels of all member hosts",
 		Match:   MatchReg2 | MatchReg5,
 		Actions: ActionOutput | ActionSetTunnel,
-		Bands:   []Band{BandTunnelHost, BandTunnelFlood, BandMiss},
+		Bands:   []Band{bandTunnelHost, bandTunnelFlood, bandMiss},
 		Miss:    "drop",
 	},
 }

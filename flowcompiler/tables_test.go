@@ -77,7 +77,7 @@ func TestClassifyIsAboveOthers(t *testing.T) {
 func TestCheckRefusesFlowsThatBreakTheirRow(t *testing.T) {
 	t.Parallel()
 	good := flow.Flow{
-		Table: uint8(TableDestination), Priority: BandDestinationMAC.Low,
+		Table: uint8(TableDestination), Priority: bandDestinationMAC.Low,
 		Match:        FieldNetwork.match(flow.NewMatch(), 7).EthDst(flow.MAC{2}).Build(),
 		Instructions: then(TableToVIF, FieldDestination.load(9)),
 	}
@@ -118,7 +118,7 @@ func TestCheckRefusesFlowsThatBreakTheirRow(t *testing.T) {
 func TestCheckRefusesFlowsTooLongForTheWire(t *testing.T) {
 	t.Parallel()
 	f := flow.Flow{
-		Table: uint8(TableTunnelOut), Priority: BandTunnelFlood.Low,
+		Table: uint8(TableTunnelOut), Priority: bandTunnelFlood.Low,
 		Instructions: flow.Apply(slices.Repeat([]flow.Action{flow.Output(1)}, 4090)...),
 	}
 	if err := check(f); !errors.Is(err, ErrTooLong) {

@@ -20,7 +20,8 @@ func (a *Authority) ServerTLS() *tls.Config {
 	}
 }
 
-// DialTLS is for dialling a host's ovsdb-server. As with [Authority.ServerTLS], the
+// DialTLS is for dialling a host's ovsdb-server, which must have been given ca.pem:
+// Open vSwitch bootstraps only from peers that it dials itself. As with [Authority.ServerTLS], the
 // caller must call [Authority.VerifyHost]: hosts' certificates name no address, and
 // many are self-signed.
 func (a *Authority) DialTLS() *tls.Config {
@@ -69,8 +70,8 @@ func (a *Authority) serverCertificate(*tls.ClientHelloInfo) (*tls.Certificate, e
 	return a.node.Load(), nil
 }
 
-// clientCertificate ignores the CAs that the server asks for: an ovsdb-server that
-// is bootstrapping asks for none, and one that knows us asks for ours.
+// clientCertificate ignores the list of CAs that the server asks for: there is but
+// one certificate to present, and a refusal says more than no certificate.
 func (a *Authority) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	return a.node.Load(), nil
 }

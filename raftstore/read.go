@@ -54,8 +54,10 @@ type verifier struct {
 	round func() error
 
 	mu      sync.Mutex
-	running bool
-	next    *proof // of the round that has not started
+	next    *proof         // of the round that has not started
+	running bool           // rounds are held
+	rounds  sync.WaitGroup // ends with running; Add only while not closed
+	closed  bool
 }
 
 // proof is the outcome of a round, valid once done is closed.
@@ -66,23 +68,34 @@ type proof struct {
 }
 
 func (v *verifier) wait(ctx context.Context) error {
-	v.mu.Lock()
-	if v.next == nil {
-		v.next = &proof{done: make(chan struct{})}
+	p, err := v.join()
+	if err != nil {
+		return err
 	}
-	p := v.next
-	p.waiting++
-	if !v.running {
-		v.running = true
-		go v.run()
-	}
-	v.mu.Unlock()
 	select {
 	case <-p.done:
 		return p.err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// join takes part in the next round.
+func (v *verifier) join() (*proof, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return nil, ErrClosed
+	}
+	if v.next == nil {
+		v.next = &proof{done: make(chan struct{})}
+	}
+	v.next.waiting++
+	if !v.running {
+		v.running = true
+		v.rounds.Go(v.run)
+	}
+	return v.next, nil
 }
 
 // run holds rounds for as long as somebody waits for one.
@@ -100,4 +113,13 @@ func (v *verifier) run() {
 		p.err = v.round()
 		close(p.done)
 	}
+}
+
+// close waits for the rounds under way and holds no more. It comes before the
+// end of Raft, which would leave a round without an answer for ever.
+func (v *verifier) close() {
+	v.mu.Lock()
+	v.closed = true
+	v.mu.Unlock()
+	v.rounds.Wait()
 }

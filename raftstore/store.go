@@ -20,7 +20,7 @@ type Store struct {
 	raft      *raft.Raft
 	disk      *disk
 	transport raft.Transport
-	stream    raft.StreamLayer // nil without one
+	stream    *stream // nil without one
 
 	lead   *leadership
 	verify verifier
@@ -48,7 +48,10 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, log: cfg.Log, stream: cfg.Stream}
+	s := &Store{cfg: cfg, log: cfg.Log}
+	if cfg.Stream != nil {
+		s.stream = newStream(cfg.Stream)
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -61,23 +64,23 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if s.disk, err = openDisk(cfg); err != nil {
 		return nil, err
 	}
-	s.transport = newTransport(cfg)
+	s.transport = s.newTransport()
 	if err := s.start(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-func newTransport(cfg Config) raft.Transport {
-	if cfg.Stream == nil {
-		_, t := raft.NewInmemTransport(raft.ServerAddress(cfg.NodeID))
+func (s *Store) newTransport() raft.Transport {
+	if s.stream == nil {
+		_, t := raft.NewInmemTransport(raft.ServerAddress(s.cfg.NodeID))
 		return t
 	}
 	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:  cfg.Stream,
+		Stream:  s.stream,
 		MaxPool: 3,
 		Timeout: transportTimeout,
-		Logger:  newLogger(cfg.Log, "transport"),
+		Logger:  newLogger(s.log, "transport"),
 		// Pipelining starves a follower for good after one failed append
 		// (hashicorp/raft issues 611 and 612).
 		MaxRPCsInFlight:         1,
@@ -160,6 +163,7 @@ func (s *Store) onlyVoter() bool {
 func (s *Store) watchFSM() {
 	select {
 	case <-s.fsm.failed:
+		s.verify.close()
 		_ = s.raft.Shutdown().Error() // of a shutdown there is none
 	case <-s.ctx.Done():
 	}
@@ -203,6 +207,7 @@ func (s *Store) handOver(ctx context.Context) {
 // release stops what was started, in reverse order.
 func (s *Store) release() error {
 	s.cancel()
+	s.verify.close()
 	var errs []error
 	if s.raft != nil {
 		errs = append(errs, s.raft.Shutdown().Error())
@@ -212,7 +217,8 @@ func (s *Store) release() error {
 	}
 	s.tasks.Wait()
 	switch t := s.transport.(type) {
-	case raft.WithClose:
+	case *raft.NetworkTransport:
+		t.CloseStreams() // connections to other nodes; Close leaves them open
 		errs = append(errs, t.Close())
 	case nil:
 		if s.stream != nil {

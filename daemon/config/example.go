@@ -45,10 +45,10 @@ func Example() string {
 
 // exampleValue writes a value as YAML that reads back as the same text.
 func exampleValue(v value) string {
-	switch v := v.(type) {
-	case listValue:
-		return "[" + strings.Join(*v.p, ", ") + "]"
-	case boolValue, intValue:
+	switch v.kind {
+	case kindList:
+		return "[" + strings.ReplaceAll(v.String(), ",", ", ") + "]"
+	case kindBool, kindInt:
 		return v.String()
 	}
 	out, err := yaml.Marshal(v.String())

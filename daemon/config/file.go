@@ -106,7 +106,7 @@ func (p *fileParser) setting(s setting, v *yaml.Node) {
 	if isNull(v) {
 		return
 	}
-	_, isList := s.value.(listValue)
+	isList := s.value.kind == kindList
 	switch {
 	case isList && v.Kind == yaml.SequenceNode:
 		p.set(s, v, "")
@@ -168,20 +168,15 @@ func (p *fileParser) closest(key string) string {
 		return best
 	}
 	// A setting's last word alone, or in the wrong section.
-	_, last, _ := cutLast(key)
-	i := slices.IndexFunc(p.settings, func(s setting) bool { _, l, _ := cutLast(s.name); return l == last })
+	word := lastWord(key)
+	i := slices.IndexFunc(p.settings, func(s setting) bool { return lastWord(s.name) == word })
 	if i < 0 {
 		return ""
 	}
 	return p.settings[i].name
 }
 
-func cutLast(key string) (section, last string, nested bool) {
-	if i := strings.LastIndexByte(key, '.'); i >= 0 {
-		return key[:i], key[i+1:], true
-	}
-	return "", key, false
-}
+func lastWord(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
 
 // editDistance is the number of letters to insert, remove or replace (Levenshtein).
 // Keys longer than any setting are cut: they are like nothing anyway.

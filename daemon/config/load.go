@@ -39,7 +39,7 @@ func RegisterFlags(fs *pflag.FlagSet) {
 	defaults := Default()
 	for _, s := range settings(&defaults) {
 		f := fs.VarPF(s.value, s.flag(), "", s.summary())
-		if s.value.Type() == (boolValue{}).Type() {
+		if s.value.kind == kindBool {
 			f.NoOptDefVal = "true"
 		}
 	}

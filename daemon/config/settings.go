@@ -31,41 +31,41 @@ func settings(c *Config) []setting {
 	return []setting{
 		{"node_id", "Name of this node in the cluster. Empty: a random one, made at the first start and kept in data_dir. It never changes afterwards.",
 			nameValue(&c.NodeID)},
-		{"data_dir", "Directory of the replicated store.", pathValue{&c.DataDir, required}},
+		{"data_dir", "Directory of the replicated store.", pathValue(&c.DataDir, required)},
 		{"pki_dir", "Directory of the certificates. The first start makes a CA there; ca.pem is what hosts and clients need. Keep it secret: ca.key can sign for everybody.",
-			pathValue{&c.PKIDir, required}},
+			pathValue(&c.PKIDir, required)},
 		{"join", "API addresses of nodes of a running cluster to join, HOST:PORT. Empty: the node starts a cluster of its own. Only the first start looks at it.",
-			listValue{&c.Join, &addressList{}}},
+			listValue(&c.Join)},
 
 		{"listen.api", "The gRPC API: TLS with client certificates. Loopback by default: name an address to serve other machines and other nodes. Empty: none.",
-			addressValue{&c.Listen.API, optional}},
-		{"listen.openflow", "Connections from bridges. Every bridge of a managed host dials it.", addressValue{&c.Listen.OpenFlow, required}},
-		{"listen.ovsdb", "Connections from hosts in active mode (xe sdn-controller-introduce protocol=ssl). Empty: none.", addressValue{&c.Listen.OVSDB, optional}},
-		{"listen.raft", "Connections from other nodes. Loopback by default: name an address before other nodes join.", addressValue{&c.Listen.Raft, required}},
-		{"listen.metrics", "HTTP without TLS: /metrics, /healthz and /readyz. Empty: none.", addressValue{&c.Listen.Metrics, optional}},
+			addressValue(&c.Listen.API, optional)},
+		{"listen.openflow", "Connections from bridges. Every bridge of a managed host dials it.", addressValue(&c.Listen.OpenFlow, required)},
+		{"listen.ovsdb", "Connections from hosts in active mode (xe sdn-controller-introduce protocol=ssl). Empty: none.", addressValue(&c.Listen.OVSDB, optional)},
+		{"listen.raft", "Connections from other nodes. Loopback by default: name an address before other nodes join.", addressValue(&c.Listen.Raft, required)},
+		{"listen.metrics", "HTTP without TLS: /metrics, /healthz and /readyz. Empty: none.", addressValue(&c.Listen.Metrics, optional)},
 
 		{"advertise.api", "The API of this node, for other nodes. Empty: listen.api, or this machine's first address where that names none.",
-			addressValue{&c.Advertise.API, reachable}},
+			addressValue(&c.Advertise.API, reachable)},
 		{"advertise.openflow", "What bridges are told to dial. Empty: listen.openflow, or for each host the address by which it reaches this node.",
-			addressValue{&c.Advertise.OpenFlow, reachable}},
+			addressValue(&c.Advertise.OpenFlow, reachable)},
 		{"advertise.raft", "Raft of this node, for other nodes. Empty: listen.raft, or this machine's first address where that names none.",
-			addressValue{&c.Advertise.Raft, reachable}},
+			addressValue(&c.Advertise.Raft, reachable)},
 
 		{"api.socket", "Socket of the API for root on this machine, without certificates: what the client uses when no server is named. Empty: none.",
-			pathValue{&c.API.Socket, optional}},
+			pathValue(&c.API.Socket, optional)},
 
-		{"log.level", "The least level that is written: debug, info, warn or error.", choiceValue{&c.Log.Level, []string{"debug", "info", "warn", "error"}}},
-		{"log.format", "text or json.", choiceValue{&c.Log.Format, []string{"text", "json"}}},
+		{"log.level", "The least level that is written: debug, info, warn or error.", choiceValue(&c.Log.Level, "debug", "info", "warn", "error")},
+		{"log.format", "text or json.", choiceValue(&c.Log.Format, "text", "json")},
 
 		{"tls.legacy_ciphers", "Offer RSA key exchange to hosts as well. The ovsdb-server of XCP-ng 8.3 accepts nothing else; it has no forward secrecy.",
-			boolValue{&c.TLS.LegacyCiphers}},
+			boolValue(&c.TLS.LegacyCiphers)},
 
 		{"reconcile.resync_interval", "How often every switch is read to find drift, although nothing is known to have changed. A duration such as 90s or 5m.",
-			durationValue{&c.Reconcile.ResyncInterval, time.Second, 24 * time.Hour}},
+			durationValue(&c.Reconcile.ResyncInterval, time.Second, 24*time.Hour)},
 
-		{"limits.openflow_connections", "Connections from bridges. A host has one per bridge.", intValue{&c.Limits.OpenFlowConnections, 1, 1 << 20}},
-		{"limits.ovsdb_connections", "Connections from hosts in active mode.", intValue{&c.Limits.OVSDBConnections, 1, 1 << 20}},
-		{"limits.ovsdb_message", "Longest message taken from an ovsdb-server, in bytes.", intValue{&c.Limits.OVSDBMessage, 1 << 20, 1 << 30}},
+		{"limits.openflow_connections", "Connections from bridges. A host has one per bridge.", intValue(&c.Limits.OpenFlowConnections, 1, 1<<20)},
+		{"limits.ovsdb_connections", "Connections from hosts in active mode.", intValue(&c.Limits.OVSDBConnections, 1, 1<<20)},
+		{"limits.ovsdb_message", "Longest message taken from an ovsdb-server, in bytes.", intValue(&c.Limits.OVSDBMessage, 1<<20, 1<<30)},
 	}
 }
 

@@ -13,13 +13,38 @@ import (
 	"time"
 )
 
-// value is a field that can be set from text. An error of Set says what would have
-// been accepted, as in "want ...". It fits pflag.Value.
-type value interface {
-	String() string
-	Set(string) error
-	Type() string
+// value is a field of a Config that can be set from text. It is a pflag.Value.
+type value struct {
+	// field points to the field.
+	field any
+	// kind is what --help shows as the value's form.
+	kind string
+	// get returns the field as a text that set accepts.
+	get func() string
+	// set checks and sets the field. Its error says what is accepted: "want ...".
+	set func(string) error
 }
+
+// String returns the present value.
+func (v value) String() string {
+	if v.get == nil {
+		return ""
+	}
+	return v.get()
+}
+
+// Set sets the field, or says what would be accepted.
+func (v value) Set(s string) error { return v.set(s) }
+
+// Type is the value's form, for --help.
+func (v value) Type() string { return v.kind }
+
+// The kinds that are written to the example without quotes.
+const (
+	kindList = "host:port,..."
+	kindBool = "bool"
+	kindInt  = "int"
+)
 
 // need says which addresses and paths a setting takes.
 type need int
@@ -37,61 +62,52 @@ func want(format string, args ...any) error {
 	return errors.New("want " + fmt.Sprintf(format, args...))
 }
 
-type patternValue struct {
-	p        *string
-	pattern  *regexp.Regexp
-	accepted string
-}
-
 var namePattern = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._@-]{0,63})?$`)
+
+// textValue is a text that must pass check, which may also put it in order.
+func textValue(p *string, kind string, check func(string) (string, error)) value {
+	return value{p, kind, func() string { return *p }, func(s string) error {
+		checked, err := check(s)
+		if err == nil {
+			*p = checked
+		}
+		return err
+	}}
+}
 
 // nameValue takes what can stand in a certificate as a node's name.
 func nameValue(p *string) value {
-	return patternValue{p, namePattern, "up to 64 letters, digits, '.', '_', '@' or '-', the first a letter or digit"}
+	return textValue(p, "name", func(s string) (string, error) {
+		if !namePattern.MatchString(s) {
+			return "", want("up to 64 letters, digits, '.', '_', '@' or '-', the first a letter or digit")
+		}
+		return s, nil
+	})
 }
 
-func (v patternValue) String() string { return *v.p }
-func (v patternValue) Type() string   { return "name" }
-func (v patternValue) Set(s string) error {
-	if !v.pattern.MatchString(s) {
-		return want("%s", v.accepted)
-	}
-	*v.p = s
-	return nil
+func pathValue(p *string, n need) value {
+	return textValue(p, "path", func(s string) (string, error) {
+		switch {
+		case s == "" && n != required:
+			return "", nil
+		case strings.ContainsRune(s, 0) || !filepath.IsAbs(s):
+			return "", want("an absolute path")
+		}
+		return filepath.Clean(s), nil
+	})
 }
 
-type pathValue struct {
-	p    *string
-	need need
+func addressValue(p *string, n need) value {
+	return textValue(p, "host:port", func(s string) (string, error) { return s, checkAddress(s, n) })
 }
 
-func (v pathValue) String() string { return *v.p }
-func (v pathValue) Type() string   { return "path" }
-func (v pathValue) Set(s string) error {
-	switch {
-	case s == "" && v.need != required:
-	case strings.ContainsRune(s, 0) || !filepath.IsAbs(s):
-		return want("an absolute path")
-	default:
-		s = filepath.Clean(s)
-	}
-	*v.p = s
-	return nil
-}
-
-type addressValue struct {
-	p    *string
-	need need
-}
-
-func (v addressValue) String() string { return *v.p }
-func (v addressValue) Type() string   { return "host:port" }
-func (v addressValue) Set(s string) error {
-	if err := checkAddress(s, v.need); err != nil {
-		return err
-	}
-	*v.p = s
-	return nil
+func choiceValue(p *string, choices ...string) value {
+	return textValue(p, strings.Join(choices, "|"), func(s string) (string, error) {
+		if !slices.Contains(choices, s) {
+			return "", want("one of %s", strings.Join(choices, ", "))
+		}
+		return s, nil
+	})
 }
 
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})$`)
@@ -116,76 +132,59 @@ func checkAddress(s string, n need) error {
 // numeric says whether a host name could only be a malformed IPv4 address.
 func numeric(host string) bool { return strings.Trim(host, "0123456789.") == "" }
 
-// addressList remembers whether a list was set before: setting it again from the
-// same source adds to it, as a flag given twice does.
-type addressList struct{ set bool }
-
-type listValue struct {
-	p     *[]string
-	state *addressList
-}
-
-func (v listValue) String() string { return strings.Join(*v.p, ",") }
-func (v listValue) Type() string   { return "host:port,..." }
-func (v listValue) Set(s string) error {
-	if !v.state.set {
-		*v.p, v.state.set = nil, true
-	}
-	for item := range strings.SplitSeq(s, ",") {
-		if item = strings.TrimSpace(item); item == "" {
-			continue
+// listValue is a list of addresses, as text separated by commas. Set again from the
+// same source it adds to the list, as a flag given twice does.
+func listValue(p *[]string) value {
+	again := false
+	return value{p, kindList, func() string { return strings.Join(*p, ",") }, func(s string) error {
+		if !again {
+			*p, again = nil, true
 		}
-		if err := checkAddress(item, reachable); err != nil {
-			return err
+		for item := range strings.SplitSeq(s, ",") {
+			if item = strings.TrimSpace(item); item == "" {
+				continue
+			}
+			if err := checkAddress(item, reachable); err != nil {
+				return err
+			}
+			if !slices.Contains(*p, item) {
+				*p = append(*p, item)
+			}
 		}
-		if !slices.Contains(*v.p, item) {
-			*v.p = append(*v.p, item)
+		return nil
+	}}
+}
+
+func boolValue(p *bool) value {
+	return value{p, kindBool, func() string { return strconv.FormatBool(*p) }, func(s string) error {
+		if s != "true" && s != "false" {
+			return want("true or false")
 		}
-	}
-	return nil
+		*p = s == "true"
+		return nil
+	}}
 }
 
-type choiceValue struct {
-	p       *string
-	choices []string
+func intValue(p *int, least, most int) value {
+	return value{p, kindInt, func() string { return strconv.Itoa(*p) }, func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < least || n > most {
+			return want("a whole number from %d to %d", least, most)
+		}
+		*p = n
+		return nil
+	}}
 }
 
-func (v choiceValue) String() string { return *v.p }
-func (v choiceValue) Type() string   { return strings.Join(v.choices, "|") }
-func (v choiceValue) Set(s string) error {
-	if !slices.Contains(v.choices, s) {
-		return want("one of %s", strings.Join(v.choices, ", "))
-	}
-	*v.p = s
-	return nil
-}
-
-type boolValue struct{ p *bool }
-
-func (v boolValue) String() string { return strconv.FormatBool(*v.p) }
-func (v boolValue) Type() string   { return "bool" }
-func (v boolValue) Set(s string) error {
-	if s != "true" && s != "false" {
-		return want("true or false")
-	}
-	*v.p = s == "true"
-	return nil
-}
-
-type durationValue struct {
-	p        *time.Duration
-	min, max time.Duration
-}
-
-func (v durationValue) String() string { return durationText(*v.p) }
-func (v durationValue) Type() string   { return "duration" }
-func (v durationValue) Set(s string) error {
-	d, err := time.ParseDuration(s)
-	if err != nil || d < v.min || d > v.max {
-		return want("a duration from %s to %s, such as 90s or 5m", durationText(v.min), durationText(v.max))
-	}
-	*v.p = d
-	return nil
+func durationValue(p *time.Duration, least, most time.Duration) value {
+	return value{p, "duration", func() string { return durationText(*p) }, func(s string) error {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < least || d > most {
+			return want("a duration from %s to %s, such as 90s or 5m", durationText(least), durationText(most))
+		}
+		*p = d
+		return nil
+	}}
 }
 
 // durationText leaves out the zero units that time.Duration prints: 5m, not 5m0s.
@@ -198,20 +197,4 @@ func durationText(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
-}
-
-type intValue struct {
-	p        *int
-	min, max int
-}
-
-func (v intValue) String() string { return strconv.Itoa(*v.p) }
-func (v intValue) Type() string   { return "int" }
-func (v intValue) Set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < v.min || n > v.max {
-		return want("a whole number from %d to %d", v.min, v.max)
-	}
-	*v.p = n
-	return nil
 }

@@ -62,18 +62,22 @@ func severity(l slog.Level) int {
 	return len(severities) - 1
 }
 
+// Enabled says whether records of this level are written.
 func (h *prefixHandler) Enabled(ctx context.Context, l slog.Level) bool {
 	return h.bySeverity[0].Enabled(ctx, l)
 }
 
+// Handle writes one record.
 func (h *prefixHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.bySeverity[severity(r.Level)].Handle(ctx, r)
 }
 
+// WithAttrs returns a handler that adds attributes to every record.
 func (h *prefixHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return h.each(func(in slog.Handler) slog.Handler { return in.WithAttrs(attrs) })
 }
 
+// WithGroup returns a handler that puts what follows into a group.
 func (h *prefixHandler) WithGroup(name string) slog.Handler {
 	return h.each(func(in slog.Handler) slog.Handler { return in.WithGroup(name) })
 }
@@ -95,6 +99,7 @@ type prefixWriter struct {
 	buf    []byte
 }
 
+// Write writes the prefix and one line.
 func (p *prefixWriter) Write(line []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

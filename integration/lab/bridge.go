@@ -53,9 +53,6 @@ func (h *Host) bridge(ctx context.Context, opts BridgeOptions) ([]string, error)
 	hwaddr := net.HardwareAddr(h.macOf("bridge", opts.Name)).String()
 	if len(nics) > 0 {
 		hwaddr = net.HardwareAddr(h.macOf("nic", nics[0])).String()
-		if h.management == "" {
-			h.management = opts.Name
-		}
 	}
 	commands := []string{"add-br", opts.Name,
 		"--", "set", "Bridge", opts.Name, "datapath_type=netdev", "fail_mode=standalone",
@@ -113,12 +110,21 @@ func (h *Host) addNIC(ctx context.Context, segment string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	h.mu.Lock()
 	h.ports = append(h.ports, port)
+	h.mu.Unlock()
 	return nic, h.lab.ipBatch(ctx, h.Namespace,
 		fmt.Sprintf("link set %s address %s up", nic, net.HardwareAddr(h.macOf("nic", nic))))
 }
 
-// AddBridge adds a bridge to a running host.
+// nicPorts are the fabric's ends of the host's NICs.
+func (h *Host) nicPorts() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.ports)
+}
+
+// AddBridge adds a bridge to a running host. The host's address stays where it is.
 func (h *Host) AddBridge(ctx context.Context, opts BridgeOptions) error {
 	commands, err := h.bridge(ctx, opts)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 // ownerVariable makes this test binary build a lab, say its id, and wait to be
 // killed. Its value is "keep" to keep the lab before that.
-const ownerVariable = "POOLWIRE_LAB_TEST_OWNER"
+const ownerVariable = "PWLAB_TEST_OWNER"
 
 func ownLab() int {
 	ctx := context.Background()

@@ -2,15 +2,20 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // underlay is the fabric segment that carries the hosts' and controllers'
 // addresses. Others are made when a bridge names them.
 const underlay = "underlay"
+
+// healTimeout bounds the wait for a link that was set up to have its carrier.
+const healTimeout = 10 * time.Second
 
 // Node is a namespace with an address on the fabric: a place for a controller.
 type Node struct {
@@ -53,16 +58,18 @@ func hostAddr(n int) netip.Addr {
 // ensureSegment makes a segment of the fabric, which is a Linux bridge of that
 // name, unless it exists. Snooping is off: every multicast is flooded at once.
 func (l *Lab) ensureSegment(ctx context.Context, name string) error {
-	l.mu.Lock()
-	_, exists := l.segments[name]
-	l.segments[name] = struct{}{}
-	l.mu.Unlock()
-	if exists {
+	l.wiring.Lock()
+	defer l.wiring.Unlock()
+	if _, exists := l.segments[name]; exists {
 		return nil
 	}
-	return l.ipBatch(ctx, l.fabric,
+	err := l.ipBatch(ctx, l.fabric,
 		fmt.Sprintf("link add %s type bridge stp_state 0 forward_delay 0 mcast_snooping 0", name),
 		fmt.Sprintf("link set %s mtu %d up", name, l.mtu))
+	if err == nil {
+		l.segments[name] = struct{}{}
+	}
+	return err
 }
 
 // cable connects a new link called link in ns to a segment and returns the name
@@ -91,7 +98,7 @@ func (l *Lab) cable(ctx context.Context, ns *Namespace, link, segment string) (s
 // PartitionHost takes down the links between a host and the fabric: the host
 // sees its NICs lose carrier.
 func (l *Lab) PartitionHost(ctx context.Context, h *Host) error {
-	return l.setPorts(ctx, h.ports, "down")
+	return l.setPorts(ctx, h.nicPorts(), "down")
 }
 
 // PartitionNode takes down the link between a node and the fabric.
@@ -100,7 +107,7 @@ func (l *Lab) PartitionNode(ctx context.Context, n *Node) error {
 }
 
 // HealHost undoes PartitionHost and BlackholeHost.
-func (l *Lab) HealHost(ctx context.Context, h *Host) error { return l.healPorts(ctx, h.ports) }
+func (l *Lab) HealHost(ctx context.Context, h *Host) error { return l.healPorts(ctx, h.nicPorts()) }
 
 // HealNode undoes PartitionNode.
 func (l *Lab) HealNode(ctx context.Context, n *Node) error {
@@ -110,7 +117,7 @@ func (l *Lab) HealNode(ctx context.Context, n *Node) error {
 // BlackholeHost makes the fabric drop everything from and to a host, in silence:
 // its NICs keep their carrier, and connections die only by their own timers.
 func (l *Lab) BlackholeHost(ctx context.Context, h *Host) error {
-	for _, port := range h.ports {
+	for _, port := range h.nicPorts() {
 		if err := l.setPortState(ctx, port, "disabled"); err != nil {
 			return err
 		}
@@ -130,9 +137,18 @@ func (l *Lab) healPorts(ctx context.Context, ports []string) error {
 	if err := l.setPorts(ctx, ports, "up"); err != nil {
 		return err
 	}
+	// The bridge takes a state only once the kernel's link watch has seen the
+	// carrier, a moment after the link was set up.
+	ctx, cancel := context.WithTimeout(ctx, healTimeout)
+	defer cancel()
 	for _, port := range ports {
-		if err := l.setPortState(ctx, port, "forwarding"); err != nil {
-			return err
+		var refused error
+		err := poll(ctx, func() (bool, error) {
+			refused = l.setPortState(ctx, port, "forwarding")
+			return refused == nil, nil
+		})
+		if err != nil {
+			return errors.Join(err, refused)
 		}
 	}
 	return nil

@@ -19,13 +19,17 @@ import (
 // TestMain (see [Main]): a process that waits for a second slot while it holds
 // the only one waits until ctx ends.
 func Enter(ctx context.Context) (leave func(), err error) {
-	dir := filepath.Join(registryDir, ".slots")
+	return enter(ctx, filepath.Join(registryDir, ".slots"), max(1, runtime.NumCPU()/2))
+}
+
+// enter takes one of a number of slots, each a file in dir that its holder locks.
+func enter(ctx context.Context, dir string, slots int) (leave func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
 	var taken *os.File
 	err = poll(ctx, func() (bool, error) {
-		for slot := range max(1, runtime.NumCPU()/2) {
+		for slot := range slots {
 			f, err := os.OpenFile(filepath.Join(dir, fmt.Sprint(slot)), os.O_CREATE|os.O_RDWR, 0o600)
 			if err != nil {
 				return false, err

@@ -55,9 +55,8 @@ type Host struct {
 	// socket is BRIDGE.mgmt there.
 	Dir string
 
-	dummy      bool     // it has no devices, see DummyHost
-	management string   // the bridge that carries Addr
-	ports      []string // the fabric's ends of its NICs
+	dummy      bool   // it has no devices, see DummyHost
+	management string // the bridge that carries Addr
 
 	// mu is held while the host's daemons are started and stopped, and guards what
 	// follows.
@@ -66,6 +65,7 @@ type Host struct {
 	vswitchd   *Process
 	nextDomain int
 	nextNIC    int
+	ports      []string // the fabric's ends of its NICs
 }
 
 var hostName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,9}$`)
@@ -142,6 +142,9 @@ func (h *Host) build(ctx context.Context, l *Lab, opts HostOptions) error {
 			return err
 		}
 		settings = append(append(settings, "--"), commands...)
+		if h.management == "" && (b.Uplink || b.Bond) {
+			h.management = b.Name
+		}
 	}
 	if _, err := h.Vsctl(ctx, settings...); err != nil {
 		return err

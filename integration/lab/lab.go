@@ -52,6 +52,10 @@ type Lab struct {
 	fabric     *Namespace
 	controller *Node
 
+	// wiring is held while a segment is made, and guards segments.
+	wiring   sync.Mutex
+	segments map[string]struct{}
+
 	// mu guards what follows, and is held while a process is started. It is never
 	// held while waiting for one, and is taken after a Host's or VM's own mutex.
 	mu        sync.Mutex
@@ -60,7 +64,6 @@ type Lab struct {
 	hosts     map[string]*Host
 	vms       map[string]*VM
 	nodes     map[string]*Node
-	segments  map[string]struct{}
 	processes map[*Process]struct{}
 	nextHost  int
 	nextNode  int

@@ -60,7 +60,7 @@ func look(t *testing.T, id string) machine {
 	}
 	for _, p := range procs {
 		environ, err := os.ReadFile("/proc/" + p.Name() + "/environ")
-		if err == nil && strings.Contains(string(environ), "POOLWIRE_LAB="+id) {
+		if err == nil && strings.Contains(string(environ), "PWLAB_ID="+id) {
 			m.processes = append(m.processes, p.Name())
 		}
 	}

@@ -215,10 +215,19 @@ type pingLog struct {
 
 func newPingLog() *pingLog { return &pingLog{seen: map[int]struct{}{}} }
 
-var (
-	pingAnswer  = regexp.MustCompile(`bytes from .*icmp_seq=(\d+) .*time=`)
-	pingSummary = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
-)
+var pingSummary = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
+
+// answered returns the sequence number of a line that tells of an answer, such as
+// "64 bytes from 10.0.0.2: icmp_seq=1 ttl=64 time=0.2 ms".
+func answered(text string) (seq int, ok bool) {
+	if !strings.Contains(text, "bytes from") || !strings.Contains(text, "time=") || strings.Contains(text, "DUP!") {
+		return 0, false
+	}
+	_, rest, _ := strings.Cut(text, "icmp_seq=")
+	digits, _, _ := strings.Cut(rest, " ")
+	seq, err := strconv.Atoi(digits)
+	return seq, err == nil
+}
 
 // line takes one line of output and reports whether it is an answer.
 func (l *pingLog) line(text string) bool {
@@ -226,16 +235,17 @@ func (l *pingLog) line(text string) bool {
 	if l.text.Len() < keep {
 		l.text.WriteString(text)
 	}
-	if m := pingSummary.FindStringSubmatch(text); m != nil {
+	if strings.Contains(text, "packets transmitted") {
 		l.text.WriteString(text)
-		l.sent, _ = strconv.Atoi(m[1])
+		if m := pingSummary.FindStringSubmatch(text); m != nil {
+			l.sent, _ = strconv.Atoi(m[1])
+		}
 		return false
 	}
-	m := pingAnswer.FindStringSubmatch(text)
-	if m == nil || strings.Contains(text, "DUP!") {
+	seq, ok := answered(text)
+	if !ok {
 		return false
 	}
-	seq, _ := strconv.Atoi(m[1])
 	const half = 1 << 15
 	switch seq += l.wrap; {
 	case seq < l.last-half:

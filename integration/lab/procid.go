@@ -16,8 +16,9 @@ import (
 )
 
 // markVariable is set to the lab's id in the environment of every process the
-// lab starts, and so of their children too.
-const markVariable = "POOLWIRE_LAB"
+// lab starts, and so of their children too. It is not one of the POOLWIRE_
+// variables, which are the programs' own settings.
+const markVariable = "PWLAB_ID"
 
 // stopGrace is how long a process gets to end by itself after SIGTERM.
 const stopGrace = 2 * time.Second

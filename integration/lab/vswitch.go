@@ -244,6 +244,15 @@ func (h *Host) Appctl(ctx context.Context, args ...string) (string, error) {
 	return run(ctx, command{args: append(head, args...), env: h.env()})
 }
 
+// Settle waits until the switch's cached datapath flows agree with its flow
+// tables. A flow change is answered, barrier included, as soon as the tables hold
+// it; packets of connections that are in the cache follow the old tables for some
+// milliseconds more, until the revalidators have run (ofproto/ofproto-dpif-upcall.c).
+func (h *Host) Settle(ctx context.Context) error {
+	_, err := h.Appctl(ctx, "revalidator/wait")
+	return err
+}
+
 // Trace asks the switch what it would do with a packet (ofproto/trace): flow is
 // in the syntax of ovs-fields(7), such as "in_port=vif1.0,icmp".
 func (h *Host) Trace(ctx context.Context, bridge, flow string) (string, error) {

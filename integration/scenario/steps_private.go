@@ -14,7 +14,7 @@ import (
 var errLeak = errors.New("a packet passed that must not")
 
 func privateNetworkPings(ctx context.Context, w *World) (string, error) {
-	if _, err := w.Poolwire(ctx, "private-network", "create", "blue", "--vni", "100", "--pool", "paris", "--pool", "lyon", "--mtu", "1500"); err != nil {
+	if _, err := w.Poolwire(ctx, "private-network", "create", "blue", "--vni", "100", "--pool", "paris", "--pool", "lyon"); err != nil {
 		return "", err
 	}
 	for i, host := range []string{"paris1", "paris2", "lyon1"} {
@@ -39,7 +39,7 @@ func privateNetworkPings(ctx context.Context, w *World) (string, error) {
 }
 
 func secondNetworkInvisible(ctx context.Context, w *World) (string, error) {
-	if _, err := w.Poolwire(ctx, "private-network", "create", "green", "--vni", "200", "--encapsulation", "gre", "--pool", "paris", "--pool", "lyon", "--mtu", "1500"); err != nil {
+	if _, err := w.Poolwire(ctx, "private-network", "create", "green", "--vni", "200", "--encapsulation", "gre", "--pool", "paris", "--pool", "lyon"); err != nil {
 		return "", err
 	}
 	for i, host := range []string{"paris1", "lyon1"} {

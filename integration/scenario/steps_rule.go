@@ -19,11 +19,10 @@ const (
 	clientVM = "web-paris2"
 )
 
-// sshRule are the words of the rule that keeps a VM's port 22 from being
-// answered: what the VM sends from there. "from" describes the sender of what
-// reaches the VM, "to" the receiver of what it sends, as XCP-ng's plugin has it.
-func sshRule(w *World, vm string) []string {
-	return []string{"bridge=xenbr0", "pool=paris", "mac=" + w.vms[vm].MAC().String(), "ipRange=10.77.0.0/24", "direction=to", "protocol=tcp", "port=22"}
+// sshRule are the words of a rule about what the client VM sends to port 22:
+// "to" describes the receiver of what the VM sends, as XCP-ng's plugin has it.
+func sshRule(w *World) []string {
+	return []string{"bridge=xenbr0", "pool=paris", "mac=" + w.vms[clientVM].MAC().String(), "ipRange=10.77.0.0/24", "direction=to", "protocol=tcp", "port=22"}
 }
 
 // attempts keeps connecting until it has the wanted outcome; it reports how
@@ -62,7 +61,7 @@ func ruleOnTCP(ctx context.Context, w *World) (string, error) {
 		return "", err
 	}
 	defer func() { _ = running.Close() }()
-	if _, err := w.Poolwire(ctx, append([]string{"add-rule", "allow=false"}, sshRule(w, clientVM)...)...); err != nil {
+	if _, err := w.Poolwire(ctx, append([]string{"add-rule", "allow=false"}, sshRule(w)...)...); err != nil {
 		return "", err
 	}
 	if n, err := attempts(ctx, client, target, false); err != nil || n != 1 {
@@ -78,7 +77,7 @@ func ruleOnTCP(ctx context.Context, w *World) (string, error) {
 	if err := client.Ping(ctx, server.IPv4()); err != nil {
 		return "", fmt.Errorf("the rule blocks more than TCP 22: %w", err)
 	}
-	if _, err := w.Poolwire(ctx, append([]string{"del-rule"}, sshRule(w, clientVM)...)...); err != nil {
+	if _, err := w.Poolwire(ctx, append([]string{"del-rule"}, sshRule(w)...)...); err != nil {
 		return "", err
 	}
 	if n, err := attempts(ctx, client, target, true); err != nil || n != 1 {
@@ -116,7 +115,7 @@ func changedMAC(ctx context.Context, w *World) (string, error) {
 }
 
 func dumpFlowsExplains(ctx context.Context, w *World) (string, error) {
-	rule := append([]string{"add-rule", "allow=false"}, sshRule(w, clientVM)...)
+	rule := append([]string{"add-rule", "allow=false"}, sshRule(w)...)
 	if _, err := w.Poolwire(ctx, rule...); err != nil {
 		return "", err
 	}
@@ -141,7 +140,7 @@ func dumpFlowsExplains(ctx context.Context, w *World) (string, error) {
 	if !strings.Contains(line, "rule") || !strings.Contains(explained, w.vms[clientVM].MAC().String()) {
 		return "", fmt.Errorf("the rule's flow is explained by %q in\n%s", line, explained)
 	}
-	_, err = w.Poolwire(ctx, append([]string{"del-rule"}, sshRule(w, clientVM)...)...)
+	_, err = w.Poolwire(ctx, append([]string{"del-rule"}, sshRule(w)...)...)
 	return strings.TrimPrefix(line, "# "), err
 }
 

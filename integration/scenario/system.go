@@ -48,7 +48,7 @@ type Options struct {
 
 // Start builds a lab, starts poolwired in it, and waits until it leads.
 func Start(ctx context.Context, opts Options) (*System, error) {
-	l, err := lab.New(ctx, lab.Options{Name: opts.Name, Log: opts.Log, UnderlayMTU: 1600})
+	l, err := lab.New(ctx, lab.Options{Name: opts.Name, Log: opts.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -177,12 +177,10 @@ func (s *System) Join(ctx context.Context, pool string, active bool, opts lab.Ho
 	if _, err := s.Poolwire(ctx, args...); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(h.Dir, "pki")
-	if _, err := s.Poolwire(ctx, "host", "certificate", opts.Name, "--dir", dir); err != nil {
+	if _, err := s.Poolwire(ctx, "host", "certificate", opts.Name, "--dir", filepath.Join(h.Dir, "pki")); err != nil {
 		return nil, err
 	}
-	tls := lab.TLS{Key: filepath.Join(dir, "key.pem"), Cert: filepath.Join(dir, "cert.pem"), CA: filepath.Join(dir, "ca.pem")}
-	if err := h.SetTLS(ctx, tls); err != nil {
+	if err := h.SetTLS(ctx, hostTLS(h.Dir)); err != nil {
 		return nil, err
 	}
 	target := "pssl:6640"
@@ -211,7 +209,7 @@ func (s *System) AwaitHost(ctx context.Context, name string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("host %s is not ready: %v (%v)\n%s", name, r.GetHost().GetStatus(), err, s.DaemonLog(30))
+			return fmt.Errorf("host %s is not ready: %v (%w)\n%s", name, r.GetHost().GetStatus(), errors.Join(ctx.Err(), err), s.DaemonLog(30))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -223,4 +221,32 @@ func (s *System) Close() error {
 		_ = s.conn.Close()
 	}
 	return s.Lab.Close()
+}
+
+// JoinDummy registers a host without devices: as Join, but over the loopback of
+// the controller's own namespace.
+func (s *System) JoinDummy(ctx context.Context, pool string, d *lab.DummyHost) error {
+	if _, err := s.Poolwire(ctx, "host", "add", d.ShortName, "--pool", pool, "--mode", "active", "--system-id", d.UUID, "--wait", "none"); err != nil {
+		return err
+	}
+	if _, err := s.Poolwire(ctx, "host", "certificate", d.ShortName, "--dir", filepath.Join(d.Dir, "pki")); err != nil {
+		return err
+	}
+	files := hostTLS(d.Dir)
+	if _, err := d.Vsctl(ctx, "set-ssl", files.Key, files.Cert, files.CA, "--", "set-manager", "ssl:127.0.0.1:6640"); err != nil {
+		return err
+	}
+	return s.AwaitHost(ctx, d.ShortName)
+}
+
+// RestoreTLS gives a host its certificate files back, as XAPI does after it has
+// reset a host's switch.
+func (s *System) RestoreTLS(ctx context.Context, h *lab.Host) error {
+	return h.SetTLS(ctx, hostTLS(h.Dir))
+}
+
+// hostTLS are the files that `poolwire host certificate` wrote for a host.
+func hostTLS(hostDir string) lab.TLS {
+	dir := filepath.Join(hostDir, "pki")
+	return lab.TLS{Key: filepath.Join(dir, "key.pem"), Cert: filepath.Join(dir, "cert.pem"), CA: filepath.Join(dir, "ca.pem")}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 
 	"poolwire/integration/lab"
 )
@@ -70,10 +71,17 @@ func (w *World) addVM(ctx context.Context, host string, opts lab.VMOptions) erro
 	return nil
 }
 
+// overlayMTU is what VXLAN over IPv4 leaves of an underlay of 1500 bytes.
+const overlayMTU = 1450
+
 // vmAt makes a VM of the world's addressing: number N has 10.77.0.N and fd77::N.
 func vmAt(name, bridge string, n int) lab.VMOptions {
+	mtu := 0
+	if strings.HasPrefix(bridge, "pw") {
+		mtu = overlayMTU
+	}
 	return lab.VMOptions{
-		Name: name, Bridge: bridge,
+		Name: name, Bridge: bridge, MTU: mtu,
 		IPv4: netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", n)),
 		IPv6: netip.MustParsePrefix(fmt.Sprintf("fd77::%d/64", n)),
 	}

@@ -182,7 +182,8 @@ func TestRoles(t *testing.T) {
 		if err := second.SetRole(ctx, openflow.RoleSlave, 10); err != nil {
 			t.Errorf("slave with the same generation: %v", err)
 		}
-		if err := second.Apply(ctx, change); !errors.Is(err, openflow.ErrSlave) {
+		var flowError *openflow.FlowError
+		if err := second.Apply(ctx, change); !errors.Is(err, openflow.ErrSlave) || errors.As(err, &flowError) {
 			t.Errorf("slave: %v", err)
 		}
 		if _, err := second.DumpFlows(ctx, openflow.FlowFilter{}); err != nil {
@@ -192,7 +193,7 @@ func TestRoles(t *testing.T) {
 		if err := second.SetRole(ctx, openflow.RoleMaster, 11); err != nil {
 			t.Fatal(err)
 		}
-		if err := first.Apply(ctx, change); !errors.Is(err, openflow.ErrSlave) {
+		if err := first.Apply(ctx, change); !errors.Is(err, openflow.ErrSlave) || errors.As(err, &flowError) {
 			t.Errorf("deposed master: %v", err)
 		}
 		if err := first.SetRole(ctx, openflow.RoleMaster, 10); !errors.Is(err, openflow.ErrStaleGeneration) {

@@ -26,8 +26,7 @@ func (s *Switch) probeBundles(ctx context.Context) error {
 		return s.conn.request(ctx, func(xid uint32) []byte {
 			return appendBundleControl(nil, xid, probe, bundleDiscard)
 		}, bundleReply(probe, bundleDiscardReply))
-	case errors.As(err, &refused) && refused.Type == 1:
-		// OFPET_BAD_REQUEST: the switch does not know the message.
+	case errors.As(err, &refused) && refused.unknownMessage():
 		s.bundles = bundlesRefused
 		s.conn.cfg.Log.Warn("switch has no bundles; flow changes are not atomic", "datapath_id", s.DatapathID(), "error", err)
 		return nil

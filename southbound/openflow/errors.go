@@ -10,30 +10,30 @@ import (
 )
 
 var (
-	// ErrStaleGeneration: the switch has seen a newer generation id; this controller has been replaced (OFPRRFC_STALE, section 6.3.5).
+	// ErrStaleGeneration means that the switch has seen a newer generation id; this controller has been replaced (OFPRRFC_STALE, section 6.3.5).
 	ErrStaleGeneration = errors.New("openflow: a newer generation id holds the switch")
-	// ErrSlave: the connection has the slave role and may not change the switch (OFPBRC_IS_SLAVE).
+	// ErrSlave means that the connection has the slave role and may not change the switch (OFPBRC_IS_SLAVE).
 	ErrSlave = errors.New("openflow: the connection has the slave role")
-	// ErrUnknownOutcome: the connection ended, or the caller gave up, after the change was sent and before it was
+	// ErrUnknownOutcome means that the connection ended, or the caller gave up, after the change was sent and before it was
 	// confirmed. It may or may not be in place: read the switch before doing anything else.
 	ErrUnknownOutcome = errors.New("openflow: outcome unknown")
-	// ErrNotSynchronised: [Sync.Incremental] without a successful [Sync.Full] on the same Switch since the last failure.
+	// ErrNotSynchronised means that [Sync.Incremental] was called without a successful [Sync.Full] on the same Switch since the last failure.
 	ErrNotSynchronised = errors.New("openflow: the flows of the switch are not known")
-	// ErrFlowTooLarge: the flow does not fit one OpenFlow message (64 KiB).
+	// ErrFlowTooLarge means that the flow does not fit one OpenFlow message (64 KiB).
 	ErrFlowTooLarge = errors.New("openflow: flow does not fit one message")
-	// ErrClosed: the connection was closed by this side without a reason of its own.
+	// ErrClosed means that the connection was closed by this side without a reason of its own.
 	ErrClosed = errors.New("openflow: connection closed")
-	// ErrEchoTimeout: nothing was received for three echo intervals.
+	// ErrEchoTimeout means that nothing was received for three echo intervals.
 	ErrEchoTimeout = errors.New("openflow: peer is silent")
-	// ErrReplyTimeout: the peer is alive but did not answer a request in [ConnConfig.ReplyTimeout].
+	// ErrReplyTimeout means that the peer is alive but did not answer a request in [ConnConfig.ReplyTimeout].
 	ErrReplyTimeout = errors.New("openflow: request was never answered")
-	// ErrFlooded: the peer makes us answer but does not read the answers.
+	// ErrFlooded means that the peer makes us answer but does not read the answers.
 	ErrFlooded = errors.New("openflow: peer does not read the replies it asks for")
-	// ErrReplyTooLarge: a reply in parts exceeds [ConnConfig.MaxReply] bytes.
+	// ErrReplyTooLarge means that a reply in parts exceeds [ConnConfig.MaxReply] bytes.
 	ErrReplyTooLarge = errors.New("openflow: reply too large")
-	// ErrVersion: the peer does not speak OpenFlow 1.3.
+	// ErrVersion means that the peer does not speak OpenFlow 1.3.
 	ErrVersion = errors.New("openflow: peer does not offer OpenFlow 1.3")
-	// ErrTooManyConnections: [ServerConfig.MaxConnections] or MaxPerAddress is reached.
+	// ErrTooManyConnections means that [ServerConfig.MaxConnections] or MaxPerAddress is reached.
 	ErrTooManyConnections = errors.New("openflow: too many connections")
 )
 
@@ -80,6 +80,13 @@ func (e *SwitchError) Is(target error) bool {
 		return e.Type == 1 && e.Code == 10
 	}
 	return false
+}
+
+// unknownMessage tells whether the switch does not know the kind of message at
+// all: OFPBRC_BAD_TYPE, BAD_EXPERIMENTER or BAD_EXP_TYPE. Other bad requests say
+// nothing about what it knows; a slave is refused everything.
+func (e *SwitchError) unknownMessage() bool {
+	return e.Type == 1 && (e.Code == 1 || e.Code == 3 || e.Code == 4)
 }
 
 // FlowError names the flow that a switch refused.

@@ -24,9 +24,10 @@ func bundleControl(m openflowtest.Message) int {
 }
 
 const (
-	ctlOpen   = 0
-	ctlClose  = 2
-	ctlCommit = 4
+	ctlOpen    = 0
+	ctlClose   = 2
+	ctlCommit  = 4
+	ctlDiscard = 6
 )
 
 // TestEqualSendsNothing counts messages on the wire: not even an empty bundle.
@@ -139,13 +140,27 @@ func TestGivingUp(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(testContext(t))
-			opened := 0
+			opened, unanswered, deaf := 0, 0, false
 			fake := openflowtest.New(openflowtest.Config{Intercept: func(_ *openflowtest.Session, m openflowtest.Message) bool {
 				if bundleControl(m) == ctlOpen {
 					opened++ // the first is the probe
 				}
+				if deaf && m.Type == 4 {
+					deaf = bundleControl(m) != ctlDiscard
+					return deaf // the rest of a bundle whose opening was not answered
+				}
+				if m.Type == 20 && unanswered > 0 {
+					unanswered--
+					return true // the barrier behind a commit that is not answered
+				}
 				if bundleControl(m) != test.at || opened < 2 || ctx.Err() != nil {
 					return false
+				}
+				switch test.at {
+				case ctlOpen:
+					deaf = true
+				case ctlCommit:
+					unanswered = 1
 				}
 				cancel()
 				return true
@@ -206,7 +221,7 @@ func TestSilence(t *testing.T) {
 			return mute.Load()
 		}})
 		sw := attach(t, fake, openflow.ConnConfig{EchoInterval: time.Second})
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour) // on the bubble's clock
 		if err := sw.Err(); err != nil || probes.Load() < 1000 {
 			t.Fatalf("after an hour of echoes: %v, %d probes", err, probes.Load())
 		}
@@ -327,7 +342,7 @@ func TestOneBundleAtATime(t *testing.T) {
 		case ctlOpen:
 			open++
 			most = max(most, open)
-		case ctlCommit, 6:
+		case ctlCommit, ctlDiscard:
 			open--
 		}
 		return false
@@ -344,6 +359,26 @@ func TestOneBundleAtATime(t *testing.T) {
 	}
 	if most != 1 {
 		t.Errorf("%d bundles open at once", most)
+	}
+}
+
+// TestSlaveDoesNotForgetBundles: what a slave is refused says nothing about what
+// the switch can do once the connection is master.
+func TestSlaveDoesNotForgetBundles(t *testing.T) {
+	t.Parallel()
+	fake := openflowtest.New(openflowtest.Config{})
+	sw, ctx := attach(t, fake, openflow.ConnConfig{}), testContext(t)
+	if err := sw.SetRole(ctx, openflow.RoleSlave, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := sw.Apply(ctx, flow.Delta{Add: manyFlows(2)}); !errors.Is(err, openflow.ErrSlave) {
+		t.Errorf("slave: %v", err)
+	}
+	if err := sw.SetRole(ctx, openflow.RoleMaster, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := sw.Apply(ctx, flow.Delta{Add: manyFlows(2)}); err != nil || fake.Counters().Commits != 1 {
+		t.Errorf("master: %v, %+v", err, fake.Counters())
 	}
 }
 

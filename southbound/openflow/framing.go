@@ -27,8 +27,10 @@ type frameReader struct {
 	small int
 	// limit is the largest message accepted, at most maxMessageLen.
 	limit int
-	// anyVersion lets through versions other than 1.3: before the version is agreed on.
-	anyVersion bool
+	// helloOnly is set before the version is agreed on: the message must be a hello,
+	// of any version. What else arrives is refused by its header, before its body is
+	// waited for.
+	helloOnly bool
 }
 
 func newFrameReader(r io.Reader) *frameReader {
@@ -46,7 +48,9 @@ func (f *frameReader) next() (message, error) {
 	m := message{version: h[0], kind: h[1], xid: binary.BigEndian.Uint32(h[4:])}
 	length := int(binary.BigEndian.Uint16(h[2:]))
 	switch {
-	case !f.anyVersion && m.version != version13:
+	case f.helloOnly && (m.kind != typeHello || m.version == 0):
+		return message{}, protocolErrorf("first message is of version 0x%02x and type %d, want a hello", m.version, m.kind)
+	case !f.helloOnly && m.version != version13:
 		return message{}, protocolErrorf("message of version 0x%02x on an OpenFlow 1.3 connection", m.version)
 	case length < headerLen:
 		return message{}, protocolErrorf("message length %d is below that of its header", length)

@@ -81,13 +81,10 @@ func handshake(ctx context.Context, nc net.Conn, cfg ConnConfig) (*Switch, error
 
 // negotiate reads the peer's hello, which must be its first message.
 func negotiate(nc net.Conn, frames *frameReader) error {
-	frames.anyVersion, frames.limit = true, helloLimit
+	frames.helloOnly, frames.limit = true, helloLimit
 	m, err := frames.next()
 	if err != nil {
 		return err
-	}
-	if m.kind != typeHello || m.version == 0 {
-		return protocolErrorf("first message is of version 0x%02x and type %d, want a hello", m.version, m.kind)
 	}
 	offered, err := helloOffers13(m)
 	if err != nil {
@@ -97,7 +94,7 @@ func negotiate(nc net.Conn, frames *frameReader) error {
 		_, _ = nc.Write(helloFailed(m.xid)) // a courtesy; the connection ends anyway
 		return fmt.Errorf("%w (its highest version is 0x%02x)", ErrVersion, m.version)
 	}
-	frames.anyVersion, frames.limit = false, maxMessageLen
+	frames.helloOnly, frames.limit = false, maxMessageLen
 	return nil
 }
 

@@ -3,6 +3,7 @@ package openflow
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 
@@ -71,7 +72,7 @@ func (e *modErrors) add(m message) error {
 	e.any.Store(true)
 	i := int64(m.xid) - int64(e.firstXid)
 	switch {
-	case i < 0 || i >= int64(e.batch.len()):
+	case i < 0 || i >= int64(e.batch.len()), errors.Is(refused, ErrSlave):
 		if e.other == nil {
 			e.other = refused
 		}
@@ -84,9 +85,12 @@ func (e *modErrors) add(m message) error {
 	return nil
 }
 
-// err is the most telling error: the flow that was refused, if one was.
+// err is the most telling error: that the connection may change nothing, else the
+// flow that was refused, if one was.
 func (e *modErrors) err() error {
 	switch {
+	case e.other != nil && errors.Is(e.other, ErrSlave):
+		return e.other
 	case e.refused != nil:
 		return e.refused
 	case e.other != nil:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"poolwire/southbound/openflow/flow"
 )
@@ -54,7 +55,7 @@ func decodePort(b []byte) Port {
 	name, _, _ := bytes.Cut(b[16:32], []byte{0})
 	return Port{
 		Number:       binary.BigEndian.Uint32(b),
-		Name:         string(name),
+		Name:         strings.ToValidUTF8(string(name), "\uFFFD"),
 		MAC:          flow.MAC(b[8:14]),
 		Config:       binary.BigEndian.Uint32(b[32:]),
 		State:        binary.BigEndian.Uint32(b[36:]),
@@ -75,12 +76,13 @@ func decodePorts(body []byte) ([]Port, error) {
 	return ports, nil
 }
 
-// decodePortStatus checks an OFPT_PORT_STATUS (section 7.4.3).
-func decodePortStatus(body []byte) (reason uint8, port Port, err error) {
+// checkPortStatus checks the length of an OFPT_PORT_STATUS (section 7.4.3). What it
+// tells is not used: ports are read as a whole.
+func checkPortStatus(body []byte) error {
 	if len(body) != 8+portLen {
-		return 0, Port{}, protocolErrorf("port status of %d bytes, want %d", headerLen+len(body), headerLen+8+portLen)
+		return protocolErrorf("port status of %d bytes, want %d", headerLen+len(body), headerLen+8+portLen)
 	}
-	return body[0], decodePort(body[8:]), nil
+	return nil
 }
 
 // Ports reads all ports, the bridge's own one included.
@@ -110,9 +112,12 @@ func portMod(xid uint32, p Port, config, mask uint32) []byte {
 }
 
 // SetPortConfig gives the configuration bits of p that mask selects the values
-// in config, and returns when the switch has done so. The switch checks the
-// number and MAC of p against its own, so a port that was replaced meanwhile is
-// refused (a *SwitchError of type OFPPMFC) instead of being mistaken.
+// in config, and returns when the switch has accepted them. Open vSwitch applies
+// them to packets in the next turn of its main loop, a moment after its answer.
+//
+// The switch checks the number and MAC of p against its own, so a port that was
+// replaced meanwhile is refused (a *SwitchError of type OFPPMFC) instead of being
+// mistaken.
 func (s *Switch) SetPortConfig(ctx context.Context, p Port, config, mask uint32) error {
 	err := s.conn.batch(ctx, func(xid uint32) []byte { return portMod(xid, p, config, mask) })
 	if err != nil {

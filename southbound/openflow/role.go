@@ -40,11 +40,11 @@ func roleRequest(xid uint32, role Role, generation uint64) []byte {
 	return binary.BigEndian.AppendUint64(b, generation)
 }
 
-func decodeRoleReply(body []byte) (Role, uint64, error) {
+func decodeRoleReply(body []byte) (Role, error) {
 	if len(body) != 16 {
-		return 0, 0, protocolErrorf("role reply of %d bytes, want 24", headerLen+len(body))
+		return 0, protocolErrorf("role reply of %d bytes, want 24", headerLen+len(body))
 	}
-	return Role(binary.BigEndian.Uint32(body)), binary.BigEndian.Uint64(body[8:]), nil
+	return Role(binary.BigEndian.Uint32(body)), nil
 }
 
 // SetRole claims a role. The switch keeps the highest generation seen per bridge
@@ -57,7 +57,7 @@ func (s *Switch) SetRole(ctx context.Context, role Role, generation uint64) erro
 	err := s.conn.request(ctx,
 		func(xid uint32) []byte { return roleRequest(xid, role, generation) },
 		expect(typeRoleReply, func(body []byte) error {
-			got, _, err := decodeRoleReply(body)
+			got, err := decodeRoleReply(body)
 			if err == nil && got != role {
 				err = protocolErrorf("asked for role %v, was given %v", role, got)
 			}

@@ -41,7 +41,7 @@ type Server struct {
 
 // NewServer returns a Server. cfg.Accept is required.
 func NewServer(cfg ServerConfig) *Server {
-	cfg.ConnConfig = cfg.ConnConfig.withDefaults()
+	cfg.ConnConfig = cfg.withDefaults()
 	if cfg.MaxConnections <= 0 {
 		cfg.MaxConnections = defaultMaxConnections
 	}

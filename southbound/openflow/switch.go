@@ -60,7 +60,7 @@ func (s *Switch) Close(reason error) { s.conn.fail(reason) }
 func (s *Switch) PortEvents() <-chan struct{} { return s.portEvents }
 
 func (s *Switch) portChanged(body []byte) error {
-	if _, _, err := decodePortStatus(body); err != nil {
+	if err := checkPortStatus(body); err != nil {
 		return err
 	}
 	select {

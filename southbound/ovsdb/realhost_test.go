@@ -75,7 +75,7 @@ func newRealHost(t testing.TB) *realHost {
 	h.daemon("ovsdb-server", h.path("conf.db"), "--remote=punix:"+h.path("db.sock"),
 		"--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
 		"--private-key=db:Open_vSwitch,SSL,private_key", "--certificate=db:Open_vSwitch,SSL,certificate",
-		"--ca-cert=db:Open_vSwitch,SSL,ca_cert", "--unixctl="+h.path("db.ctl"), "--log-file="+h.path("db.log"), "-vconsole:off")
+		"--bootstrap-ca-cert=db:Open_vSwitch,SSL,ca_cert", "--unixctl="+h.path("db.ctl"), "--log-file="+h.path("db.log"), "-vconsole:off")
 	eventually(t, "ovsdb-server listens", func() bool {
 		c, err := net.Dial("unix", h.path("db.sock"))
 		if err == nil {

@@ -106,6 +106,11 @@ func NewSession(ctx context.Context, conn net.Conn, cfg SessionConfig) (*Session
 		s.running.Wait()
 		return nil, fmt.Errorf("starting an ovsdb session with %s: %w", conn.RemoteAddr(), err)
 	}
+	// Whoever gets the session looks at the snapshot anyway.
+	select {
+	case <-s.changed:
+	default:
+	}
 	s.cfg.Log.Debug("ovsdb session started", "remote", conn.RemoteAddr(), "schema", s.Snapshot().SchemaVersion())
 	return s, nil
 }

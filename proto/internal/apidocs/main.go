@@ -122,4 +122,3 @@ func (c comments) at(path ...int) string { return c[fmt.Sprint(path)] }
 func (c comments) cell(path ...int) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(c.at(path...)), " "), "|", `\|`)
 }
-

@@ -189,6 +189,11 @@ func TestCanonicalMatch(t *testing.T) {
 			t.Errorf("%s: %s\n% x, want %s\n% x", name, got, got, want, want)
 		}
 	}
+	// Without OFPVID_PRESENT in the mask, packets without a tag match too.
+	anyTag := unhex(t, "80000d04 0005 0fff")
+	if got, err := ParseMatch(anyTag); err != nil || got != Match(anyTag) {
+		t.Errorf("a VLAN id masked without its present bit becomes % x, %v", got, err)
+	}
 	if _, err := ParseMatch([]byte{0x80, 0, 0, 4, 0}); !errors.Is(err, ErrMalformed) {
 		t.Errorf("a cut field gives %v", err)
 	}

@@ -1,7 +1,9 @@
 package flow
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,6 +43,33 @@ func TestSwitchReturnsWhatWasPushed(t *testing.T) {
 	slices.Sort(text)
 	if diff := cmp.Diff(s.dumpText("--no-stats"), text); diff != "" {
 		t.Errorf("text (-ovs-ofctl +flow):\n%s", diff)
+	}
+}
+
+// TestBuildersEqualOvsOfctl adds the text of every sample with ovs-ofctl: the
+// switch must then return the very bytes that the builders make.
+func TestBuildersEqualOvsOfctl(t *testing.T) {
+	t.Parallel()
+	s := startVswitch(t)
+	var text strings.Builder
+	desired := map[Key]Flow{}
+	add := func(f Flow, match, actions string) {
+		f.Table, f.Priority = 1, uint16(len(desired)+1)
+		desired[f.Key()] = f
+		fmt.Fprintf(&text, "table=1,priority=%d,%s,actions=%s\n", f.Priority, match, actions)
+	}
+	for match, b := range sampleMatches() {
+		add(Flow{Match: b.Build()}, match, "drop")
+	}
+	for actions, instructions := range sampleInstructions() {
+		add(Flow{Match: NewMatch().VLANPresent().Build(), Instructions: instructions}, "vlan_tci=0x1000/0x1000", actions)
+	}
+	s.addFlows(strings.ReplaceAll(text.String(), ",,", ","))
+	installed, _ := s.dial().dump()
+	delta := Diff(installed, desired, nil)
+	delta.Sort()
+	for _, f := range slices.Concat(delta.Add, delta.Modify, delta.Delete) {
+		t.Errorf("%s\nmatch % x\ninstructions % x", f, f.Match, f.Instructions)
 	}
 }
 

@@ -100,6 +100,8 @@ func sampleInstructions() map[string]Instructions {
 			MoveField(BitRange(FieldTunnelID, 0, 24), BitRange(Register(4), 0, 24))),
 		"learn(table=35,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[])": Apply(Learn(LearnSpec{Table: 35, Priority: defaultPriority, Steps: []LearnStep{
 			LearnMatch(Whole(FieldEthDst), Whole(FieldEthSrc)), LearnOutput(Whole(FieldInPort16))}})),
+		"learn(table=35,NXM_NX_REG2[],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])": Apply(Learn(LearnSpec{Table: 35, Priority: defaultPriority, Steps: []LearnStep{
+			LearnMatch(Whole(Register(2)), Whole(Register(2))), LearnMatch(Whole(FieldEthDst), Whole(FieldEthSrc))}})),
 		"learn(table=35,limit=1000,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_NX_REG1[0..15])": Apply(Learn(LearnSpec{Table: 35, Priority: defaultPriority, Limit: 1000, Steps: []LearnStep{
 			LearnMatch(Whole(FieldEthDst), Whole(FieldEthSrc)), LearnOutput(BitRange(Register(1), 0, 16))}})),
 		"learn(table=35,idle_timeout=10,hard_timeout=300,fin_idle_timeout=2,fin_hard_timeout=3,priority=100,send_flow_rem,delete_learned,cookie=0x5005000000000007," +

@@ -64,11 +64,14 @@ func (c *Session) Write(b []byte) error {
 }
 
 func (c *Session) run() error {
-	hello := make(chan error, 1)
+	greeted := make(chan struct{})
 	// A real switch writes its hello without waiting for ours, and so must this one:
 	// over a pipe without buffer the two would otherwise wait for each other.
-	go func() { hello <- c.Write(helloMessage()) }()
-	defer func() { <-hello }()
+	go func() {
+		defer close(greeted)
+		_ = c.Write(helloMessage()) // if it fails, so does the next read
+	}()
+	defer func() { <-greeted }()
 	defer c.Close()
 	r := bufio.NewReader(c.nc)
 	for {

@@ -24,6 +24,8 @@ const Bridge = "br0"
 type Vswitch struct {
 	t   testing.TB
 	dir string
+	// vswitchd is its process.
+	vswitchd *os.Process
 }
 
 // StartVswitch starts ovsdb-server and ovs-vswitchd, and ends them with the test.
@@ -43,7 +45,7 @@ func StartVswitch(t testing.TB, ports int) *Vswitch {
 		"--private-key=db:Open_vSwitch,SSL,private_key", "--certificate=db:Open_vSwitch,SSL,certificate", "--ca-cert=db:Open_vSwitch,SSL,ca_cert")
 	v.await(filepath.Join(dir, "db.sock"))
 	v.Vsctl("--no-wait", "init")
-	v.daemon("ovs-vswitchd", v.database(), "--enable-dummy", "--disable-system", "--no-chdir", "-vconsole:off",
+	v.vswitchd = v.daemon("ovs-vswitchd", v.database(), "--enable-dummy", "--disable-system", "--no-chdir", "-vconsole:off",
 		"--log-file="+filepath.Join(dir, "vswitchd.log"))
 	args := []string{"add-br", Bridge, "--", "set", "bridge", Bridge, "datapath_type=dummy", "fail_mode=secure",
 		"protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15", "other_config:datapath-id=00000000000000b1"}
@@ -139,7 +141,10 @@ func (v *Vswitch) command(ctx context.Context, name string, args ...string) *exe
 	return cmd
 }
 
-func (v *Vswitch) daemon(name string, args ...string) {
+// Kill kills ovs-vswitchd with SIGKILL.
+func (v *Vswitch) Kill() { _ = v.vswitchd.Kill() }
+
+func (v *Vswitch) daemon(name string, args ...string) *os.Process {
 	v.t.Helper()
 	cmd := v.command(context.Background(), name, args...)
 	// The daemon does not outlive the test binary, even when that is killed.
@@ -151,17 +156,20 @@ func (v *Vswitch) daemon(name string, args ...string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
+	return cmd.Process
 }
 
-// await waits for a socket to appear.
+// await waits until a socket takes connections; it appears a moment earlier.
 func (v *Vswitch) await(path string) {
 	v.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		if _, err := os.Stat(path); err == nil {
+		nc, err := net.Dial("unix", path)
+		if err == nil {
+			_ = nc.Close()
 			return
 		}
 		if time.Now().After(deadline) {
-			v.t.Fatalf("%s has not appeared", path)
+			v.t.Fatalf("socket takes no connections: %v", err)
 		}
 		<-time.After(5 * time.Millisecond)
 	}

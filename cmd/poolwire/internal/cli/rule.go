@@ -139,7 +139,7 @@ func (a *app) addRuleCommand() *cobra.Command {
 	}
 	words := newRuleWords(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		if _, err := words.read(cmd.Flags(), args); err != nil {
+		if err := words.read(cmd.Flags(), args); err != nil {
 			return err
 		}
 		req, err := words.addRequest()
@@ -206,7 +206,7 @@ func (a *app) delRuleCommand() *cobra.Command {
 	}
 	words := newRuleWords(c, "allow", "priority")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		if _, err := words.read(cmd.Flags(), args); err != nil {
+		if err := words.read(cmd.Flags(), args); err != nil {
 			return err
 		}
 		req, err := words.removeRequest()

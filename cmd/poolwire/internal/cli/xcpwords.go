@@ -44,8 +44,8 @@ func newRuleWords(c *cobra.Command, omit ...string) *ruleWords {
 
 // read takes the words of the command line; a parameter given twice, as a word
 // and as a flag or as two words, is a mistake.
-func (w *ruleWords) read(flags *pflag.FlagSet, args []string) (given map[string]bool, err error) {
-	given = map[string]bool{}
+func (w *ruleWords) read(flags *pflag.FlagSet, args []string) error {
+	given := map[string]bool{}
 	for _, p := range xcpParameters {
 		if w.values[p.word] != nil && flags.Changed(p.flag) {
 			given[p.word] = true
@@ -54,18 +54,18 @@ func (w *ruleWords) read(flags *pflag.FlagSet, args []string) (given map[string]
 	for _, arg := range args {
 		name, value, ok := strings.Cut(strings.TrimPrefix(arg, "args:"), "=")
 		if !ok {
-			return nil, usageError{fmt.Errorf("%q: expected NAME=VALUE, with NAME one of %s", arg, w.known())}
+			return usageError{fmt.Errorf("%q: expected NAME=VALUE, with NAME one of %s", arg, w.known())}
 		}
 		target := w.values[name]
 		if target == nil {
-			return nil, usageError{fmt.Errorf("%q: unknown parameter; known are %s", name, w.known())}
+			return usageError{fmt.Errorf("%q: unknown parameter; known are %s", name, w.known())}
 		}
 		if given[name] {
-			return nil, usageError{fmt.Errorf("%q: given twice", name)}
+			return usageError{fmt.Errorf("%q: given twice", name)}
 		}
 		*target, given[name] = value, true
 	}
-	return given, nil
+	return nil
 }
 
 func (w *ruleWords) known() string {

@@ -206,7 +206,9 @@ type Bridge struct {
 	// Bridge.datapath_type.
 	DatapathType string `protobuf:"bytes,11,opt,name=datapath_type,json=datapathType,proto3" json:"datapath_type,omitempty"`
 	// Bridge.fail_mode as reported.
-	FailMode      string `protobuf:"bytes,12,opt,name=fail_mode,json=failMode,proto3" json:"fail_mode,omitempty"`
+	FailMode string `protobuf:"bytes,12,opt,name=fail_mode,json=failMode,proto3" json:"fail_mode,omitempty"`
+	// Poolwire's controllers are set on the bridge.
+	Controlled    bool `protobuf:"varint,13,opt,name=controlled,proto3" json:"controlled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -323,6 +325,13 @@ func (x *Bridge) GetFailMode() string {
 		return x.FailMode
 	}
 	return ""
+}
+
+func (x *Bridge) GetControlled() bool {
+	if x != nil {
+		return x.Controlled
+	}
+	return false
 }
 
 // Port is an interface of a bridge as a host reports it.
@@ -526,7 +535,7 @@ const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"\vovs_version\x18\x03 \x01(\tR\n" +
 	"ovsVersion\x12+\n" +
 	"\x11transport_address\x18\x04 \x01(\tR\x10transportAddress\x12#\n" +
-	"\rtransport_mtu\x18\x05 \x01(\rR\ftransportMtu\"\xc8\x02\n" +
+	"\rtransport_mtu\x18\x05 \x01(\rR\ftransportMtu\"\xe8\x02\n" +
 	"\x06Bridge\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n" +
@@ -541,7 +550,10 @@ const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"\aoverlay\x18\n" +
 	" \x01(\bR\aoverlay\x12#\n" +
 	"\rdatapath_type\x18\v \x01(\tR\fdatapathType\x12\x1b\n" +
-	"\tfail_mode\x18\f \x01(\tR\bfailMode\"\xbf\x03\n" +
+	"\tfail_mode\x18\f \x01(\tR\bfailMode\x12\x1e\n" +
+	"\n" +
+	"controlled\x18\r \x01(\bR\n" +
+	"controlled\"\xbf\x03\n" +
 	"\x04Port\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +

@@ -1,0 +1,22 @@
+// Command poolwired is a Poolwire controller node.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"poolwire/daemon/command"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command.Root().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "poolwired:", err)
+		stop()
+		os.Exit(1)
+	}
+}

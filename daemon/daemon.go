@@ -1,0 +1,187 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"poolwire/controller"
+	"poolwire/daemon/config"
+	"poolwire/daemon/version"
+	"poolwire/pki"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+	"poolwire/southbound/ovsdb"
+)
+
+// shutdownGrace is how long a stopping daemon may take to hand over its work.
+const shutdownGrace = 10 * time.Second
+
+// certificateCheck is how often certificates are looked at for renewal.
+const certificateCheck = time.Hour
+
+// node is one running controller node.
+type node struct {
+	cfg       config.Config
+	self      *poolwirev1.Node
+	log       *slog.Logger
+	metrics   *prometheus.Registry
+	authority *pki.Authority
+	store     *raftstore.Store
+	board     *controller.Switchboard
+	control   *controller.Controller
+	south     *southbound
+	north     *northboundServers
+}
+
+// Run starts a node and works until ctx ends or something it cannot do
+// without fails.
+func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	n, err := start(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	log.Info("poolwired is up", "version", version.Version, "node", n.cfg.NodeID, "api", cfg.Listen.API, "openflow", cfg.Listen.OpenFlow, "ovsdb", cfg.Listen.OVSDB)
+	err = n.serve(ctx)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	return errors.Join(err, n.store.Close(closing))
+}
+
+// start opens everything, in the order in which the parts need each other.
+func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, err error) {
+	n := &node{cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
+	if n.cfg.NodeID, err = cfg.EnsureNodeID(); err != nil {
+		return nil, fmt.Errorf("data_dir %q: %w", cfg.DataDir, err)
+	}
+	machine, err := machineAddrs()
+	if err != nil {
+		return nil, err
+	}
+	adv := cfg.Advertise.Derive(cfg.Listen, machine)
+	n.self = &poolwirev1.Node{Id: n.cfg.NodeID, RaftAddress: adv.Raft, ApiAddress: adv.API, OpenflowAddress: adv.OpenFlow, Version: version.Version}
+	n.authority, err = pki.Open(cfg.PKIDir, pki.Options{
+		NodeID: n.cfg.NodeID, Addresses: hostsOf(adv.API, adv.Raft, adv.OpenFlow),
+		NoCreate: len(cfg.Join) > 0, LegacyCiphers: cfg.TLS.LegacyCiphers,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("pki_dir %q: %w", cfg.PKIDir, err)
+	}
+	if err := n.openStore(ctx, adv); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+			defer cancel()
+			err = errors.Join(err, n.store.Close(closing))
+		}
+	}()
+	session := ovsdb.SessionConfig{Log: log, MaxMessage: cfg.Limits.OVSDBMessage}
+	n.board = controller.NewSwitchboard(log, session)
+	if n.south, err = listenSouthbound(cfg, n.authority, n.board, log); err != nil {
+		return nil, err
+	}
+	reach := hosts{n.authority}
+	n.control, err = controller.New(controller.Config{
+		NodeID: n.cfg.NodeID, OpenFlowPort: n.south.port(), Store: n.store, Board: n.board,
+		Dial: reach.dial, Verify: reach.verify, Session: session,
+		ResyncInterval: cfg.Reconcile.ResyncInterval, Log: log, Registerer: n.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.north, err = n.listenNorthbound()
+	return n, err
+}
+
+// openStore opens the replicated store of this node.
+func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
+	stream, err := newRaftStream(n.cfg.Listen.Raft, adv.Raft, n.authority)
+	if err != nil {
+		return fmt.Errorf("listen.raft %q: %w", n.cfg.Listen.Raft, err)
+	}
+	n.store, err = raftstore.Open(ctx, raftstore.Config{
+		NodeID: n.cfg.NodeID, Dir: filepath.Join(n.cfg.DataDir, "raft"), Bootstrap: len(n.cfg.Join) == 0, Stream: stream,
+		APIAddress: adv.API, OpenFlowAddress: adv.OpenFlow, Version: version.Version, Log: n.log,
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("data_dir %q: %w", n.cfg.DataDir, err), stream.Close())
+	}
+	return nil
+}
+
+// serve runs all parts until one fails or ctx ends.
+func (n *node) serve(ctx context.Context) error {
+	registerNodeMetrics(n.metrics, n.store, n.authority)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.control.Run(ctx) })
+	g.Go(func() error { return n.south.serve(ctx) })
+	g.Go(func() error { return n.north.serve(ctx) })
+	g.Go(func() error { return n.join(ctx) })
+	g.Go(func() error { return n.renewCertificates(ctx) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.store.Failed():
+			return fmt.Errorf("store: %w", n.store.Err())
+		}
+	})
+	return g.Wait()
+}
+
+// renewCertificates replaces certificates in good time.
+func (n *node) renewCertificates(ctx context.Context) error {
+	tick := time.NewTicker(certificateCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		renewed, err := n.authority.Renew()
+		if err != nil {
+			n.log.Error("certificates could not be renewed", "error", err)
+		}
+		for _, name := range renewed {
+			n.log.Info("certificate renewed", "certificate", name)
+		}
+	}
+}
+
+// machineAddrs are this machine's own addresses.
+func machineAddrs() ([]netip.Addr, error) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("reading this machine's addresses: %w", err)
+	}
+	var out []netip.Addr
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			out = append(out, p.Addr())
+		}
+	}
+	return out, nil
+}
+
+// hostsOf are the host parts of addresses, for certificates.
+func hostsOf(addrs ...string) []string {
+	var out []string
+	for _, a := range addrs {
+		host, _, err := net.SplitHostPort(a)
+		if ip := net.ParseIP(host); err == nil && host != "" && (ip == nil || !ip.IsUnspecified()) {
+			out = append(out, host)
+		}
+	}
+	return out
+}

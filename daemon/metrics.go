@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"poolwire/pki"
+	"poolwire/raftstore"
+)
+
+// nodeMetrics are those of the node itself, read when scraped.
+type nodeMetrics struct {
+	store     *raftstore.Store
+	authority *pki.Authority
+
+	leader, term, applied, last, expiry *prometheus.Desc
+}
+
+func registerNodeMetrics(r *prometheus.Registry, store *raftstore.Store, authority *pki.Authority) {
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &nodeMetrics{
+		store: store, authority: authority,
+		leader:  prometheus.NewDesc("poolwire_raft_leader", "1 while this node leads.", nil, nil),
+		term:    prometheus.NewDesc("poolwire_raft_term", "Raft term.", nil, nil),
+		applied: prometheus.NewDesc("poolwire_raft_applied_index", "Revision applied on this node.", nil, nil),
+		last:    prometheus.NewDesc("poolwire_raft_last_index", "Last index in this node's log.", nil, nil),
+		expiry:  prometheus.NewDesc("poolwire_certificate_expiry_timestamp_seconds", "When a certificate of this node expires, in Unix time.", []string{"certificate"}, nil),
+	})
+}
+
+// Describe implements prometheus.Collector.
+func (m *nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.leader, m.term, m.applied, m.last, m.expiry} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *nodeMetrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	leader := 0.0
+	if m.store.IsLeader() {
+		leader = 1
+	}
+	gauge(m.leader, leader)
+	gauge(m.term, float64(m.store.Term()))
+	gauge(m.applied, float64(m.store.AppliedIndex()))
+	gauge(m.last, float64(m.store.LastIndex()))
+	for _, e := range m.authority.Expiries() {
+		gauge(m.expiry, float64(e.NotAfter.Unix()), e.Name)
+	}
+}

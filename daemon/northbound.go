@@ -1,0 +1,173 @@
+package daemon
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"poolwire/daemon/version"
+	"poolwire/northbound"
+	"poolwire/northbound/opshttp"
+	"poolwire/pki"
+)
+
+// northboundServers are the ways clients reach this node: TLS, the socket for
+// root on this machine, and plain HTTP for monitoring. Each may be absent.
+type northboundServers struct {
+	api         *northbound.Server
+	tls, local  *grpc.Server
+	tlsListener net.Listener
+	socket      net.Listener
+	ops         *http.Server
+	opsListener net.Listener
+}
+
+func (n *node) listenNorthbound() (_ *northboundServers, err error) {
+	s := &northboundServers{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	s.api, err = northbound.New(northbound.Config{
+		NodeID: n.cfg.NodeID, Store: n.store, Live: n.control, IssueHost: n.issueHost, Identify: identify, DialLeader: n.dialNode,
+		Version: version.Version, Log: n.log, Metrics: n.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if addr := n.cfg.Listen.API; addr != "" {
+		if s.tlsListener, err = net.Listen("tcp", addr); err != nil {
+			return nil, fmt.Errorf("listen.api %q: %w", addr, err)
+		}
+		s.tls = grpc.NewServer(append(s.api.ServerOptions(), grpc.Creds(credentials.NewTLS(n.authority.APIServerTLS())))...)
+		s.api.Register(s.tls)
+	}
+	if path := n.cfg.API.Socket; path != "" {
+		if s.socket, err = listenSocket(path); err != nil {
+			return nil, fmt.Errorf("api.socket %q: %w", path, err)
+		}
+		s.local = grpc.NewServer(s.api.ServerOptions()...)
+		s.api.Register(s.local)
+	}
+	if addr := n.cfg.Listen.Metrics; addr != "" {
+		if s.opsListener, err = net.Listen("tcp", addr); err != nil {
+			return nil, fmt.Errorf("listen.metrics %q: %w", addr, err)
+		}
+		s.ops = &http.Server{Handler: opshttp.Handler(opshttp.Config{Store: n.store, Gatherer: n.metrics}), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	}
+	return s, nil
+}
+
+// listenSocket makes the socket in a directory and with a mode that only root
+// can use: whoever can connect is an administrator. A socket that a killed
+// daemon left is replaced; one that answers belongs to a running daemon.
+func listenSocket(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		_ = conn.Close()
+		return nil, errors.New("another daemon answers there")
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// serve answers until ctx ends, then lets the calls under way finish.
+func (s *northboundServers) serve(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	if s.tls != nil {
+		g.Go(func() error { return s.tls.Serve(s.tlsListener) })
+	}
+	if s.local != nil {
+		g.Go(func() error { return s.local.Serve(s.socket) })
+	}
+	if s.ops != nil {
+		g.Go(func() error {
+			if err := s.ops.Serve(s.opsListener); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		s.stop()
+		return nil
+	})
+	return g.Wait()
+}
+
+// stopGrace is how long calls under way may take to finish.
+const stopGrace = 2 * time.Second
+
+func (s *northboundServers) stop() {
+	for _, g := range []*grpc.Server{s.tls, s.local} {
+		if g == nil {
+			continue
+		}
+		timer := time.AfterFunc(stopGrace, g.Stop)
+		g.GracefulStop()
+		timer.Stop()
+	}
+	if s.ops != nil {
+		_ = s.ops.Close()
+	}
+	_ = s.api.Close()
+}
+
+// close closes what was opened when the rest could not be.
+func (s *northboundServers) close() {
+	for _, l := range []net.Listener{s.tlsListener, s.socket, s.opsListener} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
+func (n *node) issueHost(uuid, name string) (northbound.HostCertificate, error) {
+	c, err := n.authority.IssueHost(uuid, name)
+	return northbound.HostCertificate{CertificatePEM: c.CertPEM, PrivateKeyPEM: c.KeyPEM, CAPEM: c.CAPEM}, err
+}
+
+// dialNode connects to another node's API as this node.
+func (n *node) dialNode(apiAddress string) (*grpc.ClientConn, error) {
+	return grpc.NewClient(apiAddress, grpc.WithTransportCredentials(credentials.NewTLS(n.authority.NodeTLS())))
+}
+
+// identify reads who a verified certificate names, in the API's words.
+func identify(cert *x509.Certificate) (northbound.Identity, error) {
+	id, err := pki.IdentityOf(cert)
+	if err != nil {
+		return northbound.Identity{}, err
+	}
+	word := string(id.Role)
+	switch id.Kind {
+	case pki.KindNode:
+		word = northbound.RoleNode.String()
+	case pki.KindHost:
+		return northbound.Identity{}, fmt.Errorf("%s may not use the API", id)
+	}
+	role, err := northbound.ParseRole(word)
+	return northbound.Identity{Name: id.Name, Role: role}, err
+}

@@ -1,0 +1,102 @@
+// Command bench measures Poolwire beside ovs-ofctl on the same machine in the
+// same run, against a real ovs-vswitchd whose devices are dummies, and prints a
+// table with the ratios.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"poolwire/integration/lab"
+)
+
+// row is one line of the result.
+type row struct {
+	work string
+	// poolwire and yardstick are the medians; yardstick is 0 where there is none.
+	poolwire, yardstick time.Duration
+	// beside names the yardstick.
+	beside string
+	// reach is what the product aims at, in words.
+	reach string
+	note  string
+}
+
+// settings are the sizes of a run.
+type settings struct {
+	flows, rounds, vifs, rules, changes int
+	bin                                 string
+}
+
+func main() {
+	var s settings
+	flag.IntVar(&s.flows, "flows", 100_000, "flows for the whole-table measurements, about")
+	flag.IntVar(&s.rounds, "rounds", 3, "rounds of the whole-table measurements; the median counts")
+	flag.IntVar(&s.vifs, "vifs", 1000, "VIFs of the host for the single-change measurement")
+	flag.IntVar(&s.rules, "rules", 10, "rules of each VIF")
+	flag.IntVar(&s.changes, "changes", 200, "single changes to measure")
+	flag.StringVar(&s.bin, "bin", "bin", "directory of poolwired and poolwire")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, s, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, s settings, out io.Writer) error {
+	l, err := lab.New(ctx, lab.Options{Name: "bench"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.Close() }()
+	table, err := wholeTable(ctx, l, s)
+	if err != nil {
+		return err
+	}
+	change, err := singleChange(ctx, s)
+	if err != nil {
+		return err
+	}
+	return report(out, append(table, change...))
+}
+
+// report writes the table.
+func report(out io.Writer, rows []row) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "WORK\tPOOLWIRE\tYARDSTICK\tRATIO\tREACH\tNOTE")
+	for _, r := range rows {
+		beside, ratio := "-", "-"
+		if r.yardstick > 0 {
+			beside = fmt.Sprintf("%s (%s)", rounded(r.yardstick), r.beside)
+			ratio = fmt.Sprintf("%.2f", float64(r.poolwire)/float64(r.yardstick))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.work, rounded(r.poolwire), beside, ratio, r.reach, r.note)
+	}
+	return w.Flush()
+}
+
+func rounded(d time.Duration) time.Duration {
+	if d < 100*time.Millisecond {
+		return d.Round(10 * time.Microsecond)
+	}
+	return d.Round(time.Millisecond)
+}
+
+// percentile of unsorted samples, p from 0 to 100.
+func percentile(samples []time.Duration, p int) time.Duration {
+	sorted := slices.Sorted(slices.Values(samples))
+	return sorted[min(len(sorted)-1, len(sorted)*p/100)]
+}
+
+func median(samples []time.Duration) time.Duration { return percentile(samples, 50) }

@@ -1,0 +1,50 @@
+package northbound
+
+import (
+	"strings"
+
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	v1 "poolwire/proto/poolwire/v1"
+)
+
+// access returns the lowest role that may call a method. Every RPC has its line
+// here; one that has none may be called by nobody.
+func access(method string) Role {
+	switch method {
+	case v1.PoolService_GetPool_FullMethodName, v1.PoolService_ListPools_FullMethodName,
+		v1.HostService_GetHost_FullMethodName, v1.HostService_ListHosts_FullMethodName,
+		v1.PifService_GetPif_FullMethodName, v1.PifService_ListPifs_FullMethodName,
+		v1.NetworkService_GetNetwork_FullMethodName, v1.NetworkService_ListNetworks_FullMethodName,
+		v1.PrivateNetworkService_GetPrivateNetwork_FullMethodName, v1.PrivateNetworkService_ListPrivateNetworks_FullMethodName,
+		v1.VifService_GetVif_FullMethodName, v1.VifService_ListVifs_FullMethodName,
+		v1.RuleService_GetRule_FullMethodName, v1.RuleService_ListRules_FullMethodName,
+		v1.FlowService_DumpFlows_FullMethodName,
+		v1.ClusterService_GetClusterStatus_FullMethodName, v1.ClusterService_WaitForHosts_FullMethodName,
+		v1.WatchService_Watch_FullMethodName,
+		healthv1.Health_Check_FullMethodName, healthv1.Health_List_FullMethodName, healthv1.Health_Watch_FullMethodName:
+		return RoleViewer
+
+	case v1.PoolService_CreatePool_FullMethodName, v1.PoolService_UpdatePool_FullMethodName, v1.PoolService_DeletePool_FullMethodName,
+		v1.HostService_CreateHost_FullMethodName, v1.HostService_UpdateHost_FullMethodName,
+		v1.HostService_DeleteHost_FullMethodName, v1.HostService_ReleaseHost_FullMethodName,
+		v1.NetworkService_UpdateNetwork_FullMethodName,
+		v1.PrivateNetworkService_CreatePrivateNetwork_FullMethodName, v1.PrivateNetworkService_UpdatePrivateNetwork_FullMethodName,
+		v1.PrivateNetworkService_DeletePrivateNetwork_FullMethodName,
+		v1.VifService_CreateVif_FullMethodName, v1.VifService_UpdateVif_FullMethodName, v1.VifService_DeleteVif_FullMethodName,
+		v1.RuleService_AddRule_FullMethodName, v1.RuleService_RemoveRule_FullMethodName, v1.RuleService_CreateRule_FullMethodName,
+		v1.RuleService_UpdateRule_FullMethodName, v1.RuleService_DeleteRule_FullMethodName:
+		return RoleOperator
+
+	case v1.HostService_IssueHostCertificate_FullMethodName,
+		v1.ClusterService_AddNode_FullMethodName, v1.ClusterService_RemoveNode_FullMethodName:
+		return RoleAdmin
+	}
+	if strings.HasPrefix(method, "/grpc.reflection.") {
+		return RoleViewer
+	}
+	return RoleNone
+}
+
+// mutates tells whether a method changes something.
+func mutates(method string) bool { return access(method) >= RoleOperator }

@@ -1,0 +1,293 @@
+package northbound
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"sync"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	v1 "poolwire/proto/poolwire/v1"
+)
+
+// leaderPoll is how often a waiting call looks for a leader.
+const leaderPoll = 20 * time.Millisecond
+
+// leaderConn keeps one connection to the node that leads.
+type leaderConn struct {
+	dial func(address string) (*grpc.ClientConn, error)
+
+	mu      *sync.Mutex
+	address string           // guarded by mu
+	conn    *grpc.ClientConn // guarded by mu
+}
+
+// to returns the connection to an address. A connection to another one is
+// closed: it led to a former leader.
+func (l *leaderConn) to(address string) (*grpc.ClientConn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil && l.address == address {
+		return l.conn, nil
+	}
+	conn, err := l.dial(address)
+	if err != nil {
+		return nil, err
+	}
+	if l.conn != nil {
+		_ = l.conn.Close()
+	}
+	l.conn, l.address = conn, address
+	return conn, nil
+}
+
+func (l *leaderConn) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn == nil {
+		return nil
+	}
+	conn := l.conn
+	l.conn, l.address = nil, ""
+	return conn.Close()
+}
+
+// isLocal tells whether every node answers a method itself.
+func isLocal(method string) bool {
+	// The descriptors of poolwire.v1 name the forwarded methods; health and
+	// reflection are about the node that is asked, and so is Watch.
+	return method == v1.WatchService_Watch_FullMethodName || answerType(method) == nil
+}
+
+// forwardUnary answers on the leader and forwards elsewhere. A call that met a
+// node which no longer leads is tried again until LeaderWait is over: such a
+// node has written nothing.
+func (s *Server) forwardUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if isLocal(info.FullMethod) {
+		return next(ctx, req)
+	}
+	patience := time.Now().Add(s.cfg.LeaderWait)
+	for {
+		resp, err := s.answerOrForward(ctx, req, info.FullMethod, next)
+		if !isNotLeading(err) {
+			return resp, err
+		}
+		switch {
+		case info.FullMethod == v1.ClusterService_GetClusterStatus_FullMethodName && !forwarded(ctx):
+			// How the cluster is doing is asked most urgently when nobody leads.
+			return next(withoutLeader(ctx), req)
+		case forwarded(ctx), time.Now().After(patience), ctx.Err() != nil:
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(leaderPoll):
+		}
+	}
+}
+
+// answerOrForward makes one attempt.
+func (s *Server) answerOrForward(ctx context.Context, req any, method string, next grpc.UnaryHandler) (any, error) {
+	conn, err := s.wayToLeader(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case conn == nil:
+		return next(ctx, req)
+	}
+	resp := answerType(method).New().Interface()
+	if err := conn.Invoke(s.speakFor(ctx), method, req, resp, grpc.MaxCallRecvMsgSize(math.MaxInt32)); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// wayToLeader returns the connection to the leader, nil when this node is to
+// answer itself, or the error that nobody leads. A forwarded call is never
+// forwarded again.
+func (s *Server) wayToLeader(ctx context.Context) (*grpc.ClientConn, error) {
+	id, address := s.cfg.Store.Leader()
+	switch {
+	case s.cfg.Store.IsLeader(), id == s.cfg.NodeID:
+		return nil, nil
+	case id == "" || address == "":
+		return nil, notLeading("no controller node leads now; try again in a moment", id, address)
+	case forwarded(ctx):
+		return nil, notLeading("this node does not lead", id, address)
+	}
+	conn, err := s.leader.to(address)
+	if err != nil {
+		return nil, status.Errorf(codes.Unavailable, "connecting to the leader %s at %s: %v", id, address, err)
+	}
+	return conn, nil
+}
+
+// speakFor is the context of a forwarded call: the client's deadline, and its
+// identity instead of this node's.
+func (s *Server) speakFor(ctx context.Context) context.Context {
+	who := callOf(ctx).who
+	return metadata.NewOutgoingContext(ctx, metadata.Pairs(
+		forwardedKey, s.cfg.NodeID, callerNameKey, who.Name, callerRoleKey, who.Role.String()))
+}
+
+// forwardStream does for DumpFlows what forwardUnary does for the rest.
+func (s *Server) forwardStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if isLocal(info.FullMethod) {
+		return next(srv, ss)
+	}
+	ctx, cancel := context.WithTimeout(ss.Context(), callTimeout)
+	defer cancel()
+	conn, err := s.awaitWay(ctx)
+	switch {
+	case err != nil:
+		return err
+	case conn == nil:
+		return next(srv, &stream{ServerStream: ss, ctx: ctx})
+	}
+	return s.relay(ctx, ss, conn, info.FullMethod)
+}
+
+// awaitWay is wayToLeader that waits for an election.
+func (s *Server) awaitWay(ctx context.Context) (*grpc.ClientConn, error) {
+	patience := time.Now().Add(s.cfg.LeaderWait)
+	for {
+		conn, err := s.wayToLeader(ctx)
+		if !isNotLeading(err) || forwarded(ctx) || time.Now().After(patience) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(leaderPoll):
+		}
+	}
+}
+
+// relay passes one request on and the answers back.
+func (s *Server) relay(ctx context.Context, ss grpc.ServerStream, conn *grpc.ClientConn, method string) error {
+	question, answer := requestType(method), answerType(method)
+	req := question.New().Interface()
+	if err := ss.RecvMsg(req); err != nil {
+		return err
+	}
+	out, err := conn.NewStream(s.speakFor(ctx), &grpc.StreamDesc{ServerStreams: true}, method, grpc.MaxCallRecvMsgSize(math.MaxInt32))
+	if err != nil {
+		return err
+	}
+	if err := out.SendMsg(req); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := out.CloseSend(); err != nil {
+		return err
+	}
+	for {
+		resp := answer.New().Interface()
+		err := out.RecvMsg(resp)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := ss.SendMsg(resp); err != nil {
+			return err
+		}
+	}
+}
+
+// answerType and requestType find the messages of a method of poolwire.v1 in its
+// descriptors; nil for other methods.
+func answerType(method string) protoreflect.MessageType {
+	if d := methodOf(method); d != nil {
+		return messageType(d.Output())
+	}
+	return nil
+}
+
+func requestType(method string) protoreflect.MessageType {
+	if d := methodOf(method); d != nil {
+		return messageType(d.Input())
+	}
+	return nil
+}
+
+func messageType(d protoreflect.MessageDescriptor) protoreflect.MessageType {
+	t, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
+	if err != nil {
+		return nil
+	}
+	return t
+}
+
+func methodOf(method string) protoreflect.MethodDescriptor {
+	name := protoreflect.FullName(dotted(method))
+	if name.Parent().Parent() != v1.File_poolwire_v1_pool_proto.Package() {
+		return nil
+	}
+	d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
+	if err != nil {
+		return nil
+	}
+	m, _ := d.(protoreflect.MethodDescriptor)
+	return m
+}
+
+// dotted turns "/pkg.Service/Method" into "pkg.Service.Method".
+func dotted(method string) string {
+	out := []byte(method)
+	for i, b := range out {
+		if b == '/' {
+			out[i] = '.'
+		}
+	}
+	if len(out) > 0 && out[0] == '.' {
+		out = out[1:]
+	}
+	return string(out)
+}
+
+// Reasons in google.rpc.ErrorInfo.
+const (
+	errorDomain      = "poolwire"
+	reasonNotLeader  = "NOT_LEADER"
+	reasonUnknownEnd = "OUTCOME_UNKNOWN"
+)
+
+// notLeading says that nothing was done, because only the leader can do it.
+func notLeading(message, id, address string) error {
+	return detailed(codes.Unavailable, message, &errdetails.ErrorInfo{
+		Reason: reasonNotLeader, Domain: errorDomain, Metadata: map[string]string{"leader_id": id, "leader_api_address": address},
+	})
+}
+
+// isNotLeading recognises notLeading, from this node or another one.
+func isNotLeading(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == errorDomain && info.GetReason() == reasonNotLeader {
+			return true
+		}
+	}
+	return false
+}
+
+type leaderlessKey struct{}
+
+// withoutLeader marks a call that is answered although nobody leads.
+func withoutLeader(ctx context.Context) context.Context {
+	return context.WithValue(ctx, leaderlessKey{}, true)
+}
+
+func isWithoutLeader(ctx context.Context) bool { return ctx.Value(leaderlessKey{}) != nil }

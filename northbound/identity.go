@@ -1,0 +1,137 @@
+package northbound
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// Role is what a client may do. A higher role may do everything a lower one may.
+type Role int
+
+// The roles, from nothing to everything.
+const (
+	// RoleNone may call nothing.
+	RoleNone Role = iota
+	// RoleViewer may read everything but secrets.
+	RoleViewer
+	// RoleOperator may change pools, hosts, networks, VIFs and rules.
+	RoleOperator
+	// RoleAdmin may also issue certificates and change the cluster's nodes.
+	RoleAdmin
+	// RoleNode is a node of the cluster. It may do what an administrator may,
+	// and it speaks for clients whose calls it forwards.
+	RoleNode
+)
+
+// String returns the role's name.
+func (r Role) String() string {
+	switch r {
+	case RoleViewer:
+		return "viewer"
+	case RoleOperator:
+		return "operator"
+	case RoleAdmin:
+		return "admin"
+	case RoleNode:
+		return "node"
+	}
+	return "none"
+}
+
+// ErrUnknownRole says that a word names no role.
+var ErrUnknownRole = errors.New("unknown role")
+
+// ParseRole returns the role of a name: "viewer", "operator", "admin" or "node".
+func ParseRole(name string) (Role, error) {
+	for r := RoleViewer; r <= RoleNode; r++ {
+		if r.String() == name {
+			return r, nil
+		}
+	}
+	return RoleNone, fmt.Errorf("%w %q: viewer, operator, admin and node exist", ErrUnknownRole, name)
+}
+
+// Identity is who calls.
+type Identity struct {
+	// Name is what logs call the client: the name in its certificate.
+	Name string
+	Role Role
+}
+
+// Metadata with which a node forwards a call. It is believed only from nodes.
+const (
+	// forwardedKey marks a call that has been forwarded; its value is the id of
+	// the node that did. A call is forwarded once.
+	forwardedKey = "poolwire-forwarded-by"
+	// callerNameKey and callerRoleKey are the identity of the client.
+	callerNameKey = "poolwire-caller-name-bin"
+	callerRoleKey = "poolwire-caller-role"
+)
+
+// identify finds out who calls. A peer on the unix socket, which only root can
+// open, is an administrator; any other needs a certificate.
+func (s *Server) identify(ctx context.Context) (Identity, error) {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil {
+		return Identity{}, status.Error(codes.Unauthenticated, "the caller is not known")
+	}
+	info, secured := p.AuthInfo.(credentials.TLSInfo)
+	if !secured {
+		if p.Addr.Network() == "unix" {
+			return Identity{Name: "local root", Role: RoleAdmin}, nil
+		}
+		return Identity{}, status.Error(codes.Unauthenticated, "use TLS with a client certificate, or the unix socket on the controller's own machine")
+	}
+	cert := leafOf(info)
+	if cert == nil {
+		return Identity{}, status.Error(codes.Unauthenticated, "no client certificate was presented")
+	}
+	who, err := s.cfg.Identify(cert)
+	if err != nil {
+		return Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate of %q is not accepted: %v", cert.Subject.CommonName, err)
+	}
+	return spokenFor(ctx, who)
+}
+
+// leafOf returns a certificate that TLS has verified; nil when there is none.
+func leafOf(info credentials.TLSInfo) *x509.Certificate {
+	if chains := info.State.VerifiedChains; len(chains) > 0 && len(chains[0]) > 0 {
+		return chains[0][0]
+	}
+	return nil
+}
+
+// spokenFor returns the client a node forwards for, when it does.
+func spokenFor(ctx context.Context, who Identity) (Identity, error) {
+	if who.Role != RoleNode {
+		return who, nil
+	}
+	md, _ := metadata.FromIncomingContext(ctx)
+	roles := md.Get(callerRoleKey)
+	if len(md.Get(forwardedKey)) == 0 || len(roles) == 0 {
+		return who, nil
+	}
+	role, err := ParseRole(roles[0])
+	if err != nil {
+		return Identity{}, status.Errorf(codes.Unauthenticated, "forwarded by %s: %v", who.Name, err)
+	}
+	name := ""
+	if names := md.Get(callerNameKey); len(names) > 0 {
+		name = names[0]
+	}
+	return Identity{Name: name + " via " + who.Name, Role: role}, nil
+}
+
+// forwarded tells whether a node forwarded this call here.
+func forwarded(ctx context.Context) bool {
+	md, _ := metadata.FromIncomingContext(ctx)
+	return len(md.Get(forwardedKey)) > 0
+}

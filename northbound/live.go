@@ -1,0 +1,64 @@
+package northbound
+
+import (
+	"context"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+	v1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+	"poolwire/southbound/openflow/flow"
+)
+
+// Store is what the API needs of the replicated store (raftstore.Store).
+type Store interface {
+	// View is the state as this node knows it.
+	View() *raftstore.View
+	// ReadView is a state that holds every acknowledged write; leader only.
+	ReadView(ctx context.Context) (*raftstore.View, error)
+	// Apply writes a command; leader only.
+	Apply(ctx context.Context, c *storev1.Command) (raftstore.Result, error)
+	// Subscribe delivers the change sets after a revision.
+	Subscribe(from uint64) (*raftstore.Subscription, error)
+	// IsLeader says whether this node leads.
+	IsLeader() bool
+	// Leader is the id and the API address of the leader, empty when not known.
+	Leader() (id, apiAddr string)
+	Membership
+}
+
+// Membership is what the API needs of the Raft cluster.
+type Membership interface {
+	// Term is the current Raft term.
+	Term() uint64
+	// Nodes lists the nodes of the Raft configuration.
+	Nodes() ([]*v1.Node, error)
+	// AddVoter makes a node a voter; leader only.
+	AddVoter(ctx context.Context, id, raftAddr string) error
+	// RemoveServer takes a node out; leader only.
+	RemoveServer(ctx context.Context, id string) error
+}
+
+// Live is what the leader's controller knows of the hosts at this moment. On a
+// node that does not lead the answers are empty.
+type Live interface {
+	// HostStatus is the live status of a host, nil when not known.
+	HostStatus(hostUUID string) *v1.HostStatus
+	// HostRealization is how far a host has got with the change of a revision.
+	HostRealization(hostUUID string, revision uint64) *v1.HostRealization
+	// WaitForHosts returns when every connected host has confirmed everything
+	// up to a revision, or when ctx ends.
+	WaitForHosts(ctx context.Context, revision uint64) *v1.Realization
+	// DumpFlows reads all flows of a real bridge from its switch.
+	DumpFlows(ctx context.Context, hostUUID, bridge string) ([]flow.Stats, error)
+	// Release takes everything of Poolwire's away from a connected host.
+	Release(ctx context.Context, hostUUID string) error
+	// PrivateNetworkHosts is the state of a private network on its member hosts.
+	PrivateNetworkHosts(uuid string) []*v1.PrivateNetworkHostStatus
+	// RefusedConnections lists connections turned away, newest first.
+	RefusedConnections() []string
+}
+
+// HostCertificate is what a host needs to be trusted, in PEM.
+type HostCertificate struct {
+	CertificatePEM, PrivateKeyPEM, CAPEM []byte
+}

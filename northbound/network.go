@@ -1,0 +1,95 @@
+package northbound
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+	v1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+)
+
+// networkService implements poolwire.v1.NetworkService.
+type networkService struct {
+	v1.UnsafeNetworkServiceServer
+	*Server
+}
+
+// networkFields are the fields of a network that a client may set.
+func networkFields() []fieldRow[*v1.Network] {
+	return []fieldRow[*v1.Network]{
+		{path: "name_label", when: always, check: func(n *v1.Network, at place) { at.optionalName(n.GetNameLabel()) }},
+		{path: "default_locking_mode", when: always, check: func(n *v1.Network, at place) {
+			checkEnum(at, n.GetDefaultLockingMode())
+			if n.DefaultLockingMode == v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_UNSPECIFIED {
+				n.DefaultLockingMode = v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_UNLOCKED
+			}
+		}},
+	}
+}
+
+// GetNetwork returns one network.
+func (s *networkService) GetNetwork(ctx context.Context, req *v1.GetNetworkRequest) (*v1.GetNetworkResponse, error) {
+	v, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n, err := findNetwork(v, "network", req.GetNetwork(), req.GetPool())
+	if err != nil {
+		return nil, err
+	}
+	return &v1.GetNetworkResponse{Network: n}, nil
+}
+
+// ListNetworks returns networks ordered by pool and bridge.
+func (s *networkService) ListNetworks(ctx context.Context, req *v1.ListNetworksRequest) (*v1.ListNetworksResponse, error) {
+	var bad violations
+	at := pageQuery{size: req.GetPageSize(), token: req.GetPageToken(), query: []string{"networks", req.GetPool()}}.cursor(&bad)
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	v, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	networks := v.Networks()
+	if req.GetPool() != "" {
+		p, err := findPool(v, "pool", req.GetPool())
+		if err != nil {
+			return nil, err
+		}
+		networks = v.NetworksByPool(p.GetUuid())
+	}
+	out := &v1.ListNetworksResponse{Revision: v.Revision()}
+	out.Networks, out.NextPageToken = pageOf(at, networks, func(n *v1.Network) string {
+		return sortKey(v.Pool(n.GetPoolUuid()).GetNameLabel(), n.GetBridge(), n.GetUuid())
+	})
+	return out, nil
+}
+
+// UpdateNetwork changes the fields named by update_mask.
+func (s *networkService) UpdateNetwork(ctx context.Context, req *v1.UpdateNetworkRequest) (*v1.UpdateNetworkResponse, error) {
+	put := func(n *v1.Network) *storev1.Command {
+		return &storev1.Command{Body: &storev1.Command_PutNetwork{PutNetwork: &storev1.PutNetwork{Network: n}}}
+	}
+	res, err := s.write(ctx, mutation{
+		requestID: req.GetRequestId(), resource: "network", etag: req.GetNetwork().GetEtag(), probe: put(nil),
+		plan: func(v *raftstore.View) (*storev1.Command, error) {
+			if id, ok := canonicalUUID(req.GetNetwork().GetUuid()); ok && v.Network(id) == nil && v.PrivateNetwork(id) != nil {
+				return nil, unresolved("network.uuid", id, "is a private network; change it as one")
+			}
+			now, err := updater[*v1.Network]{table: networkFields(), name: "network", get: v.Network}.apply(req.GetNetwork(), req.GetUpdateMask())
+			return put(now), err
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &v1.UpdateNetworkResponse{Network: s.cfg.Store.View().Network(first(res)), Revision: res.Revision}
+	if out.Network == nil {
+		// A network no host has is forgotten with the last wish for it.
+		out.Network = proto.CloneOf(req.GetNetwork())
+	}
+	return out, nil
+}

@@ -1,0 +1,134 @@
+package northbound
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	v1 "poolwire/proto/poolwire/v1"
+)
+
+// Config is what a Server works with. NodeID, Store, Live, IssueHost, Identify
+// and DialLeader are required.
+type Config struct {
+	// NodeID is the Raft id of this node.
+	NodeID string
+	// Store is the replicated store.
+	Store Store
+	// Live is the controller of this node.
+	Live Live
+	// IssueHost makes a key and a certificate for a host.
+	IssueHost func(hostUUID, name string) (HostCertificate, error)
+	// Identify tells whom a verified client certificate names, and the role.
+	Identify func(*x509.Certificate) (Identity, error)
+	// DialLeader connects to another node's API with this node's own
+	// certificate.
+	DialLeader func(apiAddress string) (*grpc.ClientConn, error)
+	// Version is poolwired's version.
+	Version string
+	// Log receives a line per call. Default: discarded.
+	Log *slog.Logger
+	// Metrics gets the gRPC metrics; nil for none.
+	Metrics prometheus.Registerer
+	// Heartbeat is how often Watch gives a sign of life; default 15 s.
+	Heartbeat time.Duration
+	// LeaderWait is how long a call waits for a leader to be elected; default 5 s.
+	LeaderWait time.Duration
+}
+
+// Defaults and limits of the server.
+const (
+	defaultHeartbeat  = 15 * time.Second
+	defaultLeaderWait = 5 * time.Second
+	// callTimeout ends unary calls that bring no earlier deadline.
+	callTimeout = 30 * time.Second
+	// maxRequest bounds one message from a client, in bytes. The largest real
+	// ones, a private network with a thousand members, are under 100 KiB.
+	maxRequest = 1 << 20
+	// maxStreams bounds the calls in flight on one connection.
+	maxStreams = 256
+)
+
+// Server is the API of one node.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *grpcprom.ServerMetrics
+	leader  leaderConn
+}
+
+// New returns a server; ServerOptions and Register bring it onto gRPC servers.
+func New(cfg Config) (*Server, error) {
+	if cfg.NodeID == "" || cfg.Store == nil || cfg.Live == nil || cfg.IssueHost == nil || cfg.Identify == nil || cfg.DialLeader == nil {
+		return nil, errors.New("northbound: incomplete configuration")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Heartbeat <= 0 {
+		cfg.Heartbeat = defaultHeartbeat
+	}
+	if cfg.LeaderWait <= 0 {
+		cfg.LeaderWait = defaultLeaderWait
+	}
+	s := &Server{
+		cfg: cfg, log: cfg.Log,
+		metrics: grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram()),
+		leader:  leaderConn{mu: &sync.Mutex{}, dial: cfg.DialLeader},
+	}
+	if cfg.Metrics != nil {
+		if err := cfg.Metrics.Register(s.metrics); err != nil {
+			return nil, fmt.Errorf("northbound: registering metrics: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// ServerOptions are the interceptors and limits that every gRPC server of this
+// node must be made with.
+func (s *Server) ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(s.recoverUnary, s.logUnary, s.metrics.UnaryServerInterceptor(), s.authoriseUnary, s.boundUnary, s.forwardUnary),
+		grpc.ChainStreamInterceptor(s.recoverStream, s.logStream, s.metrics.StreamServerInterceptor(), s.authoriseStream, s.forwardStream),
+		grpc.MaxRecvMsgSize(maxRequest),
+		// Answers are bounded by pages; the changes of one revision are not cut.
+		grpc.MaxSendMsgSize(math.MaxInt32),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(10 * time.Second),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+}
+
+// Register adds all services, health and reflection to a gRPC server made with
+// ServerOptions.
+func (s *Server) Register(g *grpc.Server) {
+	v1.RegisterPoolServiceServer(g, &poolService{Server: s})
+	v1.RegisterHostServiceServer(g, &hostService{Server: s})
+	v1.RegisterPifServiceServer(g, &pifService{Server: s})
+	v1.RegisterNetworkServiceServer(g, &networkService{Server: s})
+	v1.RegisterPrivateNetworkServiceServer(g, &privateNetworkService{Server: s})
+	v1.RegisterVifServiceServer(g, &vifService{Server: s})
+	v1.RegisterRuleServiceServer(g, &ruleService{Server: s})
+	v1.RegisterFlowServiceServer(g, &flowService{Server: s})
+	v1.RegisterClusterServiceServer(g, &clusterService{Server: s})
+	v1.RegisterWatchServiceServer(g, &watchService{Server: s})
+	healthv1.RegisterHealthServer(g, &healthService{store: s.cfg.Store})
+	reflection.Register(g)
+	s.metrics.InitializeMetrics(g)
+}
+
+// Close ends the connection to the leader. The gRPC servers are the caller's to
+// stop, before.
+func (s *Server) Close() error { return s.leader.close() }
