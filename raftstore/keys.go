@@ -43,6 +43,7 @@ type row struct {
 // idIndexer is the primary index: the row's key.
 type idIndexer struct{}
 
+// FromObject encodes a row's key (memdb.SingleIndexer).
 func (idIndexer) FromObject(obj any) (bool, []byte, error) {
 	r, ok := obj.(*row)
 	if !ok {
@@ -51,6 +52,7 @@ func (idIndexer) FromObject(obj any) (bool, []byte, error) {
 	return true, []byte(indexKey(r.key)), nil
 }
 
+// FromArgs takes an encoded key (memdb.Indexer).
 func (idIndexer) FromArgs(args ...any) ([]byte, error) { return keyArgument(args) }
 
 // valueIndexer indexes rows by keys computed from the message; a message
@@ -59,6 +61,7 @@ type valueIndexer struct {
 	keys func(proto.Message) []string
 }
 
+// FromObject computes a row's keys (memdb.MultiIndexer).
 func (x valueIndexer) FromObject(obj any) (bool, [][]byte, error) {
 	r, ok := obj.(*row)
 	if !ok {
@@ -75,6 +78,7 @@ func (x valueIndexer) FromObject(obj any) (bool, [][]byte, error) {
 	return true, out, nil
 }
 
+// FromArgs takes an encoded key (memdb.Indexer).
 func (x valueIndexer) FromArgs(args ...any) ([]byte, error) { return keyArgument(args) }
 
 // keyArgument takes the single argument of a lookup, already encoded.

@@ -1,12 +1,9 @@
 package raftstore
 
 import (
-	"bytes"
-	"log/slog"
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
 	"pgregory.net/rapid"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -65,34 +62,4 @@ func TestHostileNames(t *testing.T) {
 		t.Error("nameless rows or an overlong VIF UUID were stored")
 	}
 	m.restored()
-}
-
-func TestLogger(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	l := newLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo,
-		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}})), "raft")
-	l.Debug("hidden")
-	l.Trace("hidden")
-	l.Info("hello", "servers", hclog.Fmt("%d of %d", 1, 3))
-	l.Named("sub").With("peer", "n2").Warn("careful")
-	l.With("a", 1).ResetNamed("other").Error("bad", "error", "x")
-	l.StandardLogger(nil).Print("plain")
-	l.SetLevel(hclog.Trace)
-	want := `level=INFO msg=hello component=raft servers="1 of 3"
-level=WARN msg=careful component=raft.sub peer=n2
-level=ERROR msg=bad component=other a=1 error=x
-level=INFO msg=plain component=raft
-`
-	if out.String() != want {
-		t.Errorf("log is\n%swant\n%s", out.String(), want)
-	}
-	if l.IsTrace() || l.IsDebug() || !l.IsInfo() || !l.IsWarn() || !l.IsError() || l.GetLevel() != hclog.Info || l.Name() != "raft" || len(l.With("a", 1).ImpliedArgs()) != 2 {
-		t.Error("levels, name or arguments are wrong")
-	}
 }

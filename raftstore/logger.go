@@ -4,27 +4,29 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 
 	"github.com/hashicorp/go-hclog"
 )
 
-// logger gives the Raft libraries an hclog.Logger that writes to slog. Their
-// trace level is debug here. It has no level of its own: slog's handler
-// decides.
-type logger struct {
-	to   *slog.Logger
-	base *slog.Logger // without names and arguments
-	name string
-	args []any
-}
-
+// newLogger gives the Raft libraries an hclog.Logger that writes to slog, under
+// component=name. slog's handler decides on levels; trace counts as debug.
 func newLogger(to *slog.Logger, name string) hclog.Logger {
-	return (&logger{base: to}).ResetNamed(name)
+	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: name, Level: hclog.Off, Output: io.Discard})
+	l.RegisterSink(logSink{to})
+	return l
 }
 
-var _ hclog.Logger = (*logger)(nil)
+// logSink receives what an hclog.InterceptLogger logs.
+type logSink struct{ to *slog.Logger }
+
+// Accept writes one record (hclog.SinkAdapter).
+func (s logSink) Accept(name string, level hclog.Level, msg string, args ...any) {
+	ctx, l := context.Background(), slogLevel(level)
+	if s.to.Enabled(ctx, l) {
+		s.to.With("component", name).Log(ctx, l, msg, plain(args)...)
+	}
+}
 
 func slogLevel(l hclog.Level) slog.Level {
 	switch l {
@@ -38,18 +40,6 @@ func slogLevel(l hclog.Level) slog.Level {
 	return slog.LevelDebug
 }
 
-func (l *logger) enabled(level hclog.Level) bool {
-	return l.to.Enabled(context.Background(), slogLevel(level))
-}
-
-// Log writes one record; hclog's own value types are rendered as it would.
-func (l *logger) Log(level hclog.Level, msg string, args ...any) {
-	if !l.enabled(level) {
-		return
-	}
-	l.to.Log(context.Background(), slogLevel(level), msg, plain(args)...)
-}
-
 // plain renders hclog.Fmt values, which are a format and its arguments.
 func plain(args []any) []any {
 	out := make([]any, len(args))
@@ -60,60 +50,4 @@ func plain(args []any) []any {
 		out[i] = a
 	}
 	return out
-}
-
-func (l *logger) Trace(msg string, args ...any) { l.Log(hclog.Trace, msg, args...) }
-func (l *logger) Debug(msg string, args ...any) { l.Log(hclog.Debug, msg, args...) }
-func (l *logger) Info(msg string, args ...any)  { l.Log(hclog.Info, msg, args...) }
-func (l *logger) Warn(msg string, args ...any)  { l.Log(hclog.Warn, msg, args...) }
-func (l *logger) Error(msg string, args ...any) { l.Log(hclog.Error, msg, args...) }
-
-func (l *logger) IsTrace() bool { return false }
-func (l *logger) IsDebug() bool { return l.enabled(hclog.Debug) }
-func (l *logger) IsInfo() bool  { return l.enabled(hclog.Info) }
-func (l *logger) IsWarn() bool  { return l.enabled(hclog.Warn) }
-func (l *logger) IsError() bool { return l.enabled(hclog.Error) }
-
-func (l *logger) ImpliedArgs() []any { return l.args }
-func (l *logger) Name() string       { return l.name }
-
-func (l *logger) With(args ...any) hclog.Logger {
-	next := *l
-	next.args = append(append([]any{}, l.args...), args...)
-	next.to = l.to.With(plain(args)...)
-	return &next
-}
-
-func (l *logger) Named(name string) hclog.Logger {
-	if l.name != "" {
-		name = l.name + "." + name
-	}
-	return l.ResetNamed(name)
-}
-
-func (l *logger) ResetNamed(name string) hclog.Logger {
-	next := *l
-	next.name = name
-	next.to = l.base.With("component", name).With(plain(l.args)...)
-	return &next
-}
-
-// SetLevel does nothing: slog's handler decides.
-func (l *logger) SetLevel(hclog.Level) {}
-
-func (l *logger) GetLevel() hclog.Level {
-	for _, level := range []hclog.Level{hclog.Debug, hclog.Info, hclog.Warn} {
-		if l.enabled(level) {
-			return level
-		}
-	}
-	return hclog.Error
-}
-
-func (l *logger) StandardLogger(*hclog.StandardLoggerOptions) *log.Logger {
-	return slog.NewLogLogger(l.to.Handler(), slog.LevelInfo)
-}
-
-func (l *logger) StandardWriter(o *hclog.StandardLoggerOptions) io.Writer {
-	return l.StandardLogger(o).Writer()
 }

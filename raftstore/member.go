@@ -123,14 +123,13 @@ func (v *View) overlapping(m *poolwirev1.PrivateNetworkMember) []string {
 }
 
 // dropMember takes a pool or host that is going away out of all private
-// networks that name it.
+// networks that name it. Its bridges are gone already.
 func (t *tx) dropMember(kind, uuid string) {
 	key := kind + uuid
 	for _, old := range list[*poolwirev1.PrivateNetwork](&t.View, TablePrivateNetworks, indexMember, indexKey(key)) {
 		n := proto.CloneOf(old)
 		n.Members = slices.DeleteFunc(n.Members, func(m *poolwirev1.PrivateNetworkMember) bool { return memberKey(m) == key })
 		t.put(TablePrivateNetworks, n)
-		t.refreshCarriers(old)
 	}
 }
 

@@ -167,7 +167,7 @@ func TestNamedFile(t *testing.T) {
 func TestRefusedFiles(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, file, want string }{
-		{"misspelt key", "log:\n  levl: debug\n", `:2: unknown key "log.levle", did you mean "log.level"?`},
+		{"misspelt key", "log:\n  levl: debug\n", `:2: unknown key "log.levl", did you mean "log.level"?`},
 		{"misspelt section", "listne:\n  api: x\n", `:1: unknown key "listne", did you mean "listen"?`},
 		{"flag's spelling", "log-level: debug\n", `:1: unknown key "log-level", did you mean "log.level"?`},
 		{"wrong section", "log:\n  legacy_ciphers: true\n", `:2: unknown key "log.legacy_ciphers", did you mean "tls.legacy_ciphers"?`},

@@ -18,6 +18,7 @@ func TestBadInput(t *testing.T) {
 	state := func() string {
 		return p.do(t, "rule", "list", "-o", "json") + p.do(t, "private-network", "list", "-o", "json") + p.do(t, "vif", "list", "-o", "json")
 	}
+	eventually(t, p.shows("2/2 ready", "private-network", "list"))
 	before := state()
 	rule := "add-rule bridge=xenbr0 direction=to protocol=tcp port=22 ipRange=10.0.0.0/8 allow=false "
 	for _, tc := range []struct {
@@ -31,7 +32,7 @@ func TestBadInput(t *testing.T) {
 		{strings.Replace(rule, " port=22", "", 1), 2, []string{"port", "tcp"}},
 		{strings.Replace(rule, "tcp", "icmp", 1), 2, []string{"port", "22"}},
 		{rule + "priority=65536", 2, []string{"priority", "65536"}},
-		{"private-network create red --vni 7 --pool paris", 4, []string{"vni", "7", "blue"}},
+		{"private-network create red --vni 7 --bridge pw8 --pool paris", 4, []string{"vni", "7", "blue"}},
 		{"private-network create red --vni 16777216 --pool paris", 2, []string{"vni", "16777216"}},
 		{"private-network create red --pool paris --host paris1", 2, []string{"members", "paris1"}},
 		{"private-network create red --pool paris --mtu 9000", 2, []string{"mtu", "9000"}},
@@ -45,7 +46,7 @@ func TestBadInput(t *testing.T) {
 			continue
 		}
 		for _, word := range tc.want {
-			if !strings.Contains(failed.Message, word) {
+			if !strings.Contains(strings.ToLower(failed.Message), strings.ToLower(word)) {
 				t.Errorf("%s: message lacks %q: %s", tc.args, word, failed.Message)
 			}
 		}

@@ -98,9 +98,15 @@ func eventually(t *testing.T, look func(context.Context) error) {
 	}
 }
 
-// blocked checks that nothing answers a few pings.
+// blocked checks that nothing answers a few pings, once the switch's cache of
+// recent connections agrees with its tables.
 func blocked(t *testing.T, from *lab.VM, to netip.Addr) {
 	t.Helper()
+	if h := from.Host(); h != nil {
+		if err := h.Settle(within(t, 20*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r, err := from.PingCount(within(t, 20*time.Second), to, lab.PingOptions{Count: 4, Interval: 20 * time.Millisecond, Wait: 300 * time.Millisecond})
 	if err == nil && r.Received > 0 {
 		t.Fatalf("%s reaches %s: %d of %d pings", from.ShortName, to, r.Received, r.Sent)
@@ -125,14 +131,15 @@ func vsctl(t *testing.T, h *lab.Host, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// flows are a bridge's flows as ovs-ofctl prints them.
+// flows are a bridge's flows as ovs-ofctl prints them, sorted, with ports by
+// name: their numbers may change with a restart of the switch.
 func flows(t *testing.T, h *lab.Host, bridge string) string {
 	t.Helper()
-	out, err := h.Ofctl(within(t, time.Minute), "-O", "OpenFlow13", "--no-stats", "dump-flows", bridge)
+	out, err := h.Ofctl(within(t, time.Minute), "-O", "OpenFlow13", "--names", "--no-stats", "dump-flows", bridge)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out
+	return strings.Join(scenario.FlowLines(out), "\n")
 }
 
 // words are what a command's output must contain.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"poolwire/integration/lab"
-	"poolwire/integration/scenario"
 )
 
 // garbage is what no OpenFlow or OVSDB peer sends.
@@ -43,7 +42,7 @@ func TestGarbageDisturbsNobody(t *testing.T) {
 	for _, port := range []uint16{6653, 6640} {
 		for name, data := range garbage {
 			for _, secured := range []bool{false, true} {
-				if err := attack(within(t, 30*time.Second), p.World, port, cert, secured, data); err != nil {
+				if err := attack(within(t, 30*time.Second), p, port, cert, secured, data); err != nil {
 					t.Errorf("port %d, %s, TLS %v: %v", port, name, secured, err)
 				}
 			}
@@ -61,8 +60,8 @@ func TestGarbageDisturbsNobody(t *testing.T) {
 }
 
 // attack sends garbage and waits until the controller has closed the connection.
-func attack(ctx context.Context, w *scenario.World, port uint16, cert tls.Certificate, secured bool, data []byte) error {
-	conn, err := w.Lab.Fabric().Dial(ctx, "tcp", netip.AddrPortFrom(w.Lab.ControllerAddr(), port).String())
+func attack(ctx context.Context, p *pair, port uint16, cert tls.Certificate, secured bool, data []byte) error {
+	conn, err := p.h1.Dial(ctx, "tcp", netip.AddrPortFrom(p.Lab.ControllerAddr(), port).String())
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ func spoofing(t *testing.T, vm *lab.VM) (stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	f := frame.Header{Src: vm.MAC(), Dst: frame.Broadcast}.Raw(frame.TypeTest, []byte("spoofed"))
+	burst := [][]byte{f, f, f, f, f, f, f, f, f, f}
 	sent := make(chan int, 1)
 	go func() {
 		tick := time.NewTicker(time.Millisecond)
@@ -26,8 +27,8 @@ func spoofing(t *testing.T, vm *lab.VM) (stop func() int) {
 				sent <- n
 				return
 			case <-tick.C:
-				if vm.Send(f) == nil {
-					n++
+				if vm.Send(burst...) == nil {
+					n += len(burst)
 				}
 			}
 		}

@@ -47,7 +47,7 @@ func TestTransportAddressChanges(t *testing.T) {
 	if err := p.h2.SetAddr(within(t, time.Minute), addr); err != nil {
 		t.Fatal(err)
 	}
-	p.do(t, "host", "set", "paris2", "--address", addr.String())
+	p.do(t, "host", "set", "paris2", "--address", addr.String(), "--wait", "none")
 	if err := p.AwaitHost(within(t, time.Minute), "paris2"); err != nil {
 		t.Fatal(err)
 	}

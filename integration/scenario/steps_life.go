@@ -14,9 +14,9 @@ import (
 
 var volatile = regexp.MustCompile(`(duration|n_packets|n_bytes|idle_age|hard_age)=[^,]*, ?`)
 
-// flowLines are the flows of a dump without what changes by itself, sorted.
+// FlowLines are the flows of a dump without what changes by itself, sorted.
 // Learned flows come and go with traffic and are left out.
-func flowLines(dump string) []string {
+func FlowLines(dump string) []string {
 	var out []string
 	for line := range strings.SplitSeq(dump, "\n") {
 		if strings.Contains(line, "actions=") && !strings.Contains(line, "table=35,") && !strings.Contains(line, "table=learned,") {
@@ -100,7 +100,7 @@ func (w *World) stateOf(ctx context.Context) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			fmt.Fprintf(&b, "%s %s\n%s\n", name, bridge, strings.Join(flowLines(flows), "\n"))
+			fmt.Fprintf(&b, "%s %s\n%s\n", name, bridge, strings.Join(FlowLines(flows), "\n"))
 		}
 	}
 	return b.Bytes(), nil

@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // testContext ends with the test, or after patience.
 func testContext(t testing.TB) context.Context {
@@ -123,6 +123,22 @@ func (l *listening) next() *openflow.Switch {
 		l.t.Fatal("no connection")
 	}
 	return nil
+}
+
+// nextReal waits for a switch that connects by itself: one that is too slow to
+// complete a handshake in its own time gives up and tries again.
+func (l *listening) nextReal() *openflow.Switch {
+	l.t.Helper()
+	for timeout := time.After(patience); ; {
+		select {
+		case sw := <-l.accepted:
+			return sw
+		case err := <-l.rejected:
+			l.t.Logf("connection rejected: %v", err)
+		case <-timeout:
+			l.t.Fatal("the switch does not connect")
+		}
+	}
 }
 
 // refusal waits for the next rejected connection.

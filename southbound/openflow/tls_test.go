@@ -1,8 +1,9 @@
 package openflow_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -23,7 +24,7 @@ import (
 type authority struct {
 	t    *testing.T
 	cert *x509.Certificate
-	key  *rsa.PrivateKey
+	key  *ecdsa.PrivateKey
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -34,9 +35,9 @@ func newAuthority(t *testing.T) *authority {
 }
 
 // issue makes a key and a certificate, signed by parent or by itself.
-func (a *authority) issue(name string, parent *x509.Certificate, signer *rsa.PrivateKey) (*rsa.PrivateKey, *x509.Certificate) {
+func (a *authority) issue(name string, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*ecdsa.PrivateKey, *x509.Certificate) {
 	a.t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func TestRealSwitchOverTLS(t *testing.T) {
 	v := openflowtest.StartVswitch(t, 2)
 	v.Vsctl(append([]string{"set-ssl"}, ca.files(v.Dir(), ca.leaf("host 7"))...)...)
 	v.Vsctl("set-controller", openflowtest.Bridge, "ssl:"+l.addr.String(), "--", "set", "controller", openflowtest.Bridge, "max_backoff=1000")
-	sw := l.next()
+	sw := l.nextReal()
 	if certs := sw.PeerCertificates(); len(certs) == 0 || certs[0].Subject.CommonName != "host 7" {
 		t.Errorf("certificates %v", certs)
 	}
@@ -117,7 +118,7 @@ func TestRealSwitchOverTLS(t *testing.T) {
 	same(t, "flows", lines(want), v.Flows())
 
 	sw.Close(nil)
-	again := l.next()
+	again := l.nextReal()
 	if r, err := newSync().Full(ctx, again, each(want)); err != nil || r.Installed != 1000 || r.Added+r.Modified+r.Deleted != 0 {
 		t.Errorf("after the reconnect: %+v, %v", r, err)
 	}
