@@ -12,22 +12,16 @@ import (
 	"syscall"
 	"time"
 
-	"poolwire/integration/lab"
 	"poolwire/integration/scenario"
 )
 
 func main() {
 	bin := flag.String("bin", "bin", "directory of poolwired and poolwire")
 	keep := flag.Bool("keep", false, "leave the lab up")
-	clean := flag.String("clean", "", "remove the lab of this id, left up by -keep, and do nothing else")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	run := func() error { return demo(ctx, os.Stdout, *bin, *keep) }
-	if *clean != "" {
-		run = func() error { return lab.Clean(ctx, *clean) }
-	}
-	if err := run(); err != nil {
+	if err := demo(ctx, os.Stdout, *bin, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		stop()
 		os.Exit(1)

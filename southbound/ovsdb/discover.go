@@ -15,7 +15,7 @@ const maxVLAN = 4094
 // Discover reads a host's topology from a snapshot. It is pure: equal snapshots
 // give equal topologies. Rows that make no sense are left out.
 func Discover(s *Snapshot) Topology {
-	d := discovery{snapshot: s, listed: map[string]bool{}, interfaces: map[string]*InterfaceRow{}}
+	d := discovery{snapshot: s, visited: map[string]bool{}, listed: map[string]bool{}, interfaces: map[string]*InterfaceRow{}}
 	if root := s.OpenVSwitch; root != nil {
 		ids := root.ExternalIDs
 		d.topology = Topology{
@@ -27,8 +27,8 @@ func Discover(s *Snapshot) Topology {
 	for _, uuid := range names(s.Interfaces) {
 		d.interfaces[s.Interfaces[uuid].Name] = s.Interfaces[uuid]
 	}
-	for _, b := range s.Bridges {
-		d.bridge(b)
+	for _, uuid := range names(s.Bridges) {
+		d.bridge(s.Bridges[uuid])
 	}
 	slices.SortFunc(d.topology.Bridges, func(a, b Bridge) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(d.topology.Ports, func(a, b Port) int {
@@ -40,9 +40,9 @@ func Discover(s *Snapshot) Topology {
 type discovery struct {
 	snapshot *Snapshot
 	topology Topology
-	// listed holds the interfaces that are in the topology: a hostile host may
-	// refer to one from many ports.
-	listed map[string]bool
+	// visited holds the ports and listed the interfaces that have been looked at: a
+	// hostile host may refer to one from thousands of places.
+	visited, listed map[string]bool
 	// interfaces by name.
 	interfaces map[string]*InterfaceRow
 }
@@ -52,9 +52,10 @@ func (d *discovery) bridge(row *BridgeRow) {
 	fakes := map[uint16]string{}
 	for _, uuid := range row.Ports {
 		p := d.snapshot.Ports[uuid]
-		if p == nil {
+		if p == nil || d.visited[uuid] {
 			continue
 		}
+		d.visited[uuid] = true
 		ports = append(ports, p)
 		if vlan := vlanOf(p); p.FakeBridge && vlan != 0 {
 			if was, taken := fakes[vlan]; !taken || p.Name < was {

@@ -25,11 +25,12 @@ func (d *discovery) port(bridge *BridgeRow, row *PortRow, fakes map[uint16]strin
 			members = append(members, i)
 		}
 	}
+	trunks := trunksOf(row)
 	slices.SortFunc(members, func(a, b *InterfaceRow) int { return cmp.Compare(a.Name, b.Name) })
 	for _, i := range members {
 		p := Port{
 			Bridge: bridge.Name, Network: network, Name: i.Name, PortName: row.Name, InterfaceUUID: i.UUID,
-			VLAN: vlan, Trunks: trunksOf(row), MAC: parseMAC(i.MACInUse), Type: i.Type,
+			VLAN: vlan, Trunks: trunks, MAC: parseMAC(i.MACInUse), Type: i.Type,
 			LinkUp: i.LinkState == "up", MTU: mtuOf(i), ExternalIDs: i.ExternalIDs,
 			Owned: ownedBy(row.ExternalIDs, d.topology.Owner),
 		}

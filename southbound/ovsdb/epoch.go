@@ -43,10 +43,10 @@ func ClaimEpoch(s *Snapshot, cluster string, epoch uint64) ([]Operation, error) 
 	// one that has come since, and then the check after fails.
 	var ops []Operation
 	if len(seen) > 0 {
-		ops = append(ops, waitIncludes(tableOpenVSwitch, root.UUID, seen))
+		ops = append(ops, waitIncludes(root.UUID, seen))
 	}
 	ops = append(ops, mutateOp(tableOpenVSwitch, root.UUID, edit.mutations("external_ids")...))
-	return append(ops, waitIncludes(tableOpenVSwitch, root.UUID, want)), nil
+	return append(ops, waitIncludes(root.UUID, want)), nil
 }
 
 func claim(cluster string, epoch uint64) map[string]string {
@@ -56,5 +56,5 @@ func claim(cluster string, epoch uint64) map[string]string {
 // guard is the operation that fails the transaction of a leader whose claim is
 // no longer the host's. Other keys of external_ids do not matter.
 func guard(rootUUID, cluster string, epoch uint64) Operation {
-	return waitIncludes(tableOpenVSwitch, rootUUID, claim(cluster, epoch))
+	return waitIncludes(rootUUID, claim(cluster, epoch))
 }

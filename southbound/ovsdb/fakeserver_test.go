@@ -89,7 +89,7 @@ func (f *fakeServer) serve(a answers) {
 		if json.Unmarshal(text, &m) != nil || m.Method == nil {
 			continue
 		}
-		answer := ""
+		var answer string
 		switch *m.Method {
 		case methodGetSchema:
 			answer = a.schema

@@ -12,12 +12,12 @@ const maxNesting = 64
 // frameReader cuts a byte stream into JSON objects. OVSDB has no framing of its
 // own: messages are JSON objects one after the other (RFC 7047, 4).
 type frameReader struct {
-	r   *bufio.Reader
-	max int
+	r       *bufio.Reader
+	longest int
 }
 
-func newFrameReader(r io.Reader, max int) *frameReader {
-	return &frameReader{r: bufio.NewReaderSize(r, 16<<10), max: max}
+func newFrameReader(r io.Reader, longest int) *frameReader {
+	return &frameReader{r: bufio.NewReaderSize(r, 16<<10), longest: longest}
 }
 
 // next returns the text of the next object in memory of its own. It checks
@@ -78,8 +78,8 @@ func (f *frameReader) peek() ([]byte, error) {
 
 // take moves chunk, the head of the buffer, to out.
 func (f *frameReader) take(out, chunk []byte) ([]byte, error) {
-	if len(out)+len(chunk) > f.max {
-		return nil, violation("message longer than %d bytes", f.max)
+	if len(out)+len(chunk) > f.longest {
+		return nil, violation("message longer than %d bytes", f.longest)
 	}
 	out = append(out, chunk...)
 	_, err := f.r.Discard(len(chunk))

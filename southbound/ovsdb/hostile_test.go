@@ -60,7 +60,7 @@ func TestHostileMessages(t *testing.T) {
 		"too deep":                {`{"a":` + strings.Repeat("[", 100), "nested deeper"},
 		"too long":                {`{"a":"` + strings.Repeat("x", 1<<17), "longer than"},
 		"too many rows":           {update2Of(manyRows(200)), "rows, at most"},
-		"too much memory": {update2Of(`{"Bridge":{` + strings.TrimSuffix(strings.Repeat(`"`+bridgeUUID+`":{"insert":{"name":"a"}},`, 3), ",") + `}}`) +
+		"too much memory": {update2Of(`{"Bridge":{`+strings.TrimSuffix(strings.Repeat(`"`+bridgeUUID+`":{"insert":{"name":"a"}},`, 3), ",")+`}}`) +
 			update2Of(heavyRow(2, 60_000)) + update2Of(heavyRow(3, 60_000)) + update2Of(heavyRow(4, 60_000)) + update2Of(heavyRow(5, 60_000)), "bytes, at most"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestHostileTransactAnswers(t *testing.T) {
 					}
 				}
 			}()
-			_, err = s.Transact(testContext(t), []Operation{guardLike(s)})
+			_, err = s.Transact(testContext(t), []Operation{insertOp(tableBridge, "b", nil)})
 			var hostile *ProtocolError
 			if !errors.Is(err, ErrUnknownOutcome) || !errors.As(err, &hostile) {
 				t.Errorf("error: %v", err)
@@ -236,6 +236,14 @@ func TestChangedIsCoalesced(t *testing.T) {
 	}
 	modify(`{"name":"br0"}`)
 	modify(`{"fail_mode":["set",[]]}`)
+	// The clocks in a controller's status run, and nobody cares.
+	status := func(kind, pairs string) {
+		f.send(update2Of(`{"Controller":{"` + rootUUID + `":{"` + kind + `":{"status":["map",[` + pairs + `]]}}}}`))
+	}
+	status("insert", `["state","ACTIVE"],["sec_since_connect","1"]`)
+	f.echo()
+	<-s.Changed()
+	status("modify", `["sec_since_connect","6"]`)
 	f.echo()
 	select {
 	case <-s.Changed():

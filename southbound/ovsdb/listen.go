@@ -14,7 +14,7 @@ import (
 // Defaults of [Acceptor].
 const (
 	DefaultHandshakeTimeout = 10 * time.Second
-	DefaultMaxHandshakes    = 64
+	DefaultMaxHandshakes    = 1024
 	DefaultMaxConnections   = 4096
 )
 
@@ -162,6 +162,7 @@ type countedConn struct {
 	leave func()
 }
 
+// Close closes the connection and frees its place.
 func (c *countedConn) Close() error {
 	defer c.leave()
 	return c.Conn.Close()
@@ -174,5 +175,8 @@ type countedTLSConn struct {
 	tls *tls.Conn
 }
 
+// ConnectionState is that of the TLS connection.
 func (c *countedTLSConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
-func (c *countedTLSConn) NetConn() net.Conn                    { return c.tls.NetConn() }
+
+// NetConn is the connection below TLS.
+func (c *countedTLSConn) NetConn() net.Conn { return c.tls.NetConn() }

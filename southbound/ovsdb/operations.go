@@ -77,15 +77,15 @@ func mutateOp(table, uuid string, mutations ...libovsdb.Mutation) Operation {
 	return Operation{Op: libovsdb.OperationMutate, Table: table, Where: whereUUID(uuid), Mutations: mutations}
 }
 
-// waitIncludes passes when the row's external_ids hold all pairs, whatever else
+// waitIncludes passes when the root row's external_ids hold all pairs, whatever else
 // they hold, and fails the transaction at once otherwise.
-func waitIncludes(table, uuid string, pairs map[string]string) Operation {
+func waitIncludes(rootUUID string, pairs map[string]string) Operation {
 	now := 0
-	where := append(whereUUID(uuid), libovsdb.NewCondition("external_ids", libovsdb.ConditionIncludes, stringMap(pairs)))
+	where := append(whereUUID(rootUUID), libovsdb.NewCondition("external_ids", libovsdb.ConditionIncludes, stringMap(pairs)))
 	return Operation{
-		Op: libovsdb.OperationWait, Table: table, Where: where, Timeout: &now,
+		Op: libovsdb.OperationWait, Table: tableOpenVSwitch, Where: where, Timeout: &now,
 		Columns: []string{"_uuid"}, Until: string(libovsdb.WaitConditionEqual),
-		Rows: []libovsdb.Row{{"_uuid": reference(uuid)}},
+		Rows: []libovsdb.Row{{"_uuid": reference(rootUUID)}},
 	}
 }
 

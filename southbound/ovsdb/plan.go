@@ -64,6 +64,8 @@ type planner struct {
 
 	// wanted holds the names of desired bridges, wantedPorts those of desired ports.
 	wanted, wantedPorts map[string]bool
+	// foreignPorts remembers, by bridge uuid, the answers of hosts.
+	foreignPorts map[string]bool
 
 	inserts   []Operation
 	edits     map[string]*bridgeEdit
@@ -93,7 +95,7 @@ func newPlanner(s *Snapshot, cluster string) *planner {
 		s: s, cluster: cluster, edits: map[string]*bridgeEdit{},
 		bridges: map[string]*BridgeRow{}, ports: map[string]*PortRow{}, interfaces: map[string]*InterfaceRow{},
 		bridgeOf: map[string]*BridgeRow{}, portOf: map[string]*PortRow{},
-		wanted: map[string]bool{}, wantedPorts: map[string]bool{},
+		wanted: map[string]bool{}, wantedPorts: map[string]bool{}, foreignPorts: map[string]bool{},
 	}
 	for _, b := range s.Bridges {
 		p.bridges[b.Name] = b

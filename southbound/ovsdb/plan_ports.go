@@ -2,6 +2,7 @@ package ovsdb
 
 import (
 	"maps"
+	"slices"
 
 	libovsdb "github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
@@ -136,10 +137,13 @@ func (p *planner) portStays(port *PortRow) bool {
 
 // hosts reports whether anyone else has a port on a bridge.
 func (p *planner) hosts(b *BridgeRow) bool {
-	for _, uuid := range b.Ports {
-		if port := p.s.Ports[uuid]; port != nil && port.Name != b.Name && !p.owned(port.ExternalIDs) {
-			return true
-		}
+	if answer, known := p.foreignPorts[b.UUID]; known {
+		return answer
 	}
-	return false
+	answer := slices.ContainsFunc(b.Ports, func(uuid string) bool {
+		port := p.s.Ports[uuid]
+		return port != nil && port.Name != b.Name && !p.owned(port.ExternalIDs)
+	})
+	p.foreignPorts[b.UUID] = answer
+	return answer
 }

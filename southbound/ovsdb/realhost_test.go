@@ -64,6 +64,12 @@ type realHost struct {
 // newRealHost starts the database server only.
 func newRealHost(t testing.TB) *realHost {
 	t.Helper()
+	return newRealHostWith(t, schemaText(t, nil))
+}
+
+// newRealHostWith starts a database server with another schema.
+func newRealHostWith(t testing.TB, schema string) *realHost {
+	t.Helper()
 	// t.TempDir is too long for the name of a socket in some environments.
 	dir, err := os.MkdirTemp("", "pwt-ovsdb-")
 	if err != nil {
@@ -71,7 +77,10 @@ func newRealHost(t testing.TB) *realHost {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	h := &realHost{t: t, dir: dir}
-	h.run("ovsdb-tool", "create", h.path("conf.db"), "/usr/share/openvswitch/vswitch.ovsschema")
+	if err := os.WriteFile(h.path("schema"), []byte(schema), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.run("ovsdb-tool", "create", h.path("conf.db"), h.path("schema"))
 	h.daemon("ovsdb-server", h.path("conf.db"), "--remote=punix:"+h.path("db.sock"),
 		"--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
 		"--private-key=db:Open_vSwitch,SSL,private_key", "--certificate=db:Open_vSwitch,SSL,certificate",
@@ -136,9 +145,11 @@ func (h *realHost) try(name string, args ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+h.dir)
-	out, err := cmd.CombinedOutput()
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, complaints.String())
 	}
 	return strings.TrimSpace(string(out)), nil
 }

@@ -71,7 +71,7 @@ func Release(s *Snapshot, cluster string) []Operation {
 			pair[KeyEpoch] = epoch
 			p.rootIDs.remove = append(p.rootIDs.remove, KeyEpoch)
 		}
-		head = []Operation{waitIncludes(tableOpenVSwitch, root.UUID, pair)}
+		head = []Operation{waitIncludes(root.UUID, pair)}
 	}
 	return append(head, p.operations()...)
 }

@@ -66,7 +66,17 @@ func newStore(s *schema, maxRows, maxWeight int) *store {
 
 // monitorRequest is one table's part of a monitor request (RFC 7047, 4.1.5).
 type monitorRequest struct {
-	Columns []string `json:"columns"`
+	Columns []string      `json:"columns"`
+	Select  monitorSelect `json:"select"`
+}
+
+// monitorSelect asks for everything. That is the default, but libovsdb's server
+// has to be told.
+type monitorSelect struct {
+	Initial bool `json:"initial"`
+	Insert  bool `json:"insert"`
+	Delete  bool `json:"delete"`
+	Modify  bool `json:"modify"`
 }
 
 // requests is what to monitor under the host's schema.
@@ -78,7 +88,7 @@ func (st *store) requests() (map[string]monitorRequest, error) {
 			return nil, err
 		}
 		if len(columns) > 0 {
-			out[name] = monitorRequest{Columns: columns}
+			out[name] = monitorRequest{Columns: columns, Select: monitorSelect{Initial: true, Insert: true, Delete: true, Modify: true}}
 		}
 	}
 	return out, nil

@@ -88,7 +88,8 @@ func readResults(raw json.RawMessage, ops []Operation) ([]OperationResult, error
 			return nil, violation("no result for operation %d", i)
 		}
 		out[i].Count = r.Count
-		if len(r.UUID) > 0 {
+		// Only an insert has one; libovsdb's server answers with an empty one elsewhere.
+		if ops[i].Op == libovsdb.OperationInsert && len(r.UUID) > 0 {
 			uuid, err := decodeAtom(r.UUID, atomUUID)
 			if err != nil {
 				return nil, violation("result of operation %d: %v", i, err)
