@@ -26,9 +26,11 @@ const (
 	ActionSetTunnel
 	// ActionLearn adds a flow to table learned.
 	ActionLearn
+	// ActionReverse looks a packet up as if it were sent back (push, move, pop).
+	ActionReverse
 )
 
-var actionNames = [...]string{"load", "output", "NORMAL", "pop_vlan", "set_tunnel", "learn"}
+var actionNames = [...]string{"load", "output", "NORMAL", "pop_vlan", "set_tunnel", "learn", "reverse"}
 
 // String lists the actions of the set.
 func (s ActionSet) String() string {
@@ -71,10 +73,13 @@ const (
 	actionExperimenter = 0xffff
 
 	nicira             = 0x2320
+	niciraMove         = 6
 	niciraRegLoad      = 7
 	niciraSetTunnel64  = 9
 	niciraResubmit     = 14
 	niciraLearn        = 16
+	niciraPush         = 27
+	niciraPop          = 28
 	niciraRegLoad2     = 33
 	niciraLearn2       = 45
 	niciraActionHeader = 10
@@ -156,6 +161,8 @@ func (e *effects) addNicira(subtype uint16, body []byte) error {
 		e.addNext(body[2])
 	case subtype == niciraLearn || subtype == niciraLearn2:
 		e.actions |= ActionLearn
+	case subtype == niciraMove || subtype == niciraPush || subtype == niciraPop:
+		e.actions |= ActionReverse
 	case subtype == niciraSetTunnel64:
 		e.actions |= ActionSetTunnel
 	case subtype == niciraRegLoad && len(body) >= 14:

@@ -110,7 +110,9 @@ func (c *Compiler) portConfig(ofport uint32) (config PortConfig, ours bool) {
 	if id, claimed := c.vifsAt.least(ofport); claimed {
 		return PortConfig{NoForward: c.plugged(c.vifs[id]).disabled()}, true
 	}
-	if p := c.ports[ofport]; p != nil && c.roleOf(p) == roleForeign {
+	// A port of the host's or a NIC is never shut, whatever is asked of its bridge:
+	// a port's configuration outlives flows and fail-open, the host would be gone.
+	if p := c.ports[ofport]; p != nil && p.Kind == PortForeign && c.roleOf(p) == roleForeign {
 		return PortConfig{NoForward: c.shut(p)}, true
 	}
 	return PortConfig{}, false

@@ -9,7 +9,9 @@
 //	 5 vlan          which network? (ports that carry several VLANs)
 //	10 spoof_guard   locked VIFs: is this its address?
 //	20 from_vif      rules on what a VIF sends; network-wide rules
-//	25 learn         remember the sender's MAC address?
+//	22 from_trunk    rules of the VLAN that a VM has tagged a packet into
+//	25 learn         remember the sender's MAC address?  --resubmit--> 35 learned
+//	27 admit         VIFs with inbound rules: is it remembered?
 //	30 destination   which VIF is it for?  --resubmit--> 35 learned
 //	      |  external network                    |  private network
 //	      |                                      36 deliver   one VIF, elsewhere, or everyone
@@ -22,8 +24,8 @@
 // External networks leave switching to NORMAL, which knows VLANs, bonds, mirrors
 // and learned addresses; the tables before it only decide what gets there. An
 // inbound rule there holds for packets addressed to the VIF, under whatever MAC
-// address the VIF has used; what NORMAL floods to all ports is not filtered one
-// by one.
+// address the VIF has used: it cannot use one that the switch does not remember.
+// What NORMAL floods to all ports is not filtered one by one.
 //
 // A private network has no NORMAL. It is one bridge per host, joined by a patch
 // port to the overlay bridge, which knows other hosts:

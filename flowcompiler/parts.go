@@ -48,6 +48,7 @@ func (c *Compiler) compileVIF(e *emitter, v pluggedVIF) {
 	e.spoofGuardOfVIF(v)
 	e.fromVIF(v)
 	e.learnFromVIF(v)
+	e.admitNotAs(v)
 	e.destinationOfVIF(v)
 	e.deliverToVIF(v)
 	e.toVIF(v)
@@ -72,6 +73,7 @@ func (c *Compiler) compileNetwork(e *emitter, n *Network) {
 	default:
 		e.vlanOfNetwork(n)
 		e.fromNetwork(n)
+		e.fromTrunk(n)
 		e.hostDelivery(n)
 	}
 }
@@ -89,6 +91,8 @@ func (c *Compiler) compileBase(e *emitter) {
 	e.vlanBase()
 	e.spoofGuardBase()
 	e.fromVIFBase()
+	e.fromTrunkBase()
+	e.admitBase()
 	e.deliverBase()
 	e.floodBase()
 	e.toVIFBase()
@@ -100,7 +104,9 @@ func (c *Compiler) compilePort(e *emitter, p *Port) {
 	e.classifyPort(p)
 	if c.roleOf(p) == roleHost {
 		e.vlanToHost(p)
+		e.learnNotHost(p)
 		e.destinationOfHost(p)
+		e.hostReflected(p)
 	}
 }
 
@@ -144,6 +150,10 @@ const (
 	// roleTunnel ports get their flows from the remotes behind them.
 	roleTunnel
 )
+
+// hasNormal tells whether the bridge has networks that NORMAL switches, or may yet
+// get them.
+func (c *Compiler) hasNormal() bool { return c.bridge.Kind == NetworkBridge && !c.privateOnly }
 
 // roleOf returns what a port is treated as. On a bridge of external networks
 // whatever leads out of the host counts as an uplink, so that tunnels and patch

@@ -42,15 +42,23 @@ var (
 	bandGuardAddress   = Band{200, 200, "allowed addresses, address configuration"}
 )
 
-// bandRule holds users' rules in from_vif and to_vif, at the user's own priority
+// bandRule holds users' rules in from_vif, from_trunk and to_vif, at the user's own priority
 // wherever that is possible (see rank). 0 is the table's miss.
 var bandRule = Band{1, 65535, "rules, at the priority their user gave"}
 
-// Table learn.
+// Table learn. The host's MAC addresses come first here too: NORMAL learns from what
+// passes, and would send the host's traffic to the VIF that used one.
 var (
+	bandLearnHost  = Band{500, 500, "a MAC address of the host, used by a VIF of an external network: dropped"}
 	bandLearnNever = Band{400, 400, "a group address as source: never learned"}
 	bandLearnKnown = Band{300, 300, "a MAC address whose place is known: not learned"}
 	bandLearn      = Band{200, 200, "any other source: learned"}
+)
+
+// Table admit.
+var (
+	bandAdmitNever = Band{200, 200, "the MAC address of a VIF without inbound rules: dropped"}
+	bandAdmit      = Band{100, 100, "remembered as an address of the VIF that sent"}
 )
 
 // bandLearned is the priority of the flows the switch learns.
@@ -77,8 +85,11 @@ var (
 // bandFlood is the priority of the pages of a flood list.
 var bandFlood = Band{100, 100, "one page of one network"}
 
-// bandHostDelivery is the priority of what still reaches the host.
-var bandHostDelivery = Band{100, 100, "multicast from an uplink"}
+// Table host_delivery.
+var (
+	bandHostReflected = Band{200, 200, "what the host itself has sent and an uplink brings back: dropped"}
+	bandHostDelivery  = Band{100, 100, "multicast from an uplink"}
+)
 
 // Table forward.
 var (

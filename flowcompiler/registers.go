@@ -83,7 +83,7 @@ var fields = [...]FieldRow{
 			{sourceTunnel, "a tunnel"}, {sourceForeign, "a known port that is none of these"},
 		},
 		Written: []Table{TableClassify},
-		Read:    []Table{TableVLAN, TableLearn, TableDestination, TableHostDelivery, TableForward},
+		Read:    []Table{TableVLAN, TableFromTrunk, TableLearn, TableDestination, TableHostDelivery, TableForward},
 	},
 	{
 		Field: FieldPinned, Name: "pinned", Register: 0, Low: 4, Bits: 1,
@@ -93,19 +93,19 @@ var fields = [...]FieldRow{
 			{pinned, "the rules chosen by the port apply (a VIF with rules of its own; the host, which has none)"},
 		},
 		Written: []Table{TableClassify},
-		Read:    []Table{TableVLAN},
+		Read:    []Table{TableVLAN, TableFromTrunk},
 	},
 	{
 		Field: FieldSourceVIF, Name: "source_vif", Register: 1, Low: 0, Bits: 32,
 		Holds:   "object id of the VIF that sent the packet; Elsewhere (0xffffffff) for a packet from another host; 0: neither",
 		Written: []Table{TableClassify},
-		Read:    []Table{TableSpoofGuard, TableLearn},
+		Read:    []Table{TableSpoofGuard, TableLearn, TableAdmit},
 	},
 	{
 		Field: FieldNetwork, Name: "network", Register: 2, Low: 0, Bits: 32,
 		Holds:   "object id of the network the packet is on; 0: a VLAN that is no known network",
 		Written: []Table{TableClassify, TableVLAN},
-		Read: []Table{TableLearn, TableDestination, TableLearned, TableDeliver, TableFlood, TableHostDelivery,
+		Read: []Table{TableLearn, TableAdmit, TableDestination, TableLearned, TableDeliver, TableFlood, TableHostDelivery,
 			TableForward, TableTunnelOut},
 	},
 	{
@@ -117,9 +117,10 @@ var fields = [...]FieldRow{
 	},
 	{
 		Field: FieldDestination, Name: "destination", Register: 4, Low: 0, Bits: 32,
-		Holds:   "object id of the VIF the packet is for; Elsewhere (0xffffffff) for another host of a private network; 0: not known",
-		Written: []Table{TableDestination, TableLearned, TableFlood},
-		Read:    []Table{TableDeliver, TableToVIF, TableForward},
+		Holds: "object id of the VIF the packet is for; Elsewhere (0xffffffff) for another host of a private network; 0: not known. " +
+			"From learn to admit: the VIF that what is sent to the packet's source is for",
+		Written: []Table{TableAdmit, TableDestination, TableLearned, TableFlood},
+		Read:    []Table{TableAdmit, TableDeliver, TableToVIF, TableForward},
 	},
 	{
 		Field: FieldTunnel, Name: "tunnel", Register: 5, Low: 0, Bits: 16,

@@ -53,9 +53,16 @@ func (r listedRule) rankKey() rankKey { return rankKey{r.Priority, r.Allow} }
 // verdicts are the instructions for allowed and for denied packets.
 type verdicts struct{ allow, deny flow.Instructions }
 
-// rules emits a list of rules for the packets on which a register field has a
-// given value.
-func (e *emitter) rules(t Table, scope Field, id uint32, list ruleList, v verdicts) {
+// scope returns a new match on the packets that a list of rules is about.
+type scope func() *flow.MatchBuilder
+
+// where is the scope of packets on which a register field has a given value.
+func where(f Field, value uint32) scope {
+	return func() *flow.MatchBuilder { return f.match(flow.NewMatch(), value) }
+}
+
+// rules emits a list of rules for the packets of a scope.
+func (e *emitter) rules(t Table, on scope, list ruleList, v verdicts) {
 	slices.SortFunc(list, func(a, b listedRule) int {
 		return cmp.Or(compareRankKeys(a.rankKey(), b.rankKey()), cmp.Compare(a.ID, b.ID), cmp.Compare(a.end, b.end))
 	})
@@ -74,7 +81,7 @@ func (e *emitter) rules(t Table, scope Field, id uint32, list ruleList, v verdic
 			verdict = v.allow
 		}
 		for _, family := range r.families() {
-			m := scope.match(flow.NewMatch(), id)
+			m := on()
 			r.match(m, family)
 			e.at(t, ranks[r.rankKey()]).emit(Cookie{r.kind, r.ID}, m, verdict)
 		}

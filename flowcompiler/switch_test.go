@@ -373,19 +373,40 @@ func (b *testBridge) awaitGone(t testing.TB, table Table, text string) {
 
 func (b *testBridge) awaitDump(t testing.TB, table Table, text string, there bool) {
 	t.Helper()
+	eventually(t, fmt.Sprintf("table %v: %q there: %v", table, text, there), func() bool {
+		dump := b.ofctl(t, "--no-stats", "dump-flows", b.name, fmt.Sprintf("table=%d", table))
+		return strings.Contains(dump, text) == there
+	})
+}
+
+// eventually waits until something holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		dump := b.ofctl(t, "--no-stats", "dump-flows", b.name, fmt.Sprintf("table=%d", table))
-		if strings.Contains(dump, text) == there {
-			return
-		}
+	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("table %v: %q there: %v, want %v:\n%s", table, text, !there, there, dump)
+			t.Fatalf("waited in vain: %s", what)
 		}
 		<-tick.C
 	}
+}
+
+// macTable returns what the switch's own forwarding has learned.
+func (b *testBridge) macTable(t testing.TB) string {
+	t.Helper()
+	out, err := b.sw.run("ovs-appctl", "-t", b.sw.control(), "fdb/show", b.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// forwardsTo tells whether the switch's own forwarding has learned a MAC address.
+func (b *testBridge) forwardsTo(t testing.TB, mac flow.MAC) bool {
+	t.Helper()
+	return strings.Contains(b.macTable(t), mac.String())
 }
 
 // expect is one packet and its fate.

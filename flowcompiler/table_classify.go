@@ -7,13 +7,12 @@ import "poolwire/southbound/openflow/flow"
 // because its description is late.
 func (e *emitter) classifyBase() {
 	c := e.compiler
-	external := c.bridge.Kind == NetworkBridge && !c.privateOnly
 	unknown := drop
-	if external && c.bridge.AdmitUnclassified {
+	if c.hasNormal() && c.bridge.AdmitUnclassified {
 		unknown = e.goTo(TableForward)
 	}
 	e.at(TableClassify, bandClassifyDefault.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), unknown)
-	if external {
+	if c.hasNormal() {
 		e.at(TableClassify, bandClassifyLocal.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch().InPort(flow.PortLocal),
 			then(TableVLAN, FieldSource.load(sourceHost), FieldPinned.load(pinned)))
 	}

@@ -4,12 +4,13 @@ import "poolwire/southbound/openflow/flow"
 
 // fromVIFBase lets pass what no rule is about.
 func (e *emitter) fromVIFBase() {
-	e.at(TableFromVIF, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableLearn))
+	e.at(TableFromVIF, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableFromTrunk))
 }
 
 // fromVIF holds the rules on what a VIF sends, when it has any of its own. Its
 // network's rules are merged into the same list, so that priorities decide
-// between the two.
+// between the two. Which VLAN such a VIF tags a packet into, on a network that lets
+// it, is for from_trunk to look at.
 func (e *emitter) fromVIF(v pluggedVIF) {
 	policy, own := v.policy()
 	if !own {
@@ -18,7 +19,7 @@ func (e *emitter) fromVIF(v pluggedVIF) {
 	var list ruleList
 	list.add(KindVIFRule, To, v.Rules)
 	list.addNetwork(v.network)
-	e.rules(TableFromVIF, FieldPolicy, policy, list, verdicts{allow: e.goTo(TableLearn), deny: drop})
+	e.rules(TableFromVIF, where(FieldPolicy, policy), list, verdicts{allow: e.goTo(TableFromTrunk), deny: drop})
 }
 
 // fromNetwork holds the network-wide rules, for uplinks and for VIFs without
@@ -31,5 +32,5 @@ func (e *emitter) fromNetwork(n *Network) {
 	if !n.Private {
 		denied = e.goTo(TableHostDelivery)
 	}
-	e.rules(TableFromVIF, FieldPolicy, n.ID, list, verdicts{allow: e.goTo(TableLearn), deny: denied})
+	e.rules(TableFromVIF, where(FieldPolicy, n.ID), list, verdicts{allow: e.goTo(TableLearn), deny: denied})
 }

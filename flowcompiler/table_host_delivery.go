@@ -10,6 +10,24 @@ import (
 // hostDeliveryBase makes a denial a denial.
 func (e *emitter) hostDeliveryBase() {
 	e.at(TableHostDelivery, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), drop)
+	if e.compiler.hasNormal() {
+		e.hostReflectedMAC(e.compiler.bridge.LocalMAC, Cookie{Kind: KindBase})
+	}
+}
+
+// hostReflected drops what the host itself has sent and comes back: the switch at the
+// other end of a bond may send by one member what it got from another. NORMAL drops
+// it; as a copy it would tell the host that its address is in use.
+func (e *emitter) hostReflected(p *Port) {
+	if e.compiler.hasNormal() {
+		e.hostReflectedMAC(p.MAC, Cookie{KindPort, p.OFPort})
+	}
+}
+
+func (e *emitter) hostReflectedMAC(mac flow.MAC, c Cookie) {
+	if !mac.IsZero() {
+		e.at(TableHostDelivery, bandHostReflected.Low).emit(c, flow.NewMatch().EthSrc(mac), drop)
+	}
 }
 
 // hostDelivery gives the host its own copy of a broadcast or multicast that a

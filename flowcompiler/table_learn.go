@@ -9,8 +9,8 @@ const learnedTimeout = 300
 
 // learnedPerVIF and learnedElsewhere bound how many MAC addresses the switch
 // learns from one VIF, and from other hosts on one private network: a VM could
-// send from ever new ones. What is not learned is flooded on a private network;
-// on an external one it is not under the VIF's inbound rules.
+// send from ever new ones. What is for an address that was not learned is flooded on
+// a private network; on an external one nothing may be sent from it (see admitFromVIF).
 const (
 	learnedPerVIF    = 1024
 	learnedElsewhere = 16384
@@ -28,6 +28,24 @@ func (e *emitter) learnBase() {
 	}
 	e.at(TableLearn, bandLearnNever.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch().EthSrcMasked(groupMAC, groupMAC), next)
 	e.at(TableLearn, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), next)
+	if e.compiler.hasNormal() {
+		e.learnNotHostMAC(e.compiler.bridge.LocalMAC, Cookie{Kind: KindBase})
+	}
+}
+
+// learnNotHost keeps VIFs from using the MAC address of one of the host's ports.
+func (e *emitter) learnNotHost(p *Port) {
+	if n := e.compiler.networks[p.Network]; e.compiler.hasNormal() && (n == nil || !n.Private) {
+		e.learnNotHostMAC(p.MAC, Cookie{KindPort, p.OFPort})
+	}
+}
+
+// learnNotHostMAC drops what a VIF sends from a MAC address of the host: one such
+// packet, and NORMAL sends to the VIF what is for the host.
+func (e *emitter) learnNotHostMAC(mac flow.MAC, c Cookie) {
+	if !mac.IsZero() {
+		e.at(TableLearn, bandLearnHost.Low).emit(c, FieldSource.match(flow.NewMatch(), sourceVIF).EthSrc(mac), drop)
+	}
 }
 
 // learnFromVIF remembers the MAC addresses a VIF uses besides its own.
@@ -39,8 +57,15 @@ func (e *emitter) learnFromVIF(v pluggedVIF) {
 	if !v.MAC.IsZero() {
 		e.at(TableLearn, bandLearnKnown.Low).emit(Cookie{KindVIF, v.ID}, from().EthSrc(v.MAC), e.goTo(TableDestination))
 	}
-	e.at(TableLearn, bandLearn.Low).emit(Cookie{KindVIF, v.ID}, from(),
-		then(TableDestination, learning{v.ID, learnedPerVIF, FieldDestination, FieldSourceVIF.bits()}.action(e.compiler.bridge)))
+	next, actions := TableDestination, learning{v.ID, learnedPerVIF, FieldDestination, FieldSourceVIF.bits()}.action(e.compiler.bridge)
+	if !v.network.Private {
+		next = TableAdmit
+		if !e.compiler.bridge.NoLearnLimit {
+			actions = flow.Actions(actions, reverse())
+			e.admitFromVIF(v)
+		}
+	}
+	e.at(TableLearn, bandLearn.Low).emit(Cookie{KindVIF, v.ID}, from(), then(next, actions))
 }
 
 // learnFromPatch remembers which MAC addresses of a private network are on other

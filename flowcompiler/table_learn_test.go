@@ -11,6 +11,8 @@ func TestGoldenLearn(t *testing.T) {
 	golden(t, TableLearn, "base", Input{})
 	golden(t, TableLearn, "base_overlay", Input{Bridge: Bridge{Kind: OverlayBridge}})
 	golden(t, TableLearn, "external", external)
+	external.Bridge.NoLearnLimit = true
+	golden(t, TableLearn, "external_no_limit", external)
 	private := examplePrivate()
 	private.VIFs[1].Locking = Locked
 	private.VIFs[2].MAC = [6]byte{}

@@ -40,14 +40,17 @@ var (
 // spoofGuardBase holds what is the same for every locked VIF. Nothing passes
 // that no flow lets pass.
 //
-// Where the switch cannot make sense of the options of a solicitation (the same
-// one twice, say) it reads target and options as zero. Its target is then not
-// what a receiver may read, so it is dropped before "no option" could match.
+// Where the switch cannot make sense of the options of a solicitation or an
+// advertisement (the same one twice, say) it reads target and options as zero. Its
+// target is then not what a receiver may read, so it is dropped before "no option"
+// could match.
 func (e *emitter) spoofGuardBase() {
 	base := Cookie{Kind: KindLocking}
 	e.at(TableSpoofGuard, bandGuardTagged.Low).emit(base, flow.NewMatch().VLANPresent(), drop)
-	e.at(TableSpoofGuard, bandGuardMalformed.Low).emit(base,
-		icmp6(flow.NewMatch(), neighborSolicitation).ICMPv6Code(0).NDTarget(netip.IPv6Unspecified()), drop)
+	for _, icmpType := range []uint8{neighborSolicitation, neighborAdvertisement} {
+		e.at(TableSpoofGuard, bandGuardMalformed.Low).emit(base,
+			icmp6(flow.NewMatch(), icmpType).ICMPv6Code(0).NDTarget(netip.IPv6Unspecified()), drop)
+	}
 	for _, icmpType := range reservedTypes {
 		e.at(TableSpoofGuard, bandGuardReserved.Low).emit(base, icmp6(flow.NewMatch(), icmpType), drop)
 	}
@@ -99,11 +102,13 @@ func (g guard) ipv4() {
 	}
 }
 
-// allowed6 returns the VIF's allowed IPv6 addresses.
+// allowed6 returns the VIF's allowed IPv6 addresses. With XAPI's locking "::" has to be
+// listed for duplicate address detection to work at all. Here it works anyway, and
+// "::" as an address would let the VM answer for, and so take away, those of others.
 func (g guard) allowed6() []netip.Prefix {
 	var allowed []netip.Prefix
 	for _, prefix := range g.vif.IPv6 {
-		if prefix.IsValid() && prefix.Addr().Is6() && !prefix.Addr().Is4In6() {
+		if prefix.IsValid() && prefix.Addr().Is6() && !prefix.Addr().Is4In6() && prefix != unspecified6 {
 			allowed = append(allowed, prefix)
 		}
 	}

@@ -177,6 +177,43 @@ func TestSwitchLockingWithoutAddresses(t *testing.T) {
 	})
 }
 
+// TestSwitchLockingOfNoAddress: "::" among the allowed addresses, where XAPI's
+// locking needs it for duplicate address detection, is nobody's address. A prefix
+// that contains it means the others.
+func TestSwitchLockingOfNoAddress(t *testing.T) {
+	for _, list := range [][]string{{"::", "2001:db8::10"}, {"::/64", "2001:db8::10"}} {
+		b := lockedBridge(t, nil, list)
+		const local, all = "ipv6_src=fe80::ff:fe00:a,", "ipv6_dst=ff02::1,"
+		b.judge(t, []expect{
+			{"address detection", nsFrom + "ipv6_src=::," + all + "nd_target=2001:db8::10", passes},
+			{"an advertisement that hides its target", naFrom + local + all + "nd_target=::", "drop"},
+			{"the same from no address", naFrom + "ipv6_src=::," + all + "nd_target=::", "drop"},
+			{"a solicitation that hides its target", nsFrom + local + all + "nd_target=::", "drop"},
+		})
+	}
+	b := lockedBridge(t, nil, []string{"::", "2001:db8::10"})
+	b.judge(t, []expect{
+		{"address detection for another's address", nsFrom + "ipv6_src=::,ipv6_dst=ff02::1,nd_target=2001:db8::11", "drop"},
+		{"from no address", ipFrom + "udp6,ipv6_src=::,ipv6_dst=2001:db8::1,udp_dst=80", "drop"},
+	})
+}
+
+// TestSwitchLockingOfLinkLocalAddresses: a VM whose link-local address is not made
+// from its MAC address (RFC 7217) may use it when it is listed.
+func TestSwitchLockingOfLinkLocalAddresses(t *testing.T) {
+	b := lockedBridge(t, nil, []string{"fe80::77", "2001:db8::10"})
+	const local, all, own = "ipv6_src=fe80::77,", "ipv6_dst=ff02::1,", "02:00:00:00:00:0a"
+	b.judge(t, []expect{
+		{"address detection", nsFrom + "ipv6_src=::," + all + "nd_target=fe80::77", passes},
+		{"solicitation", nsFrom + local + all + "nd_target=2001:db8::1,nd_sll=" + own, passes},
+		{"advertisement", naFrom + local + all + "nd_target=fe80::77,nd_tll=" + own, passes},
+		{"router solicitation", icmpFrom + local + "ipv6_dst=ff02::2,icmpv6_type=133", passes},
+		{"router advertisement", icmpFrom + local + "ipv6_dst=ff02::1,icmpv6_type=134", "drop"},
+		{"advertisement of another's address", naFrom + local + all + "nd_target=fe80::78,nd_tll=" + own, "drop"},
+		{"another link-local address", nsFrom + "ipv6_src=fe80::78," + all + "nd_target=2001:db8::1,nd_sll=" + own, "drop"},
+	})
+}
+
 // TestSwitchLockingWithoutMAC: a locked VIF whose MAC address is not known sends
 // nothing at all.
 func TestSwitchLockingWithoutMAC(t *testing.T) {

@@ -11,5 +11,5 @@ func (e *emitter) toVIFBase() {
 func (e *emitter) toVIF(v pluggedVIF) {
 	var list ruleList
 	list.add(KindVIFRule, From, v.Rules)
-	e.rules(TableToVIF, FieldDestination, v.ID, list, verdicts{allow: e.goTo(TableForward), deny: drop})
+	e.rules(TableToVIF, where(FieldDestination, v.ID), list, verdicts{allow: e.goTo(TableForward), deny: drop})
 }

@@ -12,7 +12,7 @@ func (e *emitter) vlanBase() {
 
 // vlanToHost keeps the way from the uplinks to one of the host's ports free.
 func (e *emitter) vlanToHost(p *Port) {
-	if e.compiler.bridge.Kind == NetworkBridge && !e.compiler.privateOnly {
+	if e.compiler.hasNormal() {
 		e.vlanToHostMAC(p.MAC, Cookie{KindPort, p.OFPort})
 	}
 }

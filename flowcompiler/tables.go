@@ -17,7 +17,9 @@ const (
 	TableVLAN         Table = 5
 	TableSpoofGuard   Table = 10
 	TableFromVIF      Table = 20
+	TableFromTrunk    Table = 22
 	TableLearn        Table = 25
+	TableAdmit        Table = 27
 	TableDestination  Table = 30
 	TableLearned      Table = 35
 	TableDeliver      Table = 36
@@ -83,7 +85,16 @@ var tables = [...]TableRow{
 		Decides: "rules on what a VIF sends, and network-wide rules on what enters a network",
 		Match: MatchReg3 | MatchEthType | MatchIPProto | MatchIPv4Src | MatchIPv4Dst | MatchIPv6Src | MatchIPv6Dst |
 			MatchTCPSrc | MatchTCPDst | MatchUDPSrc | MatchUDPDst | MatchARPSPA | MatchARPTPA,
-		Next:  []Table{TableLearn, TableHostDelivery},
+		Next:  []Table{TableFromTrunk, TableLearn, TableHostDelivery},
+		Bands: []Band{bandRule, bandMiss},
+		Miss:  "on to from_trunk",
+	},
+	{
+		Table: TableFromTrunk, Name: "from_trunk",
+		Decides: "network-wide rules of the VLAN that a VIF with rules of its own has tagged a packet into",
+		Match: MatchReg0 | MatchEthType | MatchVLAN | MatchIPProto | MatchIPv4Src | MatchIPv4Dst | MatchIPv6Src | MatchIPv6Dst |
+			MatchTCPSrc | MatchTCPDst | MatchUDPSrc | MatchUDPDst | MatchARPSPA | MatchARPTPA,
+		Next:  []Table{TableLearn},
 		Bands: []Band{bandRule, bandMiss},
 		Miss:  "on to learn",
 	},
@@ -91,10 +102,19 @@ var tables = [...]TableRow{
 		Table: TableLearn, Name: "learn",
 		Decides: "whether to remember the sender's MAC address",
 		Match:   MatchReg0 | MatchReg1 | MatchReg2 | MatchEthSrc,
-		Next:    []Table{TableDestination, TableForward},
-		Actions: ActionLearn,
-		Bands:   []Band{bandLearnNever, bandLearnKnown, bandLearn, bandMiss},
+		Next:    []Table{TableAdmit, TableDestination, TableLearned, TableForward},
+		Actions: ActionLearn | ActionReverse,
+		Bands:   []Band{bandLearnHost, bandLearnNever, bandLearnKnown, bandLearn, bandMiss},
 		Miss:    "on to destination, nothing learned",
+	},
+	{
+		Table: TableAdmit, Name: "admit",
+		Decides: "external networks, VIFs with inbound rules: may they send from this address? Only when it is remembered",
+		Match:   MatchReg1 | MatchReg2 | MatchReg4 | MatchEthSrc,
+		Next:    []Table{TableDestination},
+		Actions: ActionLoad,
+		Bands:   []Band{bandAdmitNever, bandAdmit, bandMiss},
+		Miss:    "drop; where the switch cannot limit what it learns, on to destination",
 	},
 	{
 		Table: TableDestination, Name: "destination",
@@ -144,9 +164,9 @@ var tables = [...]TableRow{
 	{
 		Table: TableHostDelivery, Name: "host_delivery",
 		Decides: "what a network-wide rule denies: multicast from an uplink still reaches the host itself, the rest is dropped",
-		Match:   MatchReg0 | MatchReg2 | MatchEthDst | MatchVLAN,
+		Match:   MatchReg0 | MatchReg2 | MatchEthSrc | MatchEthDst | MatchVLAN,
 		Actions: ActionOutput | ActionPopVLAN,
-		Bands:   []Band{bandHostDelivery, bandMiss},
+		Bands:   []Band{bandHostReflected, bandHostDelivery, bandMiss},
 		Miss:    "drop",
 	},
 	{

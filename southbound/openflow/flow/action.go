@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"strings"
 
@@ -106,6 +107,32 @@ func MoveField(src, dst Subfield) Action {
 		panic("flow: move between subfields of different width")
 	}
 	return marshal(of.NewNXActionRegMove(src.Bits, src.Offset, dst.Offset, src.header(), dst.header()))
+}
+
+// Push puts a subfield aside on a stack of the packet's own, from which Pop takes it.
+func Push(src Subfield) Action { return stackAction(of.NXAST_STACK_PUSH, src) }
+
+// Pop sets a subfield to what was put aside last. What is put aside is gone at the
+// latest when the packet leaves the tables.
+func Pop(dst Subfield) Action { return stackAction(of.NXAST_STACK_POP, dst) }
+
+// stackAction encodes struct nx_action_stack (lib/ofp-actions.c), which libOpenflow
+// only has the numbers of.
+func stackAction(subtype uint16, s Subfield) Action {
+	info := lookupField(s.Field)
+	if info == nil {
+		panic("flow: unknown field")
+	}
+	const length = 24
+	wire := make([]byte, 0, length)
+	wire = binary.BigEndian.AppendUint16(wire, of.ActionType_Experimenter)
+	wire = binary.BigEndian.AppendUint16(wire, length)
+	wire = binary.BigEndian.AppendUint32(wire, of.NxExperimenterID)
+	wire = binary.BigEndian.AppendUint16(wire, subtype)
+	wire = binary.BigEndian.AppendUint16(wire, s.Offset)
+	wire = binary.BigEndian.AppendUint32(wire, info.header())
+	wire = binary.BigEndian.AppendUint16(wire, s.Bits)
+	return Action(wire[:length])
 }
 
 // OutputReg sends the packet to the port whose number is in register n, 0 to 15.

@@ -12,19 +12,23 @@ func mustPrefix(text string) netip.Prefix { return netip.MustParsePrefix(text) }
 func TestMatchBuilderReplacesAndDrops(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ got, want *MatchBuilder }{
-		"the last call counts":      {NewMatch().InPort(1).InPort(2), NewMatch().InPort(2)},
-		"order does not matter":     {NewMatch().Reg(1, 1, 1).InPort(2).VLAN(3), NewMatch().VLAN(3).InPort(2).Reg(1, 1, 1)},
-		"masked to exact":           {NewMatch().Reg(0, 5, 0xf).Reg(0, 5, 0xffffffff), NewMatch().Reg(0, 5, 0xffffffff)},
-		"zero mask":                 {NewMatch().Reg(0, 5, 0), NewMatch()},
-		"zero mask drops":           {NewMatch().Metadata(1, 1).Metadata(1, 0), NewMatch()},
-		"zero prefix":               {NewMatch().IPv4Src(netip.Prefix{}).IPv6Dst(netip.Prefix{}), NewMatch()},
-		"zero prefix drops":         {NewMatch().EthType(0x800).IPv4Src(mustPrefix("10.0.0.0/8")).IPv4Src(netip.Prefix{}), NewMatch().EthType(0x800)},
-		"explicit prerequisites":    {NewMatch().EthType(0x0800).IPProto(1).ICMPv4Type(8), NewMatch().ICMPv4Type(8)},
-		"VLAN keeps 12 bits":        {NewMatch().VLAN(0xf005), NewMatch().VLAN(5)},
-		"MAC mask of ones":          {NewMatch().EthSrcMasked(MAC{1}, BroadcastMAC()), NewMatch().EthSrc(MAC{1})},
-		"MAC mask of zeroes":        {NewMatch().EthDstMasked(MAC{1}, MAC{}), NewMatch()},
-		"meaningless ct_state bits": {NewMatch().CTState(0xffffffff, 0xffffff00), NewMatch()},
-		"port mask of zeroes":       {NewMatch().EthType(0x800).TCPDstMasked(5, 0), NewMatch().EthType(0x800).IPProto(6)},
+		"the last call counts":       {NewMatch().InPort(1).InPort(2), NewMatch().InPort(2)},
+		"order does not matter":      {NewMatch().Reg(1, 1, 1).InPort(2).VLAN(3), NewMatch().VLAN(3).InPort(2).Reg(1, 1, 1)},
+		"masked to exact":            {NewMatch().Reg(0, 5, 0xf).Reg(0, 5, 0xffffffff), NewMatch().Reg(0, 5, 0xffffffff)},
+		"registers add up":           {NewMatch().Reg(0, 0x11, 0xf).Reg(0, 0x10, 0x10), NewMatch().Reg(0, 0x11, 0x1f)},
+		"register bits are replaced": {NewMatch().Reg(0, 5, 0xf).Reg(0, 0xa, 6), NewMatch().Reg(0, 3, 0xf)},
+		"register exact, then bits":  {NewMatch().Reg(0, 5, 0xffffffff).Reg(0, 2, 3), NewMatch().Reg(0, 6, 0xffffffff)},
+		"register zero mask keeps":   {NewMatch().Reg(0, 5, 0xf).Reg(0, 5, 0), NewMatch().Reg(0, 5, 0xf)},
+		"zero mask":                  {NewMatch().Reg(0, 5, 0), NewMatch()},
+		"zero mask drops":            {NewMatch().Metadata(1, 1).Metadata(1, 0), NewMatch()},
+		"zero prefix":                {NewMatch().IPv4Src(netip.Prefix{}).IPv6Dst(netip.Prefix{}), NewMatch()},
+		"zero prefix drops":          {NewMatch().EthType(0x800).IPv4Src(mustPrefix("10.0.0.0/8")).IPv4Src(netip.Prefix{}), NewMatch().EthType(0x800)},
+		"explicit prerequisites":     {NewMatch().EthType(0x0800).IPProto(1).ICMPv4Type(8), NewMatch().ICMPv4Type(8)},
+		"VLAN keeps 12 bits":         {NewMatch().VLAN(0xf005), NewMatch().VLAN(5)},
+		"MAC mask of ones":           {NewMatch().EthSrcMasked(MAC{1}, BroadcastMAC()), NewMatch().EthSrc(MAC{1})},
+		"MAC mask of zeroes":         {NewMatch().EthDstMasked(MAC{1}, MAC{}), NewMatch()},
+		"meaningless ct_state bits":  {NewMatch().CTState(0xffffffff, 0xffffff00), NewMatch()},
+		"port mask of zeroes":        {NewMatch().EthType(0x800).TCPDstMasked(5, 0), NewMatch().EthType(0x800).IPProto(6)},
 	} {
 		if got, want := c.got.Build(), c.want.Build(); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -54,6 +58,7 @@ func TestBuildersPanicRatherThanWiden(t *testing.T) {
 		"no bits":                func() { BitRange(Register(0), 3, 0) },
 		"unknown field":          func() { Whole(Field(0x7777777)) },
 		"move of other width":    func() { MoveField(Whole(FieldEthSrc), Whole(Register(0))) },
+		"push of unknown field":  func() { Push(Subfield{Field: 0x7777777, Bits: 1}) },
 		"learn of other width":   func() { LearnMatch(Whole(FieldEthSrc), Whole(Register(0))) },
 	} {
 		func() {

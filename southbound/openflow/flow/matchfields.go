@@ -1,6 +1,9 @@
 package flow
 
-import "net/netip"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // EtherTypes and IP protocols that other match fields imply.
 const (
@@ -134,8 +137,18 @@ func (b *MatchBuilder) ARPTHA(mac MAC) *MatchBuilder {
 	return b
 }
 
-// Reg matches the bits of register n, 0 to 15, that mask selects. It panics for another n.
+// Reg matches the bits of register n, 0 to 15, that mask selects, besides those that
+// earlier calls for the register have selected. It panics for another n.
 func (b *MatchBuilder) Reg(n int, value, mask uint32) *MatchBuilder {
+	value &= mask
+	if m := b.find(Register(n)); m != nil {
+		earlier := ^uint32(0)
+		if m.masked {
+			earlier = binary.BigEndian.Uint32(m.mask[:])
+		}
+		value |= binary.BigEndian.Uint32(m.value[:]) & earlier &^ mask
+		mask |= earlier
+	}
 	b.setUintMasked(Register(n), 4, uint64(value), uint64(mask), 0xffffffff)
 	return b
 }

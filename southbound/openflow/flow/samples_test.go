@@ -98,6 +98,8 @@ func sampleInstructions() map[string]Instructions {
 		"move:NXM_OF_IN_PORT[]->NXM_NX_REG3[16..31],move:NXM_NX_TUN_ID[0..23]->NXM_NX_REG4[0..23]": Apply(
 			MoveField(Whole(FieldInPort16), BitRange(Register(3), 16, 16)),
 			MoveField(BitRange(FieldTunnelID, 0, 24), BitRange(Register(4), 0, 24))),
+		"push:NXM_OF_ETH_DST[],push:NXM_NX_REG3[4..7],pop:NXM_NX_REG4[0..3],pop:NXM_OF_ETH_SRC[]": Apply(
+			Push(Whole(FieldEthDst)), Push(BitRange(Register(3), 4, 4)), Pop(BitRange(Register(4), 0, 4)), Pop(Whole(FieldEthSrc))),
 		"learn(table=35,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[])": Apply(Learn(LearnSpec{Table: 35, Priority: defaultPriority, Steps: []LearnStep{
 			LearnMatch(Whole(FieldEthDst), Whole(FieldEthSrc)), LearnOutput(Whole(FieldInPort16))}})),
 		"learn(table=35,NXM_NX_REG2[],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])": Apply(Learn(LearnSpec{Table: 35, Priority: defaultPriority, Steps: []LearnStep{
