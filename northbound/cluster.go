@@ -3,7 +3,7 @@ package northbound
 import (
 	"context"
 	"errors"
-	"slices"
+	"regexp"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -127,16 +127,15 @@ func (s *clusterService) AddNode(ctx context.Context, req *v1.AddNodeRequest) (*
 	return &v1.AddNodeResponse{ClusterUuid: s.cfg.Store.View().ClusterUUID(), Revision: res.Revision}, nil
 }
 
-// maxNodeID bounds the id of a node, in characters.
-const maxNodeID = 128
+// nodeIDs is what may name a node: raftstore keeps it in keys and in paths.
+const nodeIDs = `^[A-Za-z0-9_.-]{1,128}$`
 
 func checkNode(n *v1.Node, at place) {
 	id := at.field("id")
-	switch {
-	case n.GetId() == "":
+	if n.GetId() == "" {
 		id.say("is required: a name that stays with the node")
-	case len(n.GetId()) > maxNodeID, !plainWord(n.GetId()):
-		id.refuse(n.GetId(), `must have 1 to %d characters out of letters, digits, "_", "." and "-"`, maxNodeID)
+	} else if ok, _ := regexp.MatchString(nodeIDs, n.GetId()); !ok {
+		id.refuse(n.GetId(), `must have 1 to 128 characters out of letters, digits, "_", "." and "-"`)
 	}
 	at.field("raft_address").hostPort(n.GetRaftAddress())
 	if n.GetApiAddress() != "" {
@@ -145,13 +144,6 @@ func checkNode(n *v1.Node, at place) {
 	if n.GetOpenflowAddress() != "" {
 		at.field("openflow_address").hostPort(n.GetOpenflowAddress())
 	}
-}
-
-// plainWord tells whether a word holds only letters, digits, "_", "." and "-".
-func plainWord(s string) bool {
-	return !slices.ContainsFunc([]rune(s), func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.' || r == '-')
-	})
 }
 
 // RemoveNode takes a node out of the cluster. Its record goes first: the leader

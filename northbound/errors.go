@@ -93,7 +93,7 @@ func stateError(err error, prefix string) error {
 
 // existsStatus says which value is taken, and by what.
 func existsStatus(e *raftstore.ExistsError, prefix, by string) error {
-	field, text := fieldPath(prefix, e.Field), shown(e)+": is taken by the "+string(e.Kind)+" "+by
+	field, text := fieldPath(prefix, e.Field), shown(e)+": is taken by "+string(e.Kind)+" "+by
 	switch e.Field {
 	case "identity":
 		field, text = prefix, "the rule "+e.By+" has the same direction, ip_range, protocol and port on the same place; update it instead"

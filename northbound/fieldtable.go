@@ -54,21 +54,26 @@ func inputOnly[T proto.Message](table []fieldRow[T], m T) T {
 	return proto.CloneOf(out.Interface().(T))
 }
 
-// applyMask copies the fields of an update mask from src to dst. Paths that
-// cannot be changed, and an empty mask, are refused with the list of those that
-// can.
-func applyMask[T proto.Message](table []fieldRow[T], dst, src T, mask *fieldmaskpb.FieldMask, at place) {
+// maskedFields are the fields of a resource's table that an update mask names.
+type maskedFields[T proto.Message] struct {
+	table []fieldRow[T]
+	mask  *fieldmaskpb.FieldMask
+}
+
+// copy copies the fields from src to dst. Paths that cannot be changed, and an
+// empty mask, are refused with the list of those that can.
+func (m maskedFields[T]) copy(dst, src T, at place) {
 	var accepted []string
-	for _, f := range table {
+	for _, f := range m.table {
 		if f.when == always {
 			accepted = append(accepted, f.path)
 		}
 	}
-	if len(mask.GetPaths()) == 0 {
+	if len(m.mask.GetPaths()) == 0 {
 		at.say("is required: one or more of %s", strings.Join(accepted, ", "))
 		return
 	}
-	for i, path := range mask.GetPaths() {
+	for i, path := range m.mask.GetPaths() {
 		if !slices.Contains(accepted, path) {
 			at.field("paths").index(i).refuse(path, "cannot be changed; accepted: %s", strings.Join(accepted, ", "))
 			continue

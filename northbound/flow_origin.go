@@ -9,7 +9,12 @@ import (
 	"poolwire/flowcompiler"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
+	"poolwire/southbound/openflow/flow"
 )
+
+// localPort10 is the bridge's own port as OpenFlow 1.0 and OVSDB number it
+// (OFPP_LOCAL in 16 bits).
+const localPort10 = 0xfffe
 
 // Kinds of objects a flow may come from.
 const (
@@ -42,11 +47,17 @@ func (o origins) of(cookie uint64) *v1.FlowOrigin {
 		table, object := o.view.Object(c.Object)
 		out.Kind, out.Uuid, out.Name = o.describe(table, object)
 	}
+	if strings.EqualFold(out.Purpose, out.Kind) {
+		out.Purpose = "" // "network" says nothing new of a network
+	}
 	return out
 }
 
 // portName is the interface with an OpenFlow port number on the bridge.
 func (o origins) portName(number uint32) string {
+	if number == flow.PortLocal || number == localPort10 {
+		return o.bridge + "/LOCAL"
+	}
 	for _, p := range o.view.PortsByBridge(o.host, o.bridge) {
 		if p.GetOfport() == number {
 			return o.bridge + "/" + p.GetName()

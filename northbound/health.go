@@ -2,6 +2,8 @@ package northbound
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -16,13 +18,29 @@ import (
 const healthPoll = 250 * time.Millisecond
 
 // healthService is grpc.health.v1 about this node: SERVING while a leader is
-// known, because then every call can be answered. The names it knows are "" and
-// "poolwire.v1".
+// known, because then every call of every service can be answered: all names it
+// knows have the same state.
 type healthService struct {
 	healthv1.UnimplementedHealthServer
 	store interface {
 		Leader() (id, apiAddr string)
 	}
+	// names are "", "poolwire.v1" and those of its services.
+	names []string
+}
+
+// healthNames are the names that health is asked for by on a server that has all
+// services of the API.
+func healthNames(g *grpc.Server) []string {
+	api := string(v1.File_poolwire_v1_pool_proto.Package())
+	names := []string{"", api}
+	for service := range g.GetServiceInfo() {
+		if strings.HasPrefix(service, api+".") {
+			names = append(names, service)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (h *healthService) state() healthv1.HealthCheckResponse_ServingStatus {
@@ -32,14 +50,10 @@ func (h *healthService) state() healthv1.HealthCheckResponse_ServingStatus {
 	return healthv1.HealthCheckResponse_SERVING
 }
 
-func isHealthName(service string) bool {
-	return service == "" || service == string(v1.File_poolwire_v1_pool_proto.Package())
-}
-
 // Check answers once.
 func (h *healthService) Check(_ context.Context, req *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
-	if !isHealthName(req.GetService()) {
-		return nil, status.Errorf(codes.NotFound, "no service %s; \"\" and \"poolwire.v1\" are known", quote(req.GetService()))
+	if !slices.Contains(h.names, req.GetService()) {
+		return nil, status.Errorf(codes.NotFound, "there is no service %s; known: \"\" for all, %s", quote(req.GetService()), strings.Join(h.names[1:], ", "))
 	}
 	return &healthv1.HealthCheckResponse{Status: h.state()}, nil
 }
@@ -47,9 +61,11 @@ func (h *healthService) Check(_ context.Context, req *healthv1.HealthCheckReques
 // List answers for all names.
 func (h *healthService) List(context.Context, *healthv1.HealthListRequest) (*healthv1.HealthListResponse, error) {
 	now := &healthv1.HealthCheckResponse{Status: h.state()}
-	return &healthv1.HealthListResponse{Statuses: map[string]*healthv1.HealthCheckResponse{
-		"": now, string(v1.File_poolwire_v1_pool_proto.Package()): now,
-	}}, nil
+	out := &healthv1.HealthListResponse{Statuses: map[string]*healthv1.HealthCheckResponse{}}
+	for _, name := range h.names {
+		out.Statuses[name] = now
+	}
+	return out, nil
 }
 
 // Watch answers at once and after every change.
@@ -59,7 +75,7 @@ func (h *healthService) Watch(req *healthv1.HealthCheckRequest, out grpc.ServerS
 	last := healthv1.HealthCheckResponse_UNKNOWN
 	for {
 		now := h.state()
-		if !isHealthName(req.GetService()) {
+		if !slices.Contains(h.names, req.GetService()) {
 			now = healthv1.HealthCheckResponse_SERVICE_UNKNOWN
 		}
 		if now != last {

@@ -104,7 +104,7 @@ func (s *hostService) ListHosts(ctx context.Context, req *v1.ListHostsRequest) (
 	}
 	hosts := v.Hosts()
 	if req.GetPool() != "" {
-		p, err := findPool(v, "pool", req.GetPool())
+		p, err := findPool(v, req.GetPool())
 		if err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ const maxSystemID = 128
 // hostFields are the fields of a host that a client may set.
 func hostFields() []fieldRow[*v1.Host] {
 	return []fieldRow[*v1.Host]{
-		{path: "uuid", check: func(h *v1.Host, at place) { at.uuid(&h.Uuid) }},
+		{path: "uuid", when: onCreate, check: func(h *v1.Host, at place) { at.uuid(&h.Uuid) }},
 		{path: "name_label", when: always, check: func(h *v1.Host, at place) {
 			at.name(h.GetNameLabel())
 			if strings.Contains(h.GetNameLabel(), "/") {
@@ -28,7 +28,7 @@ func hostFields() []fieldRow[*v1.Host] {
 			}
 		}},
 		{path: "name_description", when: always, check: func(h *v1.Host, at place) { at.description(h.GetNameDescription()) }},
-		{path: "pool_uuid", check: func(h *v1.Host, at place) { at.requiredUUID(&h.PoolUuid) }},
+		{path: "pool_uuid", when: onCreate, check: func(h *v1.Host, at place) { at.requiredUUID(&h.PoolUuid) }},
 		{path: "mode", when: always, check: func(h *v1.Host, at place) { requiredEnum(at, h.GetMode()) }},
 		{path: "address", when: always, check: func(h *v1.Host, at place) { at.ovsdbTarget(&h.Address) }},
 		{path: "system_id", when: always, check: func(h *v1.Host, at place) {
@@ -60,21 +60,21 @@ func checkHost(h *v1.Host, at place) {
 	switch h.GetMode() {
 	case v1.ConnectionMode_CONNECTION_MODE_PASSIVE:
 		if h.GetAddress() == "" {
-			at.field("address").say(`is required in PASSIVE mode: where the host's ovsdb-server listens, like "192.0.2.11" or "ssl:192.0.2.11:6640"`)
+			at.field("address").say(`is required when the controller connects to the host (mode passive): where the host's ovsdb-server listens, like "192.0.2.11" or "ssl:192.0.2.11:6640"`)
 		}
 	case v1.ConnectionMode_CONNECTION_MODE_ACTIVE:
 		if h.GetAddress() != "" {
-			at.field("address").refuse(h.GetAddress(), "must be empty in ACTIVE mode: the host dials the controller")
+			at.field("address").refuse(h.GetAddress(), "must be empty when the host connects to the controller (mode active)")
 		}
 		if h.GetSystemId() == "" {
-			at.field("system_id").say("is required in ACTIVE mode: what `ovs-vsctl get Open_vSwitch . external_ids:system-id` prints on the host")
+			at.field("system_id").say("is required when the host connects to the controller (mode active): what `ovs-vsctl get Open_vSwitch . external_ids:system-id` prints on the host")
 		}
 	}
 	switch {
 	case h.GetTrust() == v1.TrustMode_TRUST_MODE_PINNED && h.GetCertificateSha256() == "":
-		at.field("certificate_sha256").say("is required when trust is PINNED: 64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256` prints them")
+		at.field("certificate_sha256").say("is required to trust one pinned certificate: 64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256` prints them")
 	case h.GetTrust() == v1.TrustMode_TRUST_MODE_CA && h.GetCertificateSha256() != "":
-		at.field("certificate_sha256").refuse(h.GetCertificateSha256(), "would not be used when trust is CA; leave it empty, or set trust to PINNED")
+		at.field("certificate_sha256").refuse(h.GetCertificateSha256(), "would not be used: the host is trusted by the CA; leave it empty, or set trust to pinned")
 	}
 }
 
@@ -84,7 +84,10 @@ func (p place) ovsdbTarget(s *string) {
 	if *s == "" {
 		return
 	}
-	rest := strings.TrimPrefix(*s, "ssl:")
+	rest := *s
+	if len(rest) >= len("ssl:") && strings.EqualFold(rest[:len("ssl:")], "ssl:") {
+		rest = rest[len("ssl:"):]
+	}
 	addr, port := rest, strconv.Itoa(ovsdbPort)
 	if _, err := netip.ParseAddr(strings.Trim(rest, "[]")); err == nil {
 		addr = strings.Trim(rest, "[]")

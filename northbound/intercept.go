@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -12,11 +13,17 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	v1 "poolwire/proto/poolwire/v1"
 )
 
 // call is what the interceptors tell each other about one call: the log, which
 // comes before authorisation, writes down who it was afterwards.
-type call struct{ who Identity }
+type call struct {
+	method string
+	begin  time.Time
+	who    Identity
+}
 
 type callKey struct{}
 
@@ -57,39 +64,37 @@ func (s *Server) recoverStream(srv any, ss grpc.ServerStream, info *grpc.StreamS
 }
 
 func (s *Server) logUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	c := &call{}
+	c := &call{method: info.FullMethod, begin: time.Now()}
 	ctx = context.WithValue(ctx, callKey{}, c)
-	begin := time.Now()
 	resp, err := next(ctx, req)
-	s.logCall(ctx, info.FullMethod, c, begin, err)
+	s.logCall(ctx, c, err)
 	return resp, err
 }
 
 func (s *Server) logStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	c := &call{}
+	c := &call{method: info.FullMethod, begin: time.Now()}
 	ctx := context.WithValue(ss.Context(), callKey{}, c)
-	begin := time.Now()
 	err := next(srv, &stream{ServerStream: ss, ctx: ctx})
-	s.logCall(ctx, info.FullMethod, c, begin, err)
+	s.logCall(ctx, c, err)
 	return err
 }
 
-// logCall writes one line: changes at info with who made them, the rest at
-// debug, and failures of ours at error.
-func (s *Server) logCall(ctx context.Context, method string, c *call, begin time.Time, err error) {
+// logCall writes one line, whose message is the method: changes at info with who
+// made them, the rest at debug, and failures of ours at error.
+func (s *Server) logCall(ctx context.Context, c *call, err error) {
 	level := slog.LevelDebug
 	code := status.Code(err)
 	switch {
 	case code == codes.Internal || code == codes.Unknown:
 		level = slog.LevelError
-	case mutates(method):
+	case mutates(c.method):
 		level = slog.LevelInfo
 	}
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("method", method), slog.String("code", code.String()), slog.Duration("took", time.Since(begin)),
+		slog.String("code", code.String()), slog.Duration("took", time.Since(c.begin)),
 		slog.String("who", c.who.Name), slog.String("role", c.who.Role.String()),
 	}
 	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
@@ -98,7 +103,9 @@ func (s *Server) logCall(ctx context.Context, method string, c *call, begin time
 	if err != nil {
 		attrs = append(attrs, slog.String("error", status.Convert(err).Message()))
 	}
-	s.log.LogAttrs(ctx, level, "call", attrs...)
+	// "/poolwire.v1.RuleService/AddRule" reads RuleService/AddRule.
+	name := strings.TrimPrefix(strings.TrimPrefix(c.method, "/"), string(v1.File_poolwire_v1_pool_proto.Package())+".")
+	s.log.LogAttrs(ctx, level, name, attrs...)
 }
 
 // authorise lets a call through when the caller's role is high enough.

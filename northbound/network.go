@@ -35,7 +35,7 @@ func (s *networkService) GetNetwork(ctx context.Context, req *v1.GetNetworkReque
 	if err != nil {
 		return nil, err
 	}
-	n, err := findNetwork(v, "network", req.GetNetwork(), req.GetPool())
+	n, err := findNetwork(v, networkQuery{field: "network", ref: req.GetNetwork(), pool: req.GetPool()})
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (s *networkService) ListNetworks(ctx context.Context, req *v1.ListNetworksR
 	}
 	networks := v.Networks()
 	if req.GetPool() != "" {
-		p, err := findPool(v, "pool", req.GetPool())
+		p, err := findPool(v, req.GetPool())
 		if err != nil {
 			return nil, err
 		}

@@ -25,7 +25,7 @@ func (s *pifService) GetPif(ctx context.Context, req *v1.GetPifRequest) (*v1.Get
 	id, _ := canonicalUUID(req.GetPif())
 	p := v.Pif(id)
 	if p == nil {
-		return nil, unresolved("pif", req.GetPif(), "there is no PIF with this UUID; ListPifs names them all")
+		return nil, unresolved("pif", req.GetPif(), "there is no PIF with this UUID; list the PIFs to see those there are")
 	}
 	return &v1.GetPifResponse{Pif: p}, nil
 }
@@ -41,18 +41,16 @@ func (s *pifService) ListPifs(ctx context.Context, req *v1.ListPifsRequest) (*v1
 	if err != nil {
 		return nil, err
 	}
-	pifs := []*v1.Pif(nil)
-	if req.GetHost() == "" {
-		pifs = v.Pifs()
-	} else {
+	pifs := v.Pifs
+	if req.GetHost() != "" {
 		h, err := findHost(v, "host", req.GetHost())
 		if err != nil {
 			return nil, err
 		}
-		pifs = v.PifsByHost(h.GetUuid())
+		pifs = func() []*v1.Pif { return v.PifsByHost(h.GetUuid()) }
 	}
 	out := &v1.ListPifsResponse{Revision: v.Revision()}
-	out.Pifs, out.NextPageToken = pageOf(at, pifs, func(p *v1.Pif) string {
+	out.Pifs, out.NextPageToken = pageOf(at, pifs(), func(p *v1.Pif) string {
 		return sortKey(v.Host(p.GetHostUuid()).GetNameLabel(), p.GetDevice(), fmt.Sprintf("%04d", p.GetVlan()), p.GetUuid())
 	})
 	return out, nil

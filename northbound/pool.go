@@ -28,7 +28,7 @@ const (
 // poolFields are the fields of a pool that a client may set.
 func poolFields() []fieldRow[*v1.Pool] {
 	return []fieldRow[*v1.Pool]{
-		{path: "uuid", check: func(p *v1.Pool, at place) { at.uuid(&p.Uuid) }},
+		{path: "uuid", when: onCreate, check: func(p *v1.Pool, at place) { at.uuid(&p.Uuid) }},
 		{path: "name_label", when: always, check: func(p *v1.Pool, at place) { at.name(p.GetNameLabel()) }},
 		{path: "name_description", when: always, check: func(p *v1.Pool, at place) { at.description(p.GetNameDescription()) }},
 		{path: "fail_mode", when: always, check: func(p *v1.Pool, at place) {
@@ -93,7 +93,7 @@ func (s *poolService) GetPool(ctx context.Context, req *v1.GetPoolRequest) (*v1.
 	if err != nil {
 		return nil, err
 	}
-	p, err := findPool(v, "pool", req.GetPool())
+	p, err := findPool(v, req.GetPool())
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *poolService) DeletePool(ctx context.Context, req *v1.DeletePoolRequest)
 	res, err := s.write(ctx, mutation{
 		requestID: req.GetRequestId(), resource: "pool", etag: req.GetEtag(), probe: command(""),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
-			p, err := findPool(v, "pool", req.GetPool())
+			p, err := findPool(v, req.GetPool())
 			if err != nil {
 				return nil, err
 			}

@@ -54,7 +54,10 @@ func (s *privateNetworkService) CreatePrivateNetwork(ctx context.Context, req *v
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			found := bad.and()
 			now := proto.CloneOf(n)
-			checkPrivateNetwork(v, now, found.at("private_network"))
+			if err := takenFromPrivateNetwork(v, now); err != nil && bad.err() == nil {
+				return nil, err
+			}
+			checkPrivateNetwork(v, nil, now, found.at("private_network"))
 			return putPrivateNetwork(now, true), found.err()
 		}})
 	if err != nil {
@@ -105,11 +108,14 @@ func (s *privateNetworkService) UpdatePrivateNetwork(ctx context.Context, req *v
 		requestID: req.GetRequestId(), resource: "private_network", etag: req.GetPrivateNetwork().GetEtag(), probe: putPrivateNetwork(nil, false),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			now, err := updater[*v1.PrivateNetwork]{table: privateNetworkFields(), name: "private_network", get: v.PrivateNetwork,
-				also: func(_, now *v1.PrivateNetwork, at place) error {
+				also: func(old, now *v1.PrivateNetwork, at place) error {
+					if err := takenFromPrivateNetwork(v, now); err != nil {
+						return err
+					}
 					// A network that exists keeps its MTU, also when an underlay shrank
 					// meanwhile: a change of its name must still be possible.
 					if masks(mask, "members") || masks(mask, "mtu") {
-						checkPrivateNetwork(v, now, at)
+						checkPrivateNetwork(v, old, now, at)
 					}
 					return nil
 				}}.apply(req.GetPrivateNetwork(), mask)

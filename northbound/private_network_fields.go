@@ -1,9 +1,11 @@
 package northbound
 
 import (
-	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
+
+	"google.golang.org/protobuf/proto"
 
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
@@ -18,15 +20,15 @@ const ownNames = `^pw(-overlay|[puvg][0-9a-f]+)$`
 // privateNetworkFields are the fields of a private network that a client may set.
 func privateNetworkFields() []fieldRow[*v1.PrivateNetwork] {
 	return []fieldRow[*v1.PrivateNetwork]{
-		{path: "uuid", check: func(n *v1.PrivateNetwork, at place) { at.uuid(&n.Uuid) }},
+		{path: "uuid", when: onCreate, check: func(n *v1.PrivateNetwork, at place) { at.uuid(&n.Uuid) }},
 		{path: "name_label", when: always, check: func(n *v1.PrivateNetwork, at place) { at.name(n.GetNameLabel()) }},
 		{path: "name_description", when: always, check: func(n *v1.PrivateNetwork, at place) { at.description(n.GetNameDescription()) }},
-		{path: "vni", check: func(n *v1.PrivateNetwork, at place) {
+		{path: "vni", when: onCreate, check: func(n *v1.PrivateNetwork, at place) {
 			if n.GetVni() > maxVNI {
 				at.refuseNumber(n.GetVni(), "must be 1 to %d (24 bits), or 0 for the lowest free one", maxVNI)
 			}
 		}},
-		{path: "encapsulation", check: func(n *v1.PrivateNetwork, at place) {
+		{path: "encapsulation", when: onCreate, check: func(n *v1.PrivateNetwork, at place) {
 			checkEnum(at, n.GetEncapsulation())
 			if n.Encapsulation == v1.Encapsulation_ENCAPSULATION_UNSPECIFIED {
 				n.Encapsulation = v1.Encapsulation_ENCAPSULATION_VXLAN
@@ -38,7 +40,7 @@ func privateNetworkFields() []fieldRow[*v1.PrivateNetwork] {
 			}
 		}},
 		{path: "members", when: always, check: checkMemberForms},
-		{path: "bridge", check: func(n *v1.PrivateNetwork, at place) { checkCarrierName(n.GetBridge(), at) }},
+		{path: "bridge", when: onCreate, check: func(n *v1.PrivateNetwork, at place) { checkCarrierName(n.GetBridge(), at) }},
 		{path: "default_locking_mode", when: always, check: func(n *v1.PrivateNetwork, at place) {
 			checkEnum(at, n.GetDefaultLockingMode())
 			if n.DefaultLockingMode == v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_UNSPECIFIED {
@@ -76,11 +78,33 @@ func checkMemberForms(n *v1.PrivateNetwork, at place) {
 	}
 }
 
+// takenFromPrivateNetwork says that another private network has the name_label or
+// the VNI. The store says so too; here it comes before what follows from it, like
+// a bridge named after the VNI that carries the other network.
+func takenFromPrivateNetwork(v *raftstore.View, n *v1.PrivateNetwork) error {
+	e := &raftstore.ExistsError{Kind: raftstore.KindPrivateNetwork, Field: "name_label", Value: n.GetNameLabel()}
+	other := v.PrivateNetworkByName(n.GetNameLabel())
+	if other == nil || other.GetUuid() == n.GetUuid() {
+		e.Field, e.Value = "vni", strconv.FormatUint(uint64(n.GetVni()), 10)
+		other = v.PrivateNetworkByVNI(n.GetVni())
+	}
+	if other == nil || other.GetUuid() == n.GetUuid() {
+		return nil
+	}
+	e.By = other.GetUuid()
+	return existsStatus(e, "private_network", ownerOf(v, e))
+}
+
 // checkPrivateNetwork holds a private network against the state: its members
-// exist and do not overlap, its bridges are free, and its MTU fits. It sets the
-// MTU when it is 0.
-func checkPrivateNetwork(v *raftstore.View, n *v1.PrivateNetwork, at place) {
+// exist and do not overlap, the bridges of those that are new (old is nil for a
+// new network) can carry it, and its MTU fits. It sets the MTU when it is 0.
+func checkPrivateNetwork(v *raftstore.View, old, n *v1.PrivateNetwork, at place) {
 	checkMemberTargets(v, n, at.field("members"))
+	for i, m := range n.GetMembers() {
+		if !slices.ContainsFunc(old.GetMembers(), func(o *v1.PrivateNetworkMember) bool { return proto.Equal(o, m) }) {
+			checkCarrier(v, n, m, at.field("members").index(i).field("bridge"))
+		}
+	}
 	if n.GetMtu() == 0 {
 		n.Mtu = fittingMTU(v, n, at.field("mtu"))
 		return
@@ -88,10 +112,15 @@ func checkPrivateNetwork(v *raftstore.View, n *v1.PrivateNetwork, at place) {
 	checkMTU(v, n, at.field("mtu"))
 }
 
+// memberTargets are the pools and hosts that members name, by the index of the
+// member that does first.
+type memberTargets struct{ pools, hosts map[string]int }
+
 // checkMemberTargets refuses members that are unknown, named twice, or named
-// beside their own pool, and bridges that carry another private network.
+// beside their own pool.
 func checkMemberTargets(v *raftstore.View, n *v1.PrivateNetwork, at place) {
-	pools, hosts := map[string]int{}, map[string]int{}
+	pools := map[string]int{}
+	targets := memberTargets{pools: pools, hosts: map[string]int{}}
 	for i, m := range n.GetMembers() {
 		if id := m.GetPoolUuid(); id != "" {
 			if _, twice := pools[id]; !twice {
@@ -109,16 +138,16 @@ func checkMemberTargets(v *raftstore.View, n *v1.PrivateNetwork, at place) {
 			here.field("pool_uuid").refuse(id, "is members[%d] already; name each pool once", pools[id])
 		}
 		if id := m.GetHostUuid(); id != "" {
-			checkHostTarget(v, id, here.field("host_uuid"), pools, hosts, i)
+			targets.checkHost(v, i, id, here.field("host_uuid"))
 		}
-		checkCarrier(v, n, m, here.field("bridge"))
 	}
 }
 
-func checkHostTarget(v *raftstore.View, id string, at place, pools, hosts map[string]int, i int) {
+// checkHost refuses the host of member i when it is unknown or a member already.
+func (t memberTargets) checkHost(v *raftstore.View, i int, id string, at place) {
 	h := v.Host(id)
-	first, twice := hosts[id]
-	inPool, overlaps := pools[h.GetPoolUuid()]
+	first, twice := t.hosts[id]
+	inPool, overlaps := t.pools[h.GetPoolUuid()]
 	switch {
 	case h == nil:
 		at.refuse(id, "there is no host with this UUID; known: %s", listed(hostChoices(v)))
@@ -128,7 +157,7 @@ func checkHostTarget(v *raftstore.View, id string, at place, pools, hosts map[st
 		at.refuse(id, "host %q belongs to the pool %q, which is members[%d]; name the pool or its hosts, not both",
 			h.GetNameLabel(), v.Pool(h.GetPoolUuid()).GetNameLabel(), inPool)
 	default:
-		hosts[id] = i
+		t.hosts[id] = i
 	}
 }
 
@@ -138,46 +167,4 @@ func hostChoices(v *raftstore.View) []string {
 		out = append(out, h.GetUuid()+" ("+h.GetNameLabel()+")")
 	}
 	return out
-}
-
-// checkCarrier refuses a bridge on which the network cannot live.
-func checkCarrier(v *raftstore.View, n *v1.PrivateNetwork, m *v1.PrivateNetworkMember, at place) {
-	bridge := m.GetBridge()
-	if bridge == "" {
-		bridge = n.GetBridge()
-	}
-	if bridge == "" && n.GetVni() != 0 {
-		bridge = "pw" + strconv.FormatUint(uint64(n.GetVni()), 10)
-	}
-	if bridge == "" {
-		return
-	}
-	for _, h := range hostsOfMember(v, m) {
-		if other := v.PrivateNetworkOfBridge(h.GetUuid(), bridge); other != nil && other.GetUuid() != n.GetUuid() {
-			at.refuse(bridge, "carries the private network %q on host %q; choose another bridge", other.GetNameLabel(), h.GetNameLabel())
-			return
-		}
-		if b := v.Bridge(h.GetUuid(), bridge); b.GetOverlay() || b.GetParent() != "" {
-			at.refuse(bridge, "%s; choose a bridge of its own, or a name that no bridge has yet", notACarrier(h, b.GetParent(), b.GetVlan()))
-			return
-		}
-	}
-}
-
-func notACarrier(h *v1.Host, parent string, vlan uint32) string {
-	if parent == "" {
-		return fmt.Sprintf("is the overlay bridge of host %q", h.GetNameLabel())
-	}
-	return fmt.Sprintf("is VLAN %d of %s on host %q", vlan, parent, h.GetNameLabel())
-}
-
-// hostsOfMember lists the hosts a member stands for.
-func hostsOfMember(v *raftstore.View, m *v1.PrivateNetworkMember) []*v1.Host {
-	if id := m.GetPoolUuid(); id != "" {
-		return v.HostsByPool(id)
-	}
-	if h := v.Host(m.GetHostUuid()); h != nil {
-		return []*v1.Host{h}
-	}
-	return nil
 }

@@ -71,19 +71,36 @@ func (r *realizer) over(hosts []string, revision uint64, nobody string) *v1.Real
 }
 
 // overall sums hosts up: a refusal outweighs work in progress, that outweighs
-// absence, and only what all confirmed is confirmed.
+// absence, and only what all confirmed is confirmed. Hosts that are released
+// carry nothing and count only when there are no others; they are named.
 func (r *realizer) overall(hosts []*v1.HostRealization) (v1.RealizationState, string) {
 	names := map[v1.RealizationState][]string{}
-	released := 0
+	var released []string
 	for _, h := range hosts {
-		names[h.GetState()] = append(names[h.GetState()], h.GetHostNameLabel())
 		if !r.view.Host(h.GetHostUuid()).GetManaged() {
-			released++
+			released = append(released, h.GetHostNameLabel())
+			continue
 		}
+		names[h.GetState()] = append(names[h.GetState()], h.GetHostNameLabel())
 	}
+	note := ""
+	switch len(released) {
+	case 0:
+	case 1:
+		note = "host " + released[0] + " is released"
+	default:
+		note = "hosts " + listed(released) + " are released"
+	}
+	if len(released) == len(hosts) {
+		return v1.RealizationState_REALIZATION_STATE_PENDING, note
+	}
+	state, message := sumOf(names)
+	return state, joinSentences(message, note)
+}
+
+// sumOf is the state of what hosts carry together, by their names.
+func sumOf(names map[v1.RealizationState][]string) (v1.RealizationState, string) {
 	switch {
-	case released == len(hosts):
-		return v1.RealizationState_REALIZATION_STATE_PENDING, "released: " + listed(names[v1.RealizationState_REALIZATION_STATE_PENDING])
 	case len(names[v1.RealizationState_REALIZATION_STATE_FAILED]) > 0:
 		return v1.RealizationState_REALIZATION_STATE_FAILED, "refused by " + listed(names[v1.RealizationState_REALIZATION_STATE_FAILED])
 	case len(names[v1.RealizationState_REALIZATION_STATE_IN_PROGRESS]) > 0:
@@ -119,7 +136,7 @@ func (r *realizer) standaloneNote(vif *v1.Vif) string {
 	}
 	for _, h := range hostsOfVif(r.view, vif.GetUuid()) {
 		pool := r.view.Pool(r.view.Host(h).GetPoolUuid())
-		if pool.GetFailMode() != v1.FailMode_FAIL_MODE_SECURE {
+		if r.view.Host(h).GetManaged() && pool.GetFailMode() != v1.FailMode_FAIL_MODE_SECURE {
 			return fmt.Sprintf("the bridge is standalone: the lock ends %s after the last controller is gone", graceOf(pool))
 		}
 	}
@@ -134,8 +151,8 @@ func graceOf(p *v1.Pool) time.Duration {
 }
 
 func joinSentences(a, b string) string {
-	if a == "" {
-		return b
+	if a == "" || b == "" {
+		return a + b
 	}
 	return a + "; " + b
 }
@@ -172,7 +189,8 @@ func (r *realizer) ruleHosts(rule *v1.Rule) (hosts []string, nobody string) {
 func (r *realizer) privateNetwork(pn *v1.PrivateNetwork) *v1.Realization {
 	out := r.over(hostsOfPrivate(r.view, pn), revisionOf(pn), "the network has no member host")
 	for _, h := range pn.GetHosts() {
-		if !h.GetReady() && h.GetReason() != "" {
+		// That a host is released is said of it already.
+		if !h.GetReady() && h.GetReason() != "" && r.view.Host(h.GetHostUuid()).GetManaged() {
 			out.Message = joinSentences(out.GetMessage(), h.GetHostNameLabel()+": "+h.GetReason())
 		}
 	}

@@ -12,25 +12,27 @@ import (
 
 // unresolved says that a name in a request leads to nothing.
 func unresolved(field, value, reason string) error {
-	return &referenceError{code: codes.NotFound, field: field, value: value, reason: reason}
+	return &referenceError{code: codes.NotFound, field: field, text: quote(value) + ": " + reason}
 }
 
-// ambiguous says that a name in a request leads to several objects, and which.
+// ambiguous says that a name in a request leads to several objects, which, and
+// how to choose.
 func ambiguous(field, value, hint string, candidates []string) error {
 	slices.Sort(candidates)
-	return &referenceError{code: codes.InvalidArgument, field: field, value: value,
-		reason: "is ambiguous: " + listed(candidates) + "; " + hint}
+	return &referenceError{code: codes.InvalidArgument, field: field,
+		text: quote(value) + " is ambiguous: " + listed(candidates) + "; " + hint}
 }
 
 // missing says that a required name is empty.
 func missing(field, accepted string) error {
-	return &referenceError{code: codes.InvalidArgument, field: field, reason: "is required: " + accepted}
+	return &referenceError{code: codes.InvalidArgument, field: field, text: "is required: " + accepted}
 }
 
-// findPool finds a pool by UUID or name_label.
-func findPool(v *raftstore.View, field, ref string) (*v1.Pool, error) {
+// findPool finds the pool that the field "pool" of a request names, by UUID or
+// name_label.
+func findPool(v *raftstore.View, ref string) (*v1.Pool, error) {
 	if ref == "" {
-		return nil, missing(field, "the UUID or name_label of a pool")
+		return nil, missing("pool", "the UUID or name_label of a pool")
 	}
 	if id, ok := canonicalUUID(ref); ok {
 		if p := v.Pool(id); p != nil {
@@ -40,7 +42,7 @@ func findPool(v *raftstore.View, field, ref string) (*v1.Pool, error) {
 	if p := v.PoolByName(ref); p != nil {
 		return p, nil
 	}
-	return nil, unresolved(field, ref, "there is no pool with this UUID or name_label; known: "+listed(labels(v.Pools())))
+	return nil, unresolved("pool", ref, "there is no pool with this UUID or name_label; known: "+listed(labels(v.Pools())))
 }
 
 // findHost finds a host by UUID or name_label.
@@ -125,14 +127,15 @@ func findBridgeAnywhere(v *raftstore.View, name string) (*v1.Host, *storev1.Brid
 	for _, b := range found {
 		hosts = append(hosts, v.Host(b.GetHostUuid()).GetNameLabel())
 	}
-	return nil, nil, ambiguous("bridge", name, "name one of these hosts in host", hosts)
+	slices.Sort(hosts)
+	return nil, nil, ambiguous("bridge", name, "name the host (host="+hosts[0]+")", hosts)
 }
 
 // parentOf is the real bridge under a fake one.
 func parentOf(v *raftstore.View, b *storev1.Bridge) *storev1.Bridge {
 	if b.GetParent() != "" {
-		if real := v.Bridge(b.GetHostUuid(), b.GetParent()); real != nil {
-			return real
+		if under := v.Bridge(b.GetHostUuid(), b.GetParent()); under != nil {
+			return under
 		}
 	}
 	return b

@@ -2,10 +2,25 @@ package northbound
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
+
+// networkQuery is a name of a network in a request.
+type networkQuery struct {
+	// field holds the name, ref is it.
+	field, ref string
+	// pool narrows the search; empty for all pools.
+	pool string
+	// anyPool says that the request has no field to name a pool in.
+	anyPool bool
+	// mac is the address of a VIF, in canonical form; empty for none. Of several
+	// networks it chooses the one that has the VIF.
+	mac string
+}
 
 // networkPlace is what a name of a network leads to: networks of pools, or the
 // private network they carry. A private network is one network, however many
@@ -72,55 +87,85 @@ func optionalPool(v *raftstore.View, ref string) (*v1.Pool, error) {
 	if ref == "" {
 		return nil, nil
 	}
-	return findPool(v, "pool", ref)
+	return findPool(v, ref)
 }
 
 // findNetwork finds one network of a pool.
-func findNetwork(v *raftstore.View, field, ref, poolRef string) (*v1.Network, error) {
-	if ref == "" {
-		return nil, missing(field, "the UUID, name_label or bridge of a network")
+func findNetwork(v *raftstore.View, q networkQuery) (*v1.Network, error) {
+	if q.ref == "" {
+		return nil, missing(q.field, "the UUID, name_label or bridge of a network")
 	}
-	pool, err := optionalPool(v, poolRef)
+	pool, err := optionalPool(v, q.pool)
 	if err != nil {
 		return nil, err
 	}
-	found := matchNetworks(v, ref, pool)
+	found := matchNetworks(v, q.ref, pool)
 	switch len(found) {
 	case 0:
-		if pn := lookPrivateNetwork(v, ref); pn != nil {
-			return nil, unresolved(field, ref, "is a private network; ask for it as one")
+		if pn := lookPrivateNetwork(v, q.ref); pn != nil {
+			return nil, unresolved(q.field, q.ref, "is a private network; ask for it as one")
 		}
-		return nil, noNetwork(v, field, ref, pool)
+		return nil, noNetwork(v, q, pool)
 	case 1:
 		return found[0], nil
 	}
-	return nil, ambiguousNetwork(v, field, ref, found)
+	return nil, ambiguousNetwork(v, q, found)
 }
 
 // findPlace finds the network that a rule or a filter speaks of, private
 // networks included.
-func findPlace(v *raftstore.View, field, ref, poolRef string) (networkPlace, error) {
-	if ref == "" {
-		return networkPlace{}, missing(field, "the name of a bridge, or the UUID or name_label of a network")
+func findPlace(v *raftstore.View, q networkQuery) (networkPlace, error) {
+	if q.ref == "" {
+		return networkPlace{}, missing(q.field, "the name of a bridge, or the UUID or name_label of a network")
 	}
-	pool, err := optionalPool(v, poolRef)
+	pool, err := optionalPool(v, q.pool)
 	if err != nil {
 		return networkPlace{}, err
 	}
-	found := matchNetworks(v, ref, pool)
+	found := matchNetworks(v, q.ref, pool)
 	if pn := carriedBy(v, found); pn != nil {
 		return placeOfPrivate(v, pn), nil
 	}
-	switch len(found) {
-	case 0:
-		if pn := privateByNameOrBridge(v, ref, pool); pn != nil {
+	if len(found) > 1 && q.mac != "" {
+		if holders := networksWithMAC(v, found, q.mac); len(holders) > 0 {
+			found = holders
+		}
+		if pn := carriedBy(v, found); pn != nil {
 			return placeOfPrivate(v, pn), nil
 		}
-		return networkPlace{}, noNetwork(v, field, ref, pool)
+	}
+	switch len(found) {
+	case 0:
+		if pn := privateByNameOrBridge(v, q.ref, pool); pn != nil {
+			return placeOfPrivate(v, pn), nil
+		}
+		return networkPlace{}, noNetwork(v, q, pool)
 	case 1:
 		return networkPlace{networks: found}, nil
 	}
-	return networkPlace{}, ambiguousNetwork(v, field, ref, found)
+	return networkPlace{}, ambiguousNetwork(v, q, found)
+}
+
+// networksWithMAC are those of some networks that have a VIF with a MAC address,
+// plugged or remembered; when none has, those where a rule waits for it.
+func networksWithMAC(v *raftstore.View, among []*v1.Network, mac string) []*v1.Network {
+	var withVif, withRule []*v1.Network
+	for _, n := range among {
+		if slices.ContainsFunc(v.VifsByMAC(mac), func(vif *v1.Vif) bool { return vif.GetNetworkUuid() == n.GetUuid() }) {
+			withVif = append(withVif, n)
+		}
+		waiting := v.RulesByNetwork(n.GetUuid())
+		if pn := n.GetPrivateNetworkUuid(); pn != "" {
+			waiting = slices.Concat(waiting, v.RulesByNetwork(pn))
+		}
+		if slices.ContainsFunc(waiting, func(r *v1.Rule) bool { return r.GetMac() == mac }) {
+			withRule = append(withRule, n)
+		}
+	}
+	if len(withVif) > 0 {
+		return withVif
+	}
+	return withRule
 }
 
 // carriedBy is the private network that all of some networks carry.
@@ -169,18 +214,26 @@ func placeOfPrivate(v *raftstore.View, pn *v1.PrivateNetwork) networkPlace {
 	return place
 }
 
-func noNetwork(v *raftstore.View, field, ref string, pool *v1.Pool) error {
+func noNetwork(v *raftstore.View, q networkQuery, pool *v1.Pool) error {
 	if pool != nil {
-		return unresolved(field, ref, fmt.Sprintf("no host of pool %q has this bridge, and no network of it has this UUID or name_label; known: %s",
+		return unresolved(q.field, q.ref, fmt.Sprintf("no host of pool %q has this bridge, and no network of it has this UUID or name_label; known: %s",
 			pool.GetNameLabel(), listed(bridgeNamesOf(v, v.HostsByPool(pool.GetUuid())))))
 	}
-	return unresolved(field, ref, "no host has this bridge, and no network has this UUID or name_label; known: "+listed(bridgeNamesOf(v, v.Hosts())))
+	return unresolved(q.field, q.ref, "no host has this bridge, and no network has this UUID or name_label; known: "+listed(bridgeNamesOf(v, v.Hosts())))
 }
 
-func ambiguousNetwork(v *raftstore.View, field, ref string, found []*v1.Network) error {
-	var candidates []string
+func ambiguousNetwork(v *raftstore.View, q networkQuery, found []*v1.Network) error {
+	var candidates, choices []string
 	for _, n := range found {
-		candidates = append(candidates, fmt.Sprintf("%s (%s in pool %q)", n.GetUuid(), n.GetBridge(), v.Pool(n.GetPoolUuid()).GetNameLabel()))
+		pool := v.Pool(n.GetPoolUuid()).GetNameLabel()
+		candidates = append(candidates, fmt.Sprintf("%s in pool %q (%s)", n.GetBridge(), pool, n.GetUuid()))
+		choices = append(choices, "pool="+pool)
 	}
-	return ambiguous(field, ref, "name the pool or use a UUID", candidates)
+	slices.Sort(choices)
+	choices = slices.Compact(choices)
+	if q.anyPool || len(choices) == 1 {
+		return ambiguous(q.field, q.ref, "use a UUID", candidates)
+	}
+	hint := "name the pool (" + strings.Join(choices[:min(len(choices), 3)], " or ") + ") or use a UUID"
+	return ambiguous(q.field, q.ref, hint, candidates)
 }

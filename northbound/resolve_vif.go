@@ -30,8 +30,8 @@ func findVif(v *raftstore.View, field, ref string) (*v1.Vif, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		if host, port, ok := strings.Cut(ref, "/"); ok {
-			return vifOfInterface(v, field, ref, host, port)
+		if strings.Contains(ref, "/") {
+			return vifOfInterface(v, field, ref)
 		}
 		return nil, unresolved(field, ref, "no VIF has this UUID, name_label or MAC address; HOST/INTERFACE is accepted too")
 	}
@@ -42,7 +42,9 @@ func findVif(v *raftstore.View, field, ref string) (*v1.Vif, error) {
 	return nil, ambiguous(field, ref, "use a UUID", candidates)
 }
 
-func vifOfInterface(v *raftstore.View, field, ref, hostRef, name string) (*v1.Vif, error) {
+// vifOfInterface finds the VIF that is plugged into HOST/INTERFACE.
+func vifOfInterface(v *raftstore.View, field, ref string) (*v1.Vif, error) {
+	hostRef, name, _ := strings.Cut(ref, "/")
 	h, err := findHost(v, field, hostRef)
 	if err != nil {
 		return nil, unresolved(field, ref, fmt.Sprintf("there is no host %q; known: %s", hostRef, listed(labels(v.Hosts()))))

@@ -80,7 +80,7 @@ func findRule(v *raftstore.View, ref string) (*v1.Rule, error) {
 	if r := v.Rule(id); r != nil {
 		return r, nil
 	}
-	return nil, unresolved("rule", ref, "there is no rule with this UUID; ListRules names them all")
+	return nil, unresolved("rule", ref, "there is no rule with this UUID; list the rules to see those there are")
 }
 
 // GetRule returns one rule with its state on the hosts.
@@ -145,7 +145,7 @@ func filterRules(v *raftstore.View, req *v1.ListRulesRequest, cookie string) ([]
 		rules = slices.DeleteFunc(slices.Clone(rules), func(r *v1.Rule) bool { return !isRuleOf(v, r, vif) })
 	}
 	if req.GetNetwork() != "" {
-		place, err := findPlace(v, "network", req.GetNetwork(), "")
+		place, err := findPlace(v, networkQuery{field: "network", ref: req.GetNetwork(), anyPool: true})
 		if err != nil {
 			return nil, err
 		}

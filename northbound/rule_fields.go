@@ -19,11 +19,11 @@ const (
 // ruleFields are the fields of a rule that a client may set.
 func ruleFields() []fieldRow[*v1.Rule] {
 	return []fieldRow[*v1.Rule]{
-		{path: "uuid", check: func(r *v1.Rule, at place) { at.uuid(&r.Uuid) }},
+		{path: "uuid", when: onCreate, check: func(r *v1.Rule, at place) { at.uuid(&r.Uuid) }},
 		// What hosts call a VIF need not be a UUID: the state knows what exists.
-		{path: "vif_uuid"},
-		{path: "network_uuid", check: func(r *v1.Rule, at place) { at.uuid(&r.NetworkUuid) }},
-		{path: "mac", check: func(r *v1.Rule, at place) { at.mac(&r.Mac) }},
+		{path: "vif_uuid", when: onCreate},
+		{path: "network_uuid", when: onCreate, check: func(r *v1.Rule, at place) { at.uuid(&r.NetworkUuid) }},
+		{path: "mac", when: onCreate, check: func(r *v1.Rule, at place) { at.mac(&r.Mac) }},
 		{path: "direction", when: always, check: func(r *v1.Rule, at place) { requiredEnum(at, r.GetDirection()) }},
 		{path: "ip_range", when: always, check: func(r *v1.Rule, at place) { at.ipRange(&r.IpRange) }},
 		{path: "protocol", when: always, check: func(r *v1.Rule, at place) { requiredEnum(at, r.GetProtocol()) }},
@@ -90,7 +90,7 @@ func checkPlace(v *raftstore.View, r *v1.Rule, at place) {
 	}
 	if id := r.GetNetworkUuid(); id != "" && v.Network(id) == nil && v.PrivateNetwork(id) == nil {
 		if _, ok := canonicalUUID(id); ok {
-			at.field("network_uuid").refuse(id, "there is no network and no private network with this UUID; ListNetworks and ListPrivateNetworks name them all")
+			at.field("network_uuid").refuse(id, "there is no network and no private network with this UUID; list the networks and private networks to see those there are")
 		}
 	}
 }

@@ -29,7 +29,7 @@ func (s *ruleService) AddRule(ctx context.Context, req *v1.AddRuleRequest) (*v1.
 	res, err := s.write(ctx, mutation{requestID: req.GetRequestId(), probe: putRule(nil, storev1.PutMode_PUT_MODE_REPLACE),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			found := bad.and()
-			place, err := findPlace(v, "bridge", req.GetBridge(), req.GetPool())
+			place, err := findPlace(v, networkQuery{field: "bridge", ref: req.GetBridge(), pool: req.GetPool(), mac: r.GetMac()})
 			if err := found.adopt(err); err != nil {
 				return nil, err
 			}
@@ -56,7 +56,7 @@ func (s *ruleService) RemoveRule(ctx context.Context, req *v1.RemoveRuleRequest)
 	res, err := s.write(ctx, mutation{requestID: req.GetRequestId(), probe: neverRule(),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			var found violations
-			place, err := findPlace(v, "bridge", req.GetBridge(), req.GetPool())
+			place, err := findPlace(v, networkQuery{field: "bridge", ref: req.GetBridge(), pool: req.GetPool(), mac: asked.GetMac()})
 			if err := found.adopt(err); err != nil {
 				return nil, err
 			}

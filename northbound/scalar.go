@@ -117,6 +117,16 @@ func (p place) mac(s *string) {
 	}
 }
 
+// hostBits says what may have been meant by a prefix with bits set after its
+// length: the network, or one address in it. It is "" for anything else.
+func hostBits(s string) string {
+	prefix, err := netip.ParsePrefix(s)
+	if err != nil || prefix == prefix.Masked() {
+		return ""
+	}
+	return prefix.Masked().String() + " for the network or " + netip.PrefixFrom(prefix.Addr(), prefix.Addr().BitLen()).String() + " for the one address"
+}
+
 // parseRange reads an address or a prefix. The canonical form has no host bits,
 // and no length when it is a single address.
 func parseRange(s string) (netip.Prefix, string, bool) {
@@ -145,6 +155,10 @@ func (p place) ipRange(s *string) (prefix netip.Prefix) {
 		return netip.Prefix{}
 	}
 	prefix, canonical, ok := parseRange(*s)
+	if meant := hostBits(*s); ok && meant != "" {
+		p.refuse(*s, "has bits set after the prefix length; write %s", meant)
+		return netip.Prefix{}
+	}
 	if !ok {
 		p.refuse(*s, `must be an IP address or prefix like "192.0.2.7", "192.0.2.0/24" (length 0 to 32) or "2001:db8::/64" (length 0 to 128)`)
 		return netip.Prefix{}

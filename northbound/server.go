@@ -39,7 +39,8 @@ type Config struct {
 	Version string
 	// Log receives a line per call. Default: discarded.
 	Log *slog.Logger
-	// Metrics gets the gRPC metrics; nil for none.
+	// Metrics gets the gRPC metrics, by method and code of the calls there were;
+	// nil for none.
 	Metrics prometheus.Registerer
 	// Heartbeat is how often Watch gives a sign of life; default 15 s.
 	Heartbeat time.Duration
@@ -124,9 +125,8 @@ func (s *Server) Register(g *grpc.Server) {
 	v1.RegisterFlowServiceServer(g, &flowService{Server: s})
 	v1.RegisterClusterServiceServer(g, &clusterService{Server: s})
 	v1.RegisterWatchServiceServer(g, &watchService{Server: s})
-	healthv1.RegisterHealthServer(g, &healthService{store: s.cfg.Store})
+	healthv1.RegisterHealthServer(g, &healthService{store: s.cfg.Store, names: healthNames(g)})
 	reflection.Register(g)
-	s.metrics.InitializeMetrics(g)
 }
 
 // Close ends the connection to the leader. The gRPC servers are the caller's to

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
@@ -40,7 +39,7 @@ func (u updater[T]) apply(asked T, mask *fieldmaskpb.FieldMask) (T, error) {
 	}
 	var bad violations
 	now := proto.CloneOf(old)
-	applyMask(u.table, now, asked, mask, bad.at("update_mask"))
+	maskedFields[T]{u.table, mask}.copy(now, asked, bad.at("update_mask"))
 	validate(u.table, now, bad.at(u.name))
 	if u.also != nil {
 		if err := u.also(old, now, bad.at(u.name)); err != nil {
@@ -67,8 +66,7 @@ func (u updater[T]) target(asked T) (T, error) {
 	}
 	old := u.get(id)
 	if old == none {
-		return none, &referenceError{code: codes.NotFound, field: field, value: asked.GetUuid(),
-			reason: "there is no " + strings.ReplaceAll(u.name, "_", " ") + " with this UUID"}
+		return none, unresolved(field, asked.GetUuid(), "there is no "+strings.ReplaceAll(u.name, "_", " ")+" with this UUID")
 	}
 	return old, nil
 }

@@ -24,7 +24,7 @@ type vifService struct {
 // vifFields are the fields of a VIF that a client may set.
 func vifFields() []fieldRow[*v1.Vif] {
 	return []fieldRow[*v1.Vif]{
-		{path: "uuid"},
+		{path: "uuid", when: onCreate},
 		{path: "name_label", when: always, check: func(vif *v1.Vif, at place) {
 			at.optionalName(vif.GetNameLabel())
 			_, err := flow.ParseMAC(vif.GetNameLabel())
@@ -60,6 +60,8 @@ func (p place) allowed(list []string, form string, family func(netip.Addr) bool)
 		switch {
 		case !ok || !family(prefix.Addr()):
 			p.index(i).refuse(s, "must be %s", form)
+		case hostBits(s) != "":
+			p.index(i).refuse(s, "has bits set after the prefix length; write %s", hostBits(s))
 		case prefix.Addr().IsMulticast():
 			p.index(i).refuse(s, "is multicast, which nothing sends from; a unicast address or prefix is accepted")
 		case !slices.Contains(out, canonical):
@@ -155,7 +157,7 @@ func filterVifs(v *raftstore.View, req *v1.ListVifsRequest) ([]*v1.Vif, error) {
 		}
 	}
 	if req.GetNetwork() != "" {
-		place, err := findPlace(v, "network", req.GetNetwork(), "")
+		place, err := findPlace(v, networkQuery{field: "network", ref: req.GetNetwork(), anyPool: true})
 		if err != nil {
 			return nil, err
 		}

@@ -87,16 +87,17 @@ func quote(value string) string {
 // than one. It is a gRPC status: NOT_FOUND when the name is what the call is
 // about. A name inside a body is recorded as a violation instead (adopt).
 type referenceError struct {
-	code                 codes.Code
-	field, value, reason string
+	code codes.Code
+	// text says what is wrong with the field, the quoted value included.
+	field, text string
 }
 
-func (e *referenceError) Error() string { return e.field + ": " + quote(e.value) + ": " + e.reason }
+func (e *referenceError) Error() string { return e.field + ": " + e.text }
 
 // GRPCStatus makes the error a status.
 func (e *referenceError) GRPCStatus() *status.Status {
 	bad := &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
-		{Field: e.field, Description: quote(e.value) + ": " + e.reason},
+		{Field: e.field, Description: e.text},
 	}}
 	return status.Convert(detailed(e.code, e.Error(), bad))
 }
@@ -108,7 +109,7 @@ func (v *violations) adopt(err error) error {
 	if !errors.As(err, &ref) {
 		return err
 	}
-	v.at(ref.field).refuse(ref.value, "%s", ref.reason)
+	v.at(ref.field).say("%s", ref.text)
 	return nil
 }
 

@@ -78,7 +78,7 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("%s %q does not exis
 type ExistsError struct {
 	Kind Kind
 	// Field is the proto name of the field ("uuid", "name_label", "vni",
-	// "system_id"), or "identity" for a rule's direction, range, protocol and
+	// "system_id", "address", "certificate_sha256"), or "identity" for a rule's direction, range, protocol and
 	// port.
 	Field string
 	// Value is what was asked for.

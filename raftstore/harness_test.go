@@ -158,7 +158,7 @@ func putHost(h *poolwirev1.Host, create bool) *storev1.Command {
 
 func host(uuid, pool string) *poolwirev1.Host {
 	return &poolwirev1.Host{Uuid: uuid, NameLabel: "host " + uuid, PoolUuid: pool, Managed: true,
-		Mode: poolwirev1.ConnectionMode_CONNECTION_MODE_PASSIVE, Address: "192.0.2.1:6640"}
+		Mode: poolwirev1.ConnectionMode_CONNECTION_MODE_PASSIVE, Address: "ssl:" + uuid + ":6640"}
 }
 
 func createHost(uuid, pool string) *storev1.Command { return putHost(host(uuid, pool), true) }

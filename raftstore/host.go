@@ -32,6 +32,24 @@ func (v *View) HostBySystemID(systemID string) *poolwirev1.Host {
 	return find[*poolwirev1.Host](v, TableHosts, indexSystemID, indexKey(systemID))
 }
 
+// HostByAddress returns the host with an address to dial; no two hosts have the
+// same. Addresses are compared as they are; the proposer makes them canonical.
+func (v *View) HostByAddress(address string) *poolwirev1.Host {
+	if address == "" {
+		return nil
+	}
+	return find[*poolwirev1.Host](v, TableHosts, indexAddress, indexKey(address))
+}
+
+// HostByCertificate returns the host with a pinned certificate, by the SHA-256
+// in certificate_sha256; no two hosts have the same.
+func (v *View) HostByCertificate(sha256 string) *poolwirev1.Host {
+	if sha256 == "" {
+		return nil
+	}
+	return find[*poolwirev1.Host](v, TableHosts, indexCertificate, indexKey(sha256))
+}
+
 // HostFacts returns what a host says of itself, nil before it was first seen.
 func (v *View) HostFacts(hostUUID string) *storev1.HostFacts {
 	return get[*storev1.HostFacts](v, TableHostFacts, hostUUID)
@@ -73,11 +91,20 @@ func (t *tx) checkHost(h, old *poolwirev1.Host) error {
 	if t.Pool(h.GetPoolUuid()) == nil {
 		return &InvalidError{Field: "pool_uuid", Value: h.GetPoolUuid(), Reason: "names no pool"}
 	}
-	if other := t.HostByName(h.GetNameLabel()); other != nil && other.GetUuid() != h.GetUuid() {
-		return &ExistsError{Kind: KindHost, Field: "name_label", Value: h.GetNameLabel(), By: other.GetUuid()}
-	}
-	if other := t.HostBySystemID(h.GetSystemId()); other != nil && other.GetUuid() != h.GetUuid() {
-		return &ExistsError{Kind: KindHost, Field: "system_id", Value: h.GetSystemId(), By: other.GetUuid()}
+	for _, unique := range []struct {
+		field, value string
+		by           *poolwirev1.Host
+	}{
+		{"name_label", h.GetNameLabel(), t.HostByName(h.GetNameLabel())},
+		// Each of these names one switch: registered twice, it would be programmed
+		// by two owners who undo each other's work.
+		{"address", h.GetAddress(), t.HostByAddress(h.GetAddress())},
+		{"system_id", h.GetSystemId(), t.HostBySystemID(h.GetSystemId())},
+		{"certificate_sha256", h.GetCertificateSha256(), t.HostByCertificate(h.GetCertificateSha256())},
+	} {
+		if unique.by != nil && unique.by.GetUuid() != h.GetUuid() {
+			return &ExistsError{Kind: KindHost, Field: unique.field, Value: unique.value, By: unique.by.GetUuid()}
+		}
 	}
 	return nil
 }

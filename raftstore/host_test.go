@@ -47,7 +47,7 @@ func TestPutHostRefuses(t *testing.T) {
 	m.must(createPool("p1"))
 	m.must(createPool("p2"))
 	h1 := host("h1", "p1")
-	h1.SystemId = "s1"
+	h1.SystemId, h1.CertificateSha256 = "s1", "aa"
 	m.must(putHost(h1, true))
 	m.must(createHost("h2", "p1"))
 	with := func(edit func(*poolwirev1.Host)) *poolwirev1.Host {
@@ -65,11 +65,43 @@ func TestPutHostRefuses(t *testing.T) {
 			&ExistsError{Kind: KindHost, Field: "name_label", Value: "host h1", By: "h1"}},
 		{"system-id taken", putHost(with(func(h *poolwirev1.Host) { h.SystemId = "s1" }), false),
 			&ExistsError{Kind: KindHost, Field: "system_id", Value: "s1", By: "h1"}},
+		{"address taken", putHost(with(func(h *poolwirev1.Host) { h.Address = "ssl:h1:6640" }), false),
+			&ExistsError{Kind: KindHost, Field: "address", Value: "ssl:h1:6640", By: "h1"}},
+		{"certificate taken", putHost(with(func(h *poolwirev1.Host) { h.CertificateSha256 = "aa" }), false),
+			&ExistsError{Kind: KindHost, Field: "certificate_sha256", Value: "aa", By: "h1"}},
+		{"created at an address that is taken", putHost(with(func(h *poolwirev1.Host) { h.Uuid, h.NameLabel, h.Address = "h3", "h3", "ssl:h1:6640" }), true),
+			&ExistsError{Kind: KindHost, Field: "address", Value: "ssl:h1:6640", By: "h1"}},
 		{"old etag", putHost(with(func(h *poolwirev1.Host) { h.Etag = "1" }), false),
 			&ConflictError{Kind: KindHost, ID: "h2", Have: "4", Want: "1"}},
 		{"delete unknown", deleteHost("h9", ""), &NotFoundError{Kind: KindHost, ID: "h9"}},
 		{"report of an unknown host", observe(&storev1.ObserveHost{HostUuid: "h9"}), &NotFoundError{Kind: KindHost, ID: "h9"}},
 	})
+}
+
+// What identifies a switch is free again when its host is changed or gone, and
+// active hosts, which have no address, do not clash.
+func TestHostIdentityIsFreed(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.must(createPool("p1"))
+	h := host("h1", "p1")
+	h.CertificateSha256 = "aa"
+	m.must(putHost(h, true))
+	m.must(putHost(h, false))
+	moved := proto.CloneOf(h)
+	moved.Address, moved.CertificateSha256 = "ssl:other:6640", ""
+	m.must(putHost(moved, false))
+	again := host("h2", "p1")
+	again.Address, again.CertificateSha256 = h.GetAddress(), "aa"
+	m.must(putHost(again, true))
+	m.must(deleteHost("h2", ""))
+	again.Uuid = "h3"
+	m.must(putHost(again, true))
+	for _, uuid := range []string{"h4", "h5"} {
+		active := host(uuid, "p1")
+		active.Mode, active.Address = poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE, ""
+		m.must(putHost(active, true))
+	}
 }
 
 // A host that is deleted takes along what only it reported, and leaves what
@@ -145,6 +177,13 @@ func TestLearnHost(t *testing.T) {
 	facts("h2", "s1", "cc")
 	if h := m.view().Host("h2"); h.GetSystemId() != "" || h.GetCertificateSha256() != "" {
 		t.Errorf("took another host's system-id, or pinned without being asked: %v", h)
+	}
+	h4 := host("h4", "p1")
+	h4.Trust = poolwirev1.TrustMode_TRUST_MODE_FIRST_USE
+	m.must(putHost(h4, true))
+	facts("h4", "s4", "aa")
+	if h := m.view().Host("h4"); h.GetSystemId() != "s4" || h.GetCertificateSha256() != "" {
+		t.Errorf("pinned another host's certificate: %v", h)
 	}
 	facts("h3", "s3", "dd")
 	if h := m.view().Host("h3"); h.GetSystemId() != "" {

@@ -124,14 +124,16 @@ func (s *touched) add(name string) {
 
 // learnHost fills what the operator left to be learned from the host itself:
 // the system-id of a PASSIVE host, and the certificate of a FIRST_USE host.
-// A system-id another host has is not believed.
+// A system-id or certificate another host has is not believed: the switch that
+// answers is that other host.
 func (t *tx) learnHost(old *poolwirev1.Host, f *storev1.HostFacts) {
 	h := proto.CloneOf(old)
 	if h.GetSystemId() == "" && h.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_PASSIVE &&
 		t.HostBySystemID(f.GetSystemId()) == nil {
 		h.SystemId = f.GetSystemId()
 	}
-	if h.GetCertificateSha256() == "" && h.GetTrust() == poolwirev1.TrustMode_TRUST_MODE_FIRST_USE {
+	if h.GetCertificateSha256() == "" && h.GetTrust() == poolwirev1.TrustMode_TRUST_MODE_FIRST_USE &&
+		t.HostByCertificate(f.GetCertificateSha256()) == nil {
 		h.CertificateSha256 = f.GetCertificateSha256()
 	}
 	t.put(TableHosts, h)

@@ -63,6 +63,8 @@ func (d draw) body(v *View) *storev1.Command {
 	case 2, 3:
 		h := host(d.host(), d.pool())
 		h.SystemId = d.of("system_id", "s1", "s2", "", "")
+		h.Address = d.of("address", h.GetAddress(), "ssl:192.0.2.1:6640", "")
+		h.CertificateSha256 = d.of("certificate", "aa", "", "", "")
 		h.Trust = poolwirev1.TrustMode(rapid.IntRange(0, 3).Draw(d.T, "trust"))
 		return putHost(h, d.flip("create"))
 	case 4:
@@ -232,10 +234,15 @@ func checkSense(t tester, v *View) {
 		}
 	}
 	for _, h := range v.Hosts() {
-		if v.Pool(h.GetPoolUuid()) == nil || names[h.GetNameLabel()] || (h.GetSystemId() != "" && names["id "+h.GetSystemId()]) {
+		if v.Pool(h.GetPoolUuid()) == nil {
 			t.Fatalf("host %v", h)
 		}
-		names[h.GetNameLabel()], names["id "+h.GetSystemId()] = true, true
+		for field, value := range map[string]string{"name": h.GetNameLabel(), "system-id": h.GetSystemId(), "address": h.GetAddress(), "certificate": h.GetCertificateSha256()} {
+			if value != "" && names[field+" "+value] {
+				t.Fatalf("%s of two hosts: %v", field, h)
+			}
+			names[field+" "+value] = true
+		}
 	}
 	checkPrivate(t, v)
 }

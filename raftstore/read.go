@@ -16,6 +16,9 @@ func (s *Store) View() *View { return s.fsm.view() }
 //
 // Errors: *NotLeaderError, ErrClosed, ErrStopped, the context's error.
 func (s *Store) ReadView(ctx context.Context) (*View, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
 	term, err := s.mayLead(ctx)
 	if err != nil {
 		return nil, err

@@ -105,10 +105,12 @@ var resources = [...]resource{
 		table: TableHosts, name: "hosts", blank: blank[poolwirev1.Host],
 		key: keyed((*poolwirev1.Host).GetUuid),
 		indexes: map[string]func(proto.Message) []string{
-			indexName:     byString((*poolwirev1.Host).GetNameLabel),
-			indexPool:     byString((*poolwirev1.Host).GetPoolUuid),
-			indexSystemID: byString((*poolwirev1.Host).GetSystemId),
-			indexObjectID: byObjectID((*poolwirev1.Host).GetObjectId),
+			indexName:        byString((*poolwirev1.Host).GetNameLabel),
+			indexPool:        byString((*poolwirev1.Host).GetPoolUuid),
+			indexSystemID:    byString((*poolwirev1.Host).GetSystemId),
+			indexAddress:     byString((*poolwirev1.Host).GetAddress),
+			indexCertificate: byString((*poolwirev1.Host).GetCertificateSha256),
+			indexObjectID:    byObjectID((*poolwirev1.Host).GetObjectId),
 		},
 		stamps: func(m proto.Message) stamps {
 			h := m.(*poolwirev1.Host)

@@ -12,6 +12,8 @@ const (
 	indexPool          = "pool"
 	indexHost          = "host"
 	indexSystemID      = "system_id"
+	indexAddress       = "address"
+	indexCertificate   = "certificate"
 	indexBridge        = "bridge"
 	indexPoolBridge    = "pool_bridge"
 	indexNetworkBridge = "network_bridge"
