@@ -13,7 +13,7 @@ type nodeMetrics struct {
 	store     *raftstore.Store
 	authority *pki.Authority
 
-	leader, term, applied, last, expiry *prometheus.Desc
+	leader, term, applied, last, objects, expiry *prometheus.Desc
 }
 
 func registerNodeMetrics(r *prometheus.Registry, store *raftstore.Store, authority *pki.Authority) {
@@ -23,13 +23,14 @@ func registerNodeMetrics(r *prometheus.Registry, store *raftstore.Store, authori
 		term:    prometheus.NewDesc("poolwire_raft_term", "Raft term.", nil, nil),
 		applied: prometheus.NewDesc("poolwire_raft_applied_index", "Revision applied on this node.", nil, nil),
 		last:    prometheus.NewDesc("poolwire_raft_last_index", "Last index in this node's log.", nil, nil),
+		objects: prometheus.NewDesc("poolwire_store_objects", "Objects in the replicated store.", []string{"kind"}, nil),
 		expiry:  prometheus.NewDesc("poolwire_certificate_expiry_timestamp_seconds", "When a certificate of this node expires, in Unix time.", []string{"certificate"}, nil),
 	})
 }
 
 // Describe implements prometheus.Collector.
 func (m *nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.leader, m.term, m.applied, m.last, m.expiry} {
+	for _, d := range []*prometheus.Desc{m.leader, m.term, m.applied, m.last, m.objects, m.expiry} {
 		ch <- d
 	}
 }
@@ -47,6 +48,13 @@ func (m *nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.term, float64(m.store.Term()))
 	gauge(m.applied, float64(m.store.AppliedIndex()))
 	gauge(m.last, float64(m.store.LastIndex()))
+	view := m.store.View()
+	for kind, n := range map[string]int{
+		"pool": len(view.Pools()), "host": len(view.Hosts()), "network": len(view.Networks()),
+		"private-network": len(view.PrivateNetworks()), "vif": len(view.Vifs()), "rule": len(view.Rules()),
+	} {
+		gauge(m.objects, float64(n), kind)
+	}
 	for _, e := range m.authority.Expiries() {
 		gauge(m.expiry, float64(e.NotAfter.Unix()), e.Name)
 	}

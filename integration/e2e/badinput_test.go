@@ -37,6 +37,8 @@ func TestBadInput(t *testing.T) {
 		{"private-network create red --vni 7 --bridge pw8 --pool paris", 4, []string{"vni", "7", "blue"}},
 		{"private-network create red --vni 16777216 --pool paris", 2, []string{"vni", "16777216"}},
 		{"private-network create red --pool paris --host paris1", 2, []string{"members", "paris1"}},
+		{"private-network create red --pool paris --bridge xenbr0", 2, []string{"bridge", "xenbr0", "eth0"}},
+		{"host add again --pool paris --address " + p.h1.Addr.String() + ":6640", 4, []string{"address", "paris1"}},
 		{"private-network create red --pool paris --mtu 9000", 2, []string{"mtu", "9000"}},
 		{"private-network create red --host nobody", 3, []string{"nobody"}},
 		{"vif lock " + p.a.VIF().UUID + " --ipv4 10.0.0.300", 2, []string{"ipv4_allowed", "10.0.0.300"}},

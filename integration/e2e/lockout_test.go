@@ -48,10 +48,14 @@ func TestReleaseGivesTheHostBack(t *testing.T) {
 	p := newPair(t, "release")
 	p.do(t, "add-rule", "bridge=xenbr0", "direction=from/to", "protocol=icmp", "allow=false", "ipRange=10.66.0.0/24")
 	p.do(t, "private-network", "create", "blue", "--vni", "7", "--pool", "paris")
+	disabled := p.vm(t, p.h1, "disabled", 3)
+	p.do(t, "vif", "disable", disabled.VIF().UUID)
 	blocked(t, p.a, p.b.IPv4())
+	blocked(t, disabled, p.b.IPv4())
 	p.do(t, "host", "release", "paris1")
 	p.do(t, "host", "release", "paris2")
 	passes(t, p.a, p.b.IPv4())
+	passes(t, disabled, p.b.IPv4())
 	for _, table := range []string{"Bridge", "Port", "Interface", "Controller", "Flow_Table", "Open_vSwitch"} {
 		if rows := vsctl(t, p.h1, "--columns=external_ids", "list", table); strings.Contains(rows, "poolwire-owner") || strings.Contains(rows, "poolwire-epoch") {
 			t.Errorf("%s still has rows of ours:\n%s", table, rows)

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -129,7 +130,12 @@ func changedMAC(ctx context.Context, w *World) (string, error) {
 
 func dumpFlowsExplains(ctx context.Context, w *World) (string, error) {
 	rule := append([]string{"add-rule", "allow=false"}, sshRule(w)...)
-	if _, err := w.Poolwire(ctx, rule...); err != nil {
+	added, err := w.Poolwire(ctx, append(rule, "-o", "json")...)
+	if err != nil {
+		return "", err
+	}
+	var stored struct{ UUID string }
+	if err := json.Unmarshal([]byte(added), &stored); err != nil {
 		return "", err
 	}
 	plain, err := w.Poolwire(ctx, "dump-flows", "bridge=xenbr0", "host=paris2")
@@ -150,7 +156,7 @@ func dumpFlowsExplains(ctx context.Context, w *World) (string, error) {
 			line = strings.TrimSpace(lines[i+1])
 		}
 	}
-	if !strings.Contains(line, "rule") || !strings.Contains(explained, w.vms[clientVM].MAC().String()) {
+	if stored.UUID == "" || !strings.Contains(line, stored.UUID) || !strings.Contains(explained, w.vms[clientVM].MAC().String()) {
 		return "", fmt.Errorf("the rule's flow is explained by %q in\n%s", line, explained)
 	}
 	_, err = w.Poolwire(ctx, append([]string{"del-rule"}, sshRule(w)...)...)

@@ -1,0 +1,101 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"poolwire/daemon/config"
+	"poolwire/pki"
+)
+
+func certificateCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "certificate", Short: "Make certificates with this node's CA",
+		Long: "Make certificates with this node's CA, on the node itself; the daemon need not run.\nHosts get theirs through the API: see 'poolwire host certificate'.",
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.RegisterFlags(all)
+	for _, name := range certificateSettings {
+		c.PersistentFlags().AddFlag(all.Lookup(name))
+	}
+	c.AddCommand(clientCertificate(), nodeCertificate())
+	return c
+}
+
+// certificateSettings are the flags of the daemon that say which CA is meant.
+var certificateSettings = []string{"config", "data-dir", "pki-dir", "node-id"}
+
+func clientCertificate() *cobra.Command {
+	var role, dir string
+	c := &cobra.Command{
+		Use: "client NAME", Short: "Make a certificate for a client of the API", Args: usage(cobra.ExactArgs(1)),
+		Example: "  poolwired certificate client alice --role operator --dir /root/alice",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := pki.ParseRole(role)
+			if err != nil {
+				return &UsageError{err}
+			}
+			return issue(cmd, dir, "client", func(a *pki.Authority) (pki.Issued, error) { return a.IssueClient(args[0], r) })
+		},
+	}
+	c.Flags().StringVar(&role, "role", string(pki.RoleOperator), "what the client may do: admin, operator or viewer")
+	c.Flags().StringVar(&dir, "dir", ".", "directory to write client.pem, client.key and ca.pem to")
+	return c
+}
+
+func nodeCertificate() *cobra.Command {
+	var dir string
+	var addresses []string
+	c := &cobra.Command{
+		Use: "node ID", Short: "Make a certificate for another node of the cluster", Args: usage(cobra.ExactArgs(1)),
+		Long:    "Make a certificate for another node of the cluster. Copy the files to the other node's pki_dir, and start it\nwith the same --node-id and --join.",
+		Example: "  poolwired certificate node n2 --address 192.0.2.2 --dir /root/n2",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return issue(cmd, dir, "node", func(a *pki.Authority) (pki.Issued, error) { return a.IssueNode(args[0], addresses) })
+		},
+	}
+	c.Flags().StringSliceVar(&addresses, "address", nil, "IP address or DNS name by which the node is reached; may be repeated")
+	c.Flags().StringVar(&dir, "dir", ".", "directory to write node.pem, node.key and ca.pem to")
+	return c
+}
+
+// issue opens the CA, makes a certificate and writes it.
+func issue(cmd *cobra.Command, dir, name string, sign func(*pki.Authority) (pki.Issued, error)) error {
+	cfg, err := load(cmd)
+	if err != nil {
+		return err
+	}
+	id, err := cfg.EnsureNodeID()
+	if err != nil {
+		return err
+	}
+	authority, err := pki.Open(cfg.PKIDir, pki.Options{NodeID: id})
+	if err != nil {
+		return err
+	}
+	issued, err := sign(authority)
+	var input *pki.InputError
+	if errors.As(err, &input) {
+		return &UsageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for file, data := range map[string][]byte{name + ".pem": issued.CertPEM, name + ".key": issued.KeyPEM, "ca.pem": issued.CAPEM} {
+		if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "wrote %s.pem, %s.key and ca.pem to %s; valid until %s\n", name, name, dir, issued.NotAfter.Format("2006-01-02"))
+	return err
+}

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fetch reads a page of the daemon's monitoring address.
+func (p *pair) fetch(ctx context.Context, path string) (int, string, error) {
+	c := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return p.Lab.Controller().Dial(ctx, network, addr)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:9654"+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	r, err := c.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = r.Body.Close() }()
+	b, err := io.ReadAll(r.Body)
+	return r.StatusCode, string(b), err
+}
+
+// Every metric that docs/operations.md names is there, with the values of a
+// small pool that is in order.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "metrics")
+	p.do(t, "add-rule", "bridge=xenbr0", "direction=to", "protocol=tcp", "port=7", "ipRange=10.66.0.0/24", "allow=false")
+	ctx := within(t, time.Minute)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if code, body, err := p.fetch(ctx, path); err != nil || code != http.StatusOK {
+			t.Errorf("%s: %d %q %v", path, code, body, err)
+		}
+	}
+	eventually(t, func(ctx context.Context) error {
+		_, body, err := p.fetch(ctx, "/metrics")
+		if err != nil {
+			return err
+		}
+		for _, want := range []string{
+			`poolwire_hosts{state="ready"} 2`, `poolwire_hosts{state="away"} 0`,
+			`poolwire_sessions{protocol="openflow"} 2`, `poolwire_sessions{protocol="ovsdb"} 2`,
+			"poolwire_flows_wanted ", "poolwire_flows_installed ", "poolwire_rows_wanted 2", "poolwire_rows_installed 2",
+			"poolwire_drift_found_total 0", "poolwire_drift_repaired_total 0",
+			"poolwire_compile_seconds_count ", "poolwire_change_to_confirmed_seconds_count ",
+			"poolwire_raft_leader 1", "poolwire_raft_term ", "poolwire_raft_applied_index ", "poolwire_raft_last_index ",
+			`poolwire_store_objects{kind="rule"} 1`, `poolwire_certificate_expiry_timestamp_seconds{certificate="ca"}`,
+			`grpc_server_handled_total{grpc_code="OK",grpc_method="AddRule"`,
+		} {
+			if !strings.Contains(body, want) {
+				return fmt.Errorf("no %q in\n%s", want, body)
+			}
+		}
+		return nil
+	})
+}
