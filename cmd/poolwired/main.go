@@ -17,6 +17,6 @@ func main() {
 	if err := command.Root().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "poolwired:", err)
 		stop()
-		os.Exit(1)
+		os.Exit(command.ExitCode(err))
 	}
 }

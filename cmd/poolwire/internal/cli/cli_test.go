@@ -67,6 +67,19 @@ func TestBadWordsAreUsageErrorsThatNameThem(t *testing.T) {
 		{"pool frobnicate", `unknown command "frobnicate"`},
 		{"pool show", "accepts 1 arg"},
 		{"wait seven", `revision "seven"`},
+		{"bogus", "unknown command \"bogus\" for \"poolwire\"\nsee 'poolwire --help'"},
+		{"host add xcp1", "--pool: required"},
+		{"help bogus", "unknown command"},
+		{"completion bogus", "unknown command"},
+		{"vfi list", "did you mean vif"},
+		{"watch bogus", `poolwire: kind "bogus": use one of pool, host, pif`},
+		{"pool create x --fail-mode bogus", `--fail-mode "bogus": use one of standalone, secure`},
+		{"pool set paris", "nothing to change: give --description, --fail-mode, --grace or --name"},
+		{"host set xcp1", "nothing to change: give --address"},
+		{"vif set web1", "nothing to change: give --ipv4, --ipv6 or --name"},
+		{"network set xenbr0 --pool paris", "nothing to change: give --default-locking-mode or --name"},
+		{"private-network update blue", "nothing to change: give"},
+		{"dump-flows bridge=a --explain -o json", "--explain: -o json is the answer of XCP-ng's plugin"},
 		{"--server 127.0.0.1:1 pool list", "--server needs"},
 	} {
 		f := &fakeServer{}
@@ -93,24 +106,40 @@ func TestExitCodesFollowTheServersAnswer(t *testing.T) {
 	}
 }
 
-func TestFieldViolationsAreShownOneALine(t *testing.T) {
+func TestComplaintsAreOneLineOrAList(t *testing.T) {
 	t.Parallel()
-	st, err := status.New(codes.InvalidArgument, "invalid").WithDetails(&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
-		{Field: "mac", Description: `"zz" is no MAC address`}, {Field: "port", Description: "70000: use 0 to 65535"},
-	}})
-	if err != nil {
-		t.Fatal(err)
+	one := func(field, text string) *errdetails.BadRequest_FieldViolation {
+		return &errdetails.BadRequest_FieldViolation{Field: field, Description: text}
 	}
-	f := &fakeServer{fail: st.Err()}
-	_, _, errs := f.run(t, "add-rule", "bridge=xenbr0", "allow=true")
-	if want := "poolwire: refused\n  mac: \"zz\" is no MAC address\n  port: 70000: use 0 to 65535\n"; errs != want {
-		t.Errorf("got %q, want %q", errs, want)
+	mac, port := one("mac", `"zz": is no MAC address`), one("port", "70000: must be 0 to 65535")
+	for _, tc := range []struct {
+		code codes.Code
+		bad  []*errdetails.BadRequest_FieldViolation
+		want string
+	}{
+		{codes.InvalidArgument, []*errdetails.BadRequest_FieldViolation{mac}, `poolwire: mac "zz": is no MAC address`},
+		{codes.NotFound, []*errdetails.BadRequest_FieldViolation{one("vif", `"x": no such VIF`)}, `poolwire: vif "x": no such VIF`},
+		{codes.InvalidArgument, []*errdetails.BadRequest_FieldViolation{one("port", "is required")}, "poolwire: port is required"},
+		{codes.InvalidArgument, []*errdetails.BadRequest_FieldViolation{one("grace", "1s: must be 3s to 24h")}, "poolwire: grace 1s: must be 3s to 24h"},
+		{codes.InvalidArgument, []*errdetails.BadRequest_FieldViolation{one("", "is wrong")}, "poolwire: is wrong"},
+		{codes.InvalidArgument, []*errdetails.BadRequest_FieldViolation{one("hosts", "2 of 3 are away: come back")}, "poolwire: hosts: 2 of 3 are away: come back"},
+		{codes.InvalidArgument, []*errdetails.BadRequest_FieldViolation{mac, port}, "poolwire: not accepted, nothing was changed:\n  mac \"zz\": is no MAC address\n  port 70000: must be 0 to 65535"},
+		{codes.NotFound, []*errdetails.BadRequest_FieldViolation{mac, port}, "poolwire: not found:\n  mac \"zz\": is no MAC address\n  port 70000: must be 0 to 65535"},
+	} {
+		st, err := status.New(tc.code, "invalid").WithDetails(&errdetails.BadRequest{FieldViolations: tc.bad})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &fakeServer{fail: st.Err()}
+		if _, _, errs := f.run(t, "add-rule", "bridge=xenbr0", "allow=true"); errs != tc.want+"\n" {
+			t.Errorf("got %q, want %q", errs, tc.want)
+		}
 	}
 }
 
 func TestUnconfirmedChangesNameTheHosts(t *testing.T) {
 	t.Parallel()
-	f := &fakeServer{realization: &poolwirev1.Realization{
+	f := &fakeServer{gone: []*poolwirev1.Rule{{Uuid: ruleUUID}}, realization: &poolwirev1.Realization{
 		State: poolwirev1.RealizationState_REALIZATION_STATE_PARTIAL,
 		Hosts: []*poolwirev1.HostRealization{
 			{HostNameLabel: "xcp1", State: poolwirev1.RealizationState_REALIZATION_STATE_CONFIRMED},
@@ -130,14 +159,14 @@ func TestDumpFlowsPrintsLinesAndThePluginsJSON(t *testing.T) {
 	t.Parallel()
 	f := &fakeServer{flows: []*poolwirev1.Flow{
 		{Text: " cookie=0x1, table=0, priority=1 actions=drop"},
-		{Text: " cookie=0x5002, table=20, priority=9 actions=drop", Owned: true, TableName: "from_vif", Origin: &poolwirev1.FlowOrigin{Kind: "rule", Name: "deny tcp 22", Uuid: "u-1", Purpose: "rule"}},
+		{Text: " cookie=0x5002, table=20, priority=9 actions=drop", Owned: true, TableName: "from_vif", Origin: &poolwirev1.FlowOrigin{Kind: "rule", Name: "deny tcp 22", Uuid: "u-1", Purpose: "VIF rule"}},
 	}}
 	_, out, _ := f.run(t, "dump-flows", "bridge=xenbr0")
 	if want := " cookie=0x1, table=0, priority=1 actions=drop\n cookie=0x5002, table=20, priority=9 actions=drop\n"; out != want {
 		t.Errorf("got %q, want %q", out, want)
 	}
 	_, explained, _ := f.run(t, "dump-flows", "bridge=xenbr0", "--explain")
-	for _, want := range []string{"# foreign", "# from_vif: rule · rule deny tcp 22 (u-1)"} {
+	for _, want := range []string{"# foreign", "# from_vif: VIF rule deny tcp 22 (u-1)"} {
 		if !strings.Contains(explained, want) {
 			t.Errorf("--explain lacks %q:\n%s", want, explained)
 		}

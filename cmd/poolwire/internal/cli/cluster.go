@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,7 @@ func (a *app) clusterCommand() *cobra.Command {
 	c := &cobra.Command{Use: "cluster", Short: "See the controller nodes and the state of the whole"}
 	c.AddCommand(
 		&cobra.Command{
-			Use: "status", Short: "Show nodes, leader and totals", Args: cobra.NoArgs,
+			Use: "status", Short: "Show nodes, leader, totals and connections refused lately", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 					r, err := api.cluster.GetClusterStatus(ctx, &poolwirev1.GetClusterStatusRequest{})
@@ -44,14 +45,14 @@ func (a *app) clusterCommand() *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "remove-node NODE", Short: "Take a node out of the cluster", Args: cobra.ExactArgs(1),
+			Use: "remove-node NODE", Short: "Take a node out of the cluster, by its id in 'cluster status'", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-					if _, err := api.cluster.RemoveNode(ctx, &poolwirev1.RemoveNodeRequest{Id: args[0]}); err != nil {
+					r, err := api.cluster.RemoveNode(ctx, &poolwirev1.RemoveNodeRequest{Id: args[0]})
+					if err != nil {
 						return err
 					}
-					a.say("node %s removed", args[0])
-					return nil
+					return a.gone(ctx, fmt.Sprintf("node %s removed", args[0]), r, nothing)
 				})
 			},
 		},
@@ -61,11 +62,7 @@ func (a *app) clusterCommand() *cobra.Command {
 
 func (a *app) printCluster(r *poolwirev1.GetClusterStatusResponse) error {
 	if a.structured() {
-		b, err := toJSON(r)
-		if err != nil {
-			return err
-		}
-		return a.printJSON(rawJSON(b))
+		return a.printMessage(r)
 	}
 	var states []string
 	for name, n := range r.GetHosts() {
@@ -80,8 +77,8 @@ func (a *app) printCluster(r *poolwirev1.GetClusterStatusResponse) error {
 	a.say("cluster   %s, version %s, term %d, revision %d", r.GetClusterUuid(), r.GetVersion(), r.GetTerm(), r.GetRevision())
 	a.say("hosts     %s", strings.Join(states, ", "))
 	a.say("objects   %d pools, %d VIFs, %d private networks, %d rules", r.GetPools(), r.GetVifs(), r.GetPrivateNetworks(), r.GetRules())
-	for _, line := range r.GetRefusedConnections() {
-		a.say("refused   %s", line)
+	for _, refused := range foldRefused(r.GetRefusedConnections()) {
+		a.say("refused   %s", refused.text(time.Now()))
 	}
 	a.say("")
 	return printTable(a.streams.Out, r.GetNodes(), nodeColumns, a.flags.output == "wide")

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -62,8 +61,8 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// describe writes an error for a person: the server's message, then one line
-// for each field it complains about.
+// describe writes an error for a person. What the server complains about is
+// said field by field: one complaint is the whole message, several are a list.
 func describe(err error) string {
 	st, ok := status.FromError(err)
 	if !ok {
@@ -74,14 +73,17 @@ func describe(err error) string {
 	for _, d := range st.Details() {
 		if bad, ok := d.(*errdetails.BadRequest); ok {
 			for _, v := range bad.GetFieldViolations() {
-				violations = append(violations, fmt.Sprintf("%s: %s", v.GetField(), v.GetDescription()))
+				violations = append(violations, complaint(v))
 			}
 		}
 	}
-	if len(violations) == 0 {
+	switch len(violations) {
+	case 0:
 		b.WriteString("poolwire: " + st.Message())
-	} else {
-		b.WriteString("poolwire: refused")
+	case 1:
+		b.WriteString("poolwire: " + violations[0])
+	default:
+		b.WriteString("poolwire: " + header(st.Code()))
 		for _, v := range violations {
 			b.WriteString("\n  " + v)
 		}
@@ -90,4 +92,30 @@ func describe(err error) string {
 		b.WriteString("\nIs poolwired running? On another machine use --server with --cert, --key and --ca.")
 	}
 	return b.String()
+}
+
+// complaint joins a field with what is said about it. The server begins with the
+// value where there is one: mac "zz": is no MAC address.
+func complaint(v *errdetails.BadRequest_FieldViolation) string {
+	field, text := v.GetField(), v.GetDescription()
+	value, _, _ := strings.Cut(text, ": ")
+	isNumber := digits(value) > 0 && !strings.Contains(value, " ") // durations too
+	switch {
+	case field == "":
+		return text
+	case strings.HasPrefix(text, `"`) || strings.HasPrefix(text, "is ") || isNumber:
+		return field + " " + text
+	}
+	return field + ": " + text
+}
+
+// header introduces several complaints.
+func header(code codes.Code) string {
+	switch code {
+	case codes.NotFound:
+		return "not found:"
+	case codes.AlreadyExists:
+		return "exists already:"
+	}
+	return "not accepted, nothing was changed:"
 }

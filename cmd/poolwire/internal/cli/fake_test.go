@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"path/filepath"
 	"testing"
@@ -17,30 +18,55 @@ type fakeServer struct {
 	poolwirev1.UnimplementedRuleServiceServer
 	poolwirev1.UnimplementedFlowServiceServer
 	poolwirev1.UnimplementedClusterServiceServer
-	poolwirev1.UnimplementedPoolServiceServer
-	poolwirev1.UnimplementedVifServiceServer
+	fakeLists
 
 	added       *poolwirev1.AddRuleRequest
 	removed     *poolwirev1.RemoveRuleRequest
+	gone        []*poolwirev1.Rule
 	waited      *poolwirev1.WaitForHostsRequest
+	waiting     func()
 	realization *poolwirev1.Realization
+	status      *poolwirev1.GetClusterStatusResponse
 	flows       []*poolwirev1.Flow
 	fail        error
+
+	environment map[string]string
+	errs        io.Writer
 }
 
 func (f *fakeServer) AddRule(_ context.Context, r *poolwirev1.AddRuleRequest) (*poolwirev1.AddRuleResponse, error) {
 	f.added = r
-	return &poolwirev1.AddRuleResponse{Rule: &poolwirev1.Rule{Uuid: "11111111-2222-3333-4444-555555555555"}, Revision: 7}, f.fail
+	f.rules = append(f.rules, &poolwirev1.Rule{Uuid: ruleUUID, Realization: &poolwirev1.Realization{State: poolwirev1.RealizationState_REALIZATION_STATE_IN_PROGRESS}})
+	return &poolwirev1.AddRuleResponse{Rule: f.rules[len(f.rules)-1], Revision: 7}, f.fail
 }
 
 func (f *fakeServer) RemoveRule(_ context.Context, r *poolwirev1.RemoveRuleRequest) (*poolwirev1.RemoveRuleResponse, error) {
 	f.removed = r
-	return &poolwirev1.RemoveRuleResponse{Revision: 7}, f.fail
+	return &poolwirev1.RemoveRuleResponse{Removed: f.gone, Revision: 7}, f.fail
+}
+
+func (f *fakeServer) GetRule(context.Context, *poolwirev1.GetRuleRequest) (*poolwirev1.GetRuleResponse, error) {
+	r := &poolwirev1.Rule{Uuid: ruleUUID, Realization: f.realization}
+	if f.waited == nil {
+		r.Realization = &poolwirev1.Realization{State: poolwirev1.RealizationState_REALIZATION_STATE_IN_PROGRESS}
+	}
+	return &poolwirev1.GetRuleResponse{Rule: r}, f.fail
+}
+
+func (f *fakeServer) ListRules(context.Context, *poolwirev1.ListRulesRequest) (*poolwirev1.ListRulesResponse, error) {
+	return &poolwirev1.ListRulesResponse{Rules: f.rules, Revision: f.revision}, f.fail
 }
 
 func (f *fakeServer) WaitForHosts(_ context.Context, r *poolwirev1.WaitForHostsRequest) (*poolwirev1.WaitForHostsResponse, error) {
+	if f.waiting != nil {
+		f.waiting()
+	}
 	f.waited = r
 	return &poolwirev1.WaitForHostsResponse{Realization: f.realization, Revision: r.GetRevision()}, nil
+}
+
+func (f *fakeServer) GetClusterStatus(context.Context, *poolwirev1.GetClusterStatusRequest) (*poolwirev1.GetClusterStatusResponse, error) {
+	return f.status, f.fail
 }
 
 func (f *fakeServer) DumpFlows(_ *poolwirev1.DumpFlowsRequest, s grpc.ServerStreamingServer[poolwirev1.DumpFlowsResponse]) error {
@@ -72,10 +98,23 @@ func (f *fakeServer) run(t *testing.T, args ...string) (code int, out, errs stri
 	poolwirev1.RegisterFlowServiceServer(s, f)
 	poolwirev1.RegisterClusterServiceServer(s, f)
 	poolwirev1.RegisterPoolServiceServer(s, f)
+	poolwirev1.RegisterHostServiceServer(s, f)
+	poolwirev1.RegisterPifServiceServer(s, f)
+	poolwirev1.RegisterNetworkServiceServer(s, f)
+	poolwirev1.RegisterPrivateNetworkServiceServer(s, f)
 	poolwirev1.RegisterVifServiceServer(s, f)
+	poolwirev1.RegisterWatchServiceServer(s, f)
 	go func() { _ = s.Serve(l) }()
 	defer s.Stop()
 	var o, e bytes.Buffer
-	code = Main(t.Context(), append([]string{"--socket", socket}, args...), Streams{Out: &o, Err: &e})
+	lookup := func(name string) (string, bool) {
+		v, ok := f.environment[name]
+		return v, ok
+	}
+	a := newApp(Streams{Out: &o, Err: &e}, lookup)
+	if f.errs != nil {
+		a.streams.Err, a.terminal = f.errs, func(io.Writer) bool { return true }
+	}
+	code = a.main(t.Context(), append([]string{"--socket", socket}, args...))
 	return code, o.String(), e.String()
 }

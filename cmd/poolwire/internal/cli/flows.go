@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -17,7 +19,7 @@ in the form of 'ovs-ofctl dump-flows'. A fake bridge of a VLAN means its parent,
 where the flows are.
 
   -o json      the answer of XCP-ng's sdncontroller plugin
-  -o yaml      every field of every flow
+  -o yaml      every field of every flow; with --explain, the object too
   --explain    under each flow of Poolwire's, the object it comes from`
 
 func (a *app) dumpFlowsCommand() *cobra.Command {
@@ -45,6 +47,9 @@ func (a *app) dumpFlowsCommand() *cobra.Command {
 			req := &poolwirev1.DumpFlowsRequest{Host: host, Bridge: bridge, Explain: explain}
 			if cmd.Flags().Changed("table") {
 				req.Table = &table
+			}
+			if explain && a.flags.output == "json" {
+				return usageError{errors.New("--explain: -o json is the answer of XCP-ng's plugin, which has no place for it; use -o yaml")}
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error { return a.dumpFlows(ctx, api, req) })
 		},
@@ -78,10 +83,29 @@ func (a *app) dumpFlows(ctx context.Context, api *client, req *poolwirev1.DumpFl
 	case "json":
 		return a.printJSON(pluginAnswer{Command: []string{"ovs-ofctl", "dump-flows", bridge}, Stdout: flowText(flows, req.GetExplain())})
 	case "yaml":
-		return printList(a, flows, []column[*poolwirev1.Flow]{})
+		return a.printFlows(flows)
 	}
 	_, err = io.WriteString(a.streams.Out, flowText(flows, req.GetExplain()))
 	return err
+}
+
+// printFlows writes every field of flows. A cookie is written as ovs-ofctl does:
+// as a decimal number nobody would know it again.
+func (a *app) printFlows(flows []*poolwirev1.Flow) error {
+	out := make([]map[string]json.RawMessage, 0, len(flows))
+	for _, f := range flows {
+		b, err := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}.Marshal(f)
+		if err != nil {
+			return fmt.Errorf("encoding the answer: %w", err)
+		}
+		fields := map[string]json.RawMessage{}
+		if err := json.Unmarshal(b, &fields); err != nil {
+			return fmt.Errorf("encoding the answer: %w", err)
+		}
+		fields["cookie"] = json.RawMessage(fmt.Sprintf("\"%#x\"", f.GetCookie()))
+		out = append(out, fields)
+	}
+	return a.printJSON(out)
 }
 
 // pluginAnswer is what XCP-ng's sdncontroller plugin prints for dump-flows.
@@ -104,24 +128,37 @@ func flowText(flows []*poolwirev1.Flow, explain bool) string {
 	return b.String()
 }
 
-// originText says where a flow comes from.
+// originText says where a flow comes from: table, what the flow does, object.
 func originText(f *poolwirev1.Flow) string {
 	if !f.GetOwned() {
 		return "foreign: not one of Poolwire's"
 	}
 	o := f.GetOrigin()
-	text := f.GetTableName()
-	if o.GetPurpose() != "" {
-		text += ": " + o.GetPurpose()
-	}
-	if o.GetKind() != "" {
-		text += " · " + o.GetKind()
-	}
+	text := originWords(o)
 	if o.GetName() != "" {
 		text += " " + o.GetName()
 	}
 	if o.GetUuid() != "" && o.GetUuid() != o.GetName() {
 		text += " (" + o.GetUuid() + ")"
 	}
-	return text
+	if f.GetTableName() == "" {
+		return text
+	}
+	return f.GetTableName() + ": " + text
+}
+
+// originWords joins what a flow does with the kind of its object, once where
+// one says the other: "VIF rule" and not "VIF rule · rule".
+func originWords(o *poolwirev1.FlowOrigin) string {
+	purpose, kind := o.GetPurpose(), o.GetKind()
+	p, k := " "+strings.ToLower(purpose), " "+strings.ReplaceAll(kind, "-", " ")
+	switch {
+	case kind == "gone":
+		return strings.TrimSpace(purpose + " of an object that is gone")
+	case purpose == "" || strings.HasSuffix(k, p):
+		return kind
+	case kind == "" || strings.HasSuffix(p, k) || purpose == "port" && kind == "bridge":
+		return purpose
+	}
+	return purpose + " · " + kind
 }

@@ -10,24 +10,21 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
-var networkColumns = []column[*poolwirev1.Network]{
-	{title: "NAME", value: (*poolwirev1.Network).GetNameLabel},
-	{title: "BRIDGE", value: (*poolwirev1.Network).GetBridge},
-	{title: "VLAN", value: func(n *poolwirev1.Network) string {
-		if n.GetVlan() == 0 {
-			return ""
-		}
-		return fmt.Sprint(n.GetVlan())
-	}},
-	{title: "DEFAULT-LOCKING", value: func(n *poolwirev1.Network) string {
-		return enumWord(n.GetDefaultLockingMode().String(), "DEFAULT_LOCKING_MODE_")
-	}},
-	{title: "HOSTS", value: func(n *poolwirev1.Network) string { return fmt.Sprint(len(n.GetHostUuids())) }},
-	{title: "MTU", value: func(n *poolwirev1.Network) string { return fmt.Sprint(n.GetMtu()) }},
-	{title: "UUID", value: (*poolwirev1.Network).GetUuid},
-	{title: "POOL", value: (*poolwirev1.Network).GetPoolUuid, wide: true},
-	{title: "PRIVATE-NETWORK", value: (*poolwirev1.Network).GetPrivateNetworkUuid, wide: true},
-	{title: "OBJECT", value: func(n *poolwirev1.Network) string { return fmt.Sprint(n.GetObjectId()) }, wide: true},
+func networkColumns(d *directory) []column[*poolwirev1.Network] {
+	return []column[*poolwirev1.Network]{
+		{title: "NAME", value: (*poolwirev1.Network).GetNameLabel},
+		{title: "POOL", value: func(n *poolwirev1.Network) string { return d.pool(n.GetPoolUuid()) }},
+		{title: "BRIDGE", value: (*poolwirev1.Network).GetBridge},
+		{title: "VLAN", value: func(n *poolwirev1.Network) string { return number(n.GetVlan()) }},
+		{title: "DEFAULT-LOCKING", value: func(n *poolwirev1.Network) string {
+			return enumWord(n.GetDefaultLockingMode().String(), "DEFAULT_LOCKING_MODE_")
+		}},
+		{title: "HOSTS", value: func(n *poolwirev1.Network) string { return fmt.Sprint(len(n.GetHostUuids())) }},
+		{title: "MTU", value: func(n *poolwirev1.Network) string { return number(n.GetMtu()) }},
+		{title: "UUID", value: (*poolwirev1.Network).GetUuid},
+		{title: "PRIVATE-NETWORK", value: func(n *poolwirev1.Network) string { return nameIn(d.privateNetworks, n.GetPrivateNetworkUuid()) }, wide: true},
+		{title: "OBJECT", value: func(n *poolwirev1.Network) string { return fmt.Sprint(n.GetObjectId()) }, wide: true},
+	}
 }
 
 func (a *app) networkCommand() *cobra.Command {
@@ -42,14 +39,15 @@ func (a *app) networkList() *cobra.Command {
 		Use: "list", Short: "List networks", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				networks, err := collect(func(token string) ([]*poolwirev1.Network, string, error) {
-					r, err := api.networks.ListNetworks(ctx, &poolwirev1.ListNetworksRequest{Pool: pool, PageToken: token})
-					return r.GetNetworks(), r.GetNextPageToken(), err
-				})
+				networks, _, err := api.listNetworks(ctx, pool)
 				if err != nil {
 					return err
 				}
-				return printList(a, networks, networkColumns)
+				d, err := a.names(ctx, api, poolNames, privateNetworkNames)
+				if err != nil {
+					return err
+				}
+				return printList(a, networks, networkColumns(d))
 			})
 		},
 	}
@@ -60,14 +58,18 @@ func (a *app) networkList() *cobra.Command {
 func (a *app) networkShow() *cobra.Command {
 	var pool string
 	c := &cobra.Command{
-		Use: "show NETWORK", Short: "Show one network", Args: cobra.ExactArgs(1),
+		Use: "show NETWORK", Short: "Show one network, by name, bridge or UUID", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 				r, err := api.networks.GetNetwork(ctx, &poolwirev1.GetNetworkRequest{Network: args[0], Pool: pool})
 				if err != nil {
 					return err
 				}
-				return printOne(a, r.GetNetwork(), networkColumns)
+				d, err := a.names(ctx, api, poolNames, privateNetworkNames)
+				if err != nil {
+					return err
+				}
+				return printOne(a, r.GetNetwork(), networkColumns(d))
 			})
 		},
 	}
@@ -81,6 +83,9 @@ func (a *app) networkSet() *cobra.Command {
 		Use: "set NETWORK", Short: "Change a network's name or default locking mode", Args: cobra.ExactArgs(1),
 		Example: "  poolwire network set xenbr1 --pool paris --default-locking-mode disabled",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := requireChange(cmd, "pool"); err != nil {
+				return err
+			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 				got, err := api.networks.GetNetwork(ctx, &poolwirev1.GetNetworkRequest{Network: args[0], Pool: pool})
 				if err != nil {
@@ -92,7 +97,7 @@ func (a *app) networkSet() *cobra.Command {
 					n.NameLabel, mask = name, append(mask, "name_label")
 				}
 				if cmd.Flags().Changed("default-locking-mode") {
-					m, err := parseEnum(poolwirev1.DefaultLockingMode_value, "DEFAULT_LOCKING_MODE_", "default-locking-mode", locking)
+					m, err := parseEnum(poolwirev1.DefaultLockingMode_value, "DEFAULT_LOCKING_MODE_", "--default-locking-mode", locking)
 					if err != nil {
 						return err
 					}
@@ -102,10 +107,8 @@ func (a *app) networkSet() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := a.changed("network", "changed", r.GetNetwork()); err != nil {
-					return err
-				}
-				return a.confirm(ctx, api, r.GetRevision())
+				return settle(ctx, a, mutation[*poolwirev1.Network]{line: fmt.Sprintf("network %s changed", r.GetNetwork().GetNameLabel()), item: r.GetNetwork()},
+					a.confirmed(ctx, api, r.GetRevision()))
 			})
 		},
 	}

@@ -12,14 +12,32 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
-var poolColumns = []column[*poolwirev1.Pool]{
-	{title: "NAME", value: (*poolwirev1.Pool).GetNameLabel},
-	{title: "UUID", value: (*poolwirev1.Pool).GetUuid},
-	{title: "FAIL-MODE", value: func(p *poolwirev1.Pool) string { return enumWord(p.GetFailMode().String(), "FAIL_MODE_") }},
-	{title: "GRACE", value: func(p *poolwirev1.Pool) string { return p.GetControllerGrace().AsDuration().String() }},
-	{title: "DESCRIPTION", value: (*poolwirev1.Pool).GetNameDescription, wide: true},
-	{title: "OBJECT", value: func(p *poolwirev1.Pool) string { return fmt.Sprint(p.GetObjectId()) }, wide: true},
-	{title: "ETAG", value: (*poolwirev1.Pool).GetEtag, wide: true},
+// poolColumns shows pools; hosts counts the hosts of each by its UUID.
+func poolColumns(hosts map[string]int) []column[*poolwirev1.Pool] {
+	return []column[*poolwirev1.Pool]{
+		{title: "NAME", value: (*poolwirev1.Pool).GetNameLabel},
+		{title: "HOSTS", value: func(p *poolwirev1.Pool) string { return fmt.Sprint(hosts[p.GetUuid()]) }},
+		{title: "FAIL-MODE", value: func(p *poolwirev1.Pool) string { return enumWord(p.GetFailMode().String(), "FAIL_MODE_") }},
+		{title: "GRACE", value: func(p *poolwirev1.Pool) string { return durationText(p.GetControllerGrace().AsDuration()) }},
+		{title: "UUID", value: (*poolwirev1.Pool).GetUuid},
+		{title: "DESCRIPTION", value: (*poolwirev1.Pool).GetNameDescription, wide: true},
+		{title: "OBJECT", value: func(p *poolwirev1.Pool) string { return fmt.Sprint(p.GetObjectId()) }, wide: true},
+		{title: "ETAG", value: (*poolwirev1.Pool).GetEtag, wide: true},
+	}
+}
+
+// countHosts counts hosts by the UUID of their pool, in one list call. Programs
+// get pools as they are, so nothing is asked for then.
+func (a *app) countHosts(ctx context.Context, api *client, pool string) (map[string]int, error) {
+	count := map[string]int{}
+	if a.structured() {
+		return count, nil
+	}
+	hosts, _, err := api.listHosts(ctx, pool)
+	for _, h := range hosts {
+		count[h.GetPoolUuid()]++
+	}
+	return count, err
 }
 
 func (a *app) poolCommand() *cobra.Command {
@@ -36,8 +54,8 @@ type poolFlags struct {
 
 func (f *poolFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.description, "description", "", "free text")
-	c.Flags().StringVar(&f.failMode, "fail-mode", "", "what bridges do without any controller: standalone or secure")
-	c.Flags().DurationVar(&f.grace, "grace", 0, "how long a standalone bridge keeps its flows without any controller, 3s to 24h (default 1m0s)")
+	c.Flags().StringVar(&f.failMode, "fail-mode", "", "what bridges do without any controller: standalone or secure (new pools: standalone)")
+	c.Flags().DurationVar(&f.grace, "grace", 0, "how long a standalone bridge keeps its flows without any controller, 3s to 24h (new pools: 1m)")
 }
 
 func (f *poolFlags) apply(c *cobra.Command, p *poolwirev1.Pool) (mask []string, err error) {
@@ -45,7 +63,7 @@ func (f *poolFlags) apply(c *cobra.Command, p *poolwirev1.Pool) (mask []string, 
 		p.NameDescription, mask = f.description, append(mask, "name_description")
 	}
 	if c.Flags().Changed("fail-mode") {
-		n, err := parseEnum(poolwirev1.FailMode_value, "FAIL_MODE_", "fail-mode", f.failMode)
+		n, err := parseEnum(poolwirev1.FailMode_value, "FAIL_MODE_", "--fail-mode", f.failMode)
 		if err != nil {
 			return nil, err
 		}
@@ -73,7 +91,7 @@ func (a *app) poolCreate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.changed("pool", "created", r.GetPool())
+				return settle(ctx, a, mutation[*poolwirev1.Pool]{line: fmt.Sprintf("pool %s created", r.GetPool().GetNameLabel()), item: r.GetPool()}, nothing)
 			})
 		},
 	}
@@ -87,14 +105,15 @@ func (a *app) poolList() *cobra.Command {
 		Use: "list", Short: "List pools", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				pools, err := collect(func(token string) ([]*poolwirev1.Pool, string, error) {
-					r, err := api.pools.ListPools(ctx, &poolwirev1.ListPoolsRequest{PageToken: token})
-					return r.GetPools(), r.GetNextPageToken(), err
-				})
+				pools, _, err := api.listPools(ctx)
 				if err != nil {
 					return err
 				}
-				return printList(a, pools, poolColumns)
+				hosts, err := a.countHosts(ctx, api, "")
+				if err != nil {
+					return err
+				}
+				return printList(a, pools, poolColumns(hosts))
 			})
 		},
 	}
@@ -102,14 +121,18 @@ func (a *app) poolList() *cobra.Command {
 
 func (a *app) poolShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show POOL", Short: "Show one pool", Args: cobra.ExactArgs(1),
+		Use: "show POOL", Short: "Show one pool, by name or UUID", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 				r, err := api.pools.GetPool(ctx, &poolwirev1.GetPoolRequest{Pool: args[0]})
 				if err != nil {
 					return err
 				}
-				return printOne(a, r.GetPool(), poolColumns)
+				hosts, err := a.countHosts(ctx, api, r.GetPool().GetUuid())
+				if err != nil {
+					return err
+				}
+				return printOne(a, r.GetPool(), poolColumns(hosts))
 			})
 		},
 	}
@@ -120,7 +143,11 @@ func (a *app) poolSet() *cobra.Command {
 	var name string
 	c := &cobra.Command{
 		Use: "set POOL", Short: "Change a pool", Args: cobra.ExactArgs(1),
+		Example: "  poolwire pool set paris --grace 10m\n  poolwire pool set paris --fail-mode secure",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := requireChange(cmd); err != nil {
+				return err
+			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 				got, err := api.pools.GetPool(ctx, &poolwirev1.GetPoolRequest{Pool: args[0]})
 				if err != nil {
@@ -138,10 +165,8 @@ func (a *app) poolSet() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := a.changed("pool", "changed", r.GetPool()); err != nil {
-					return err
-				}
-				return a.confirm(ctx, api, r.GetRevision())
+				return settle(ctx, a, mutation[*poolwirev1.Pool]{line: fmt.Sprintf("pool %s changed", r.GetPool().GetNameLabel()), item: r.GetPool()},
+					a.confirmed(ctx, api, r.GetRevision()))
 			})
 		},
 	}
@@ -155,11 +180,11 @@ func (a *app) poolDelete() *cobra.Command {
 		Use: "delete POOL", Short: "Delete a pool without hosts", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				if _, err := api.pools.DeletePool(ctx, &poolwirev1.DeletePoolRequest{Pool: args[0]}); err != nil {
+				r, err := api.pools.DeletePool(ctx, &poolwirev1.DeletePoolRequest{Pool: args[0]})
+				if err != nil {
 					return err
 				}
-				a.say("pool %s deleted", args[0])
-				return nil
+				return a.gone(ctx, fmt.Sprintf("pool %s deleted", args[0]), r, nothing)
 			})
 		},
 	}

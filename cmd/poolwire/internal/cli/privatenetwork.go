@@ -11,32 +11,6 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
-var privateNetworkColumns = []column[*poolwirev1.PrivateNetwork]{
-	{title: "NAME", value: (*poolwirev1.PrivateNetwork).GetNameLabel},
-	{title: "VNI", value: func(n *poolwirev1.PrivateNetwork) string { return fmt.Sprint(n.GetVni()) }},
-	{title: "ENCAP", value: func(n *poolwirev1.PrivateNetwork) string {
-		return enumWord(n.GetEncapsulation().String(), "ENCAPSULATION_")
-	}},
-	{title: "MTU", value: func(n *poolwirev1.PrivateNetwork) string { return fmt.Sprint(n.GetMtu()) }},
-	{title: "BRIDGE", value: (*poolwirev1.PrivateNetwork).GetBridge},
-	{title: "HOSTS", value: readyHosts},
-	{title: "DEFAULT-LOCKING", value: func(n *poolwirev1.PrivateNetwork) string {
-		return enumWord(n.GetDefaultLockingMode().String(), "DEFAULT_LOCKING_MODE_")
-	}, wide: true},
-	{title: "UUID", value: (*poolwirev1.PrivateNetwork).GetUuid},
-}
-
-// readyHosts counts the member hosts that are ready.
-func readyHosts(n *poolwirev1.PrivateNetwork) string {
-	ready := 0
-	for _, h := range n.GetHosts() {
-		if h.GetReady() {
-			ready++
-		}
-	}
-	return fmt.Sprintf("%d/%d ready", ready, len(n.GetHosts()))
-}
-
 func (a *app) privateNetworkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "private-network", Aliases: []string{"pn"}, Short: "Manage private networks: L2 networks over tunnels that span hosts and pools",
@@ -84,11 +58,11 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 		Example: "  poolwire private-network create blue --pool paris --pool lyon\n  poolwire private-network create green --vni 4711 --encapsulation gre --host xcp1 --host kvm1=br-green",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n.NameLabel = args[0]
-			e, err := parseEnum(poolwirev1.Encapsulation_value, "ENCAPSULATION_", "encapsulation", encap)
+			e, err := parseEnum(poolwirev1.Encapsulation_value, "ENCAPSULATION_", "--encapsulation", encap)
 			if err != nil {
 				return err
 			}
-			l, err := parseEnum(poolwirev1.DefaultLockingMode_value, "DEFAULT_LOCKING_MODE_", "default-locking-mode", locking)
+			l, err := parseEnum(poolwirev1.DefaultLockingMode_value, "DEFAULT_LOCKING_MODE_", "--default-locking-mode", locking)
 			if err != nil {
 				return err
 			}
@@ -101,10 +75,8 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := a.changed("private network", fmt.Sprintf("created, VNI %d, bridge %s", r.GetPrivateNetwork().GetVni(), r.GetPrivateNetwork().GetBridge()), r.GetPrivateNetwork()); err != nil {
-					return err
-				}
-				return a.confirm(ctx, api, r.GetRevision())
+				made := r.GetPrivateNetwork()
+				return a.settlePrivateNetwork(ctx, api, fmt.Sprintf("created, VNI %d, bridge %s", made.GetVni(), made.GetBridge()), made, r.GetRevision())
 			})
 		},
 	}
@@ -120,68 +92,17 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 	return c
 }
 
-func (a *app) privateNetworkList() *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List private networks", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				networks, err := collect(func(token string) ([]*poolwirev1.PrivateNetwork, string, error) {
-					r, err := api.privateNetworks.ListPrivateNetworks(ctx, &poolwirev1.ListPrivateNetworksRequest{PageToken: token})
-					return r.GetPrivateNetworks(), r.GetNextPageToken(), err
-				})
-				if err != nil {
-					return err
-				}
-				return printList(a, networks, privateNetworkColumns)
-			})
-		},
-	}
-}
-
-func (a *app) privateNetworkShow() *cobra.Command {
-	return &cobra.Command{
-		Use: "show NETWORK", Short: "Show one private network and its state on every member host", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				r, err := api.privateNetworks.GetPrivateNetwork(ctx, &poolwirev1.GetPrivateNetworkRequest{PrivateNetwork: args[0]})
-				if err != nil {
-					return err
-				}
-				if err := printOne(a, r.GetPrivateNetwork(), privateNetworkColumns); err != nil || a.structured() {
-					return err
-				}
-				a.say("")
-				return printTable(a.streams.Out, r.GetPrivateNetwork().GetHosts(), memberColumns, a.flags.output == "wide")
-			})
-		},
-	}
-}
-
-var memberColumns = []column[*poolwirev1.PrivateNetworkHostStatus]{
-	{title: "HOST", value: (*poolwirev1.PrivateNetworkHostStatus).GetHostNameLabel},
-	{title: "READY", value: func(h *poolwirev1.PrivateNetworkHostStatus) string {
-		if h.GetReady() {
-			return "yes"
-		}
-		return "no"
-	}},
-	{title: "BRIDGE", value: (*poolwirev1.PrivateNetworkHostStatus).GetBridge},
-	{title: "MAX-MTU", value: func(h *poolwirev1.PrivateNetworkHostStatus) string {
-		if h.GetMaxMtu() == 0 {
-			return ""
-		}
-		return fmt.Sprint(h.GetMaxMtu())
-	}},
-	{title: "REASON", value: (*poolwirev1.PrivateNetworkHostStatus).GetReason},
-}
-
 func (a *app) privateNetworkUpdate() *cobra.Command {
 	var members memberFlags
 	var name, description, locking string
 	var mtu uint32
 	c := &cobra.Command{
 		Use: "update NETWORK", Short: "Change a private network; --pool and --host replace the whole list of members", Args: cobra.ExactArgs(1),
+		Example: "  poolwire private-network update blue --mtu 1400\n  poolwire private-network update blue --pool paris --host kvm1",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := requireChange(cmd); err != nil {
+				return err
+			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 				got, err := api.privateNetworks.GetPrivateNetwork(ctx, &poolwirev1.GetPrivateNetworkRequest{PrivateNetwork: args[0]})
 				if err != nil {
@@ -200,7 +121,7 @@ func (a *app) privateNetworkUpdate() *cobra.Command {
 					n.Mtu, mask = mtu, append(mask, "mtu")
 				}
 				if flags.Changed("default-locking-mode") {
-					l, err := parseEnum(poolwirev1.DefaultLockingMode_value, "DEFAULT_LOCKING_MODE_", "default-locking-mode", locking)
+					l, err := parseEnum(poolwirev1.DefaultLockingMode_value, "DEFAULT_LOCKING_MODE_", "--default-locking-mode", locking)
 					if err != nil {
 						return err
 					}
@@ -216,10 +137,7 @@ func (a *app) privateNetworkUpdate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := a.changed("private network", "changed", r.GetPrivateNetwork()); err != nil {
-					return err
-				}
-				return a.confirm(ctx, api, r.GetRevision())
+				return a.settlePrivateNetwork(ctx, api, "changed", r.GetPrivateNetwork(), r.GetRevision())
 			})
 		},
 	}
@@ -240,9 +158,19 @@ func (a *app) privateNetworkDelete() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				a.say("private network %s deleted", args[0])
-				return a.confirm(ctx, api, r.GetRevision())
+				return a.gone(ctx, fmt.Sprintf("private network %s deleted", args[0]), r, a.confirmed(ctx, api, r.GetRevision()))
 			})
 		},
 	}
+}
+
+// settlePrivateNetwork reports a change of a private network and waits for it.
+func (a *app) settlePrivateNetwork(ctx context.Context, api *client, what string, n *poolwirev1.PrivateNetwork, revision uint64) error {
+	return settle(ctx, a, mutation[*poolwirev1.PrivateNetwork]{
+		line: fmt.Sprintf("private network %s %s", n.GetNameLabel(), what), item: n,
+		reread: func(ctx context.Context) (*poolwirev1.PrivateNetwork, error) {
+			r, err := api.privateNetworks.GetPrivateNetwork(ctx, &poolwirev1.GetPrivateNetworkRequest{PrivateNetwork: n.GetUuid()})
+			return r.GetPrivateNetwork(), err
+		},
+	}, a.confirmed(ctx, api, revision))
 }

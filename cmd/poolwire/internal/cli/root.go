@@ -4,11 +4,9 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,32 +26,35 @@ type app struct {
 	streams Streams
 	flags   globalFlags
 	client  *client
+	// terminal tells whether a stream is one, so that progress is shown there.
+	terminal func(io.Writer) bool
 }
 
-// globalFlags are understood by every command.
-type globalFlags struct {
-	server, socket, cert, key, ca string
-	output                        string
-	wait                          string
-	timeout                       time.Duration
+// newApp makes a run of the client; lookup reads the environment.
+func newApp(streams Streams, lookup func(string) (string, bool)) *app {
+	return &app{streams: streams, flags: globalFlags{lookup: lookup}, terminal: isTerminal}
 }
 
 // Main runs the command line and returns the exit code.
 func Main(ctx context.Context, args []string, streams Streams) int {
-	a := &app{streams: streams}
+	return newApp(streams, os.LookupEnv).main(ctx, args)
+}
+
+func (a *app) main(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	a.close()
 	if err != nil {
-		fmt.Fprintln(streams.Err, describe(err))
+		fmt.Fprintln(a.streams.Err, describe(err))
 	}
 	return exitCode(err)
 }
 
-// Root returns the command tree, for generated documentation.
+// Root returns the command tree, for generated documentation: it is the same in
+// every environment.
 func Root() *cobra.Command {
-	return (&app{streams: Streams{Out: io.Discard, Err: io.Discard}}).root()
+	return newApp(Streams{Out: io.Discard, Err: io.Discard}, nil).root()
 }
 
 const rootLong = `poolwire talks to a Poolwire controller: it registers pools and hosts, makes
@@ -67,7 +68,11 @@ socket. From elsewhere name a server and a client certificate:
 
 Every flag below can also be given in the environment: POOLWIRE_SERVER,
 POOLWIRE_SOCKET, POOLWIRE_CERT, POOLWIRE_KEY, POOLWIRE_CA, POOLWIRE_OUTPUT,
-POOLWIRE_WAIT, POOLWIRE_TIMEOUT.
+POOLWIRE_WAIT, POOLWIRE_TIMEOUT. A flag wins over the environment.
+
+A change is reported at once and then waited for until the hosts have confirmed
+it. With -o json or yaml there is one answer, printed after the wait: the
+resource as it is then, with its state on the hosts.
 
 Exit codes: 0 done; 1 failed otherwise; 2 bad usage or argument; 3 not found;
 4 exists, conflict or precondition; 5 controller or host unavailable; 6 accepted,
@@ -90,77 +95,10 @@ func (a *app) root() *cobra.Command {
 		a.vifCommand(), a.ruleCommand(), a.clusterCommand(), a.watchCommand(), a.waitCommand(), a.versionCommand(),
 		a.addRuleCommand(), a.delRuleCommand(), a.dumpFlowsCommand(),
 	)
+	root.SetHelpCommand(helpCommand(root))
+	root.InitDefaultCompletionCmd()
 	markUsageErrors(root)
 	return root
-}
-
-// markUsageErrors makes a wrong number of arguments a usage error everywhere,
-// and a noun without a verb as well.
-func markUsageErrors(c *cobra.Command) {
-	if check := c.Args; check != nil {
-		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{fmt.Errorf("%w\nusage: %s", err, cmd.UseLine())}
-			}
-			return nil
-		}
-	}
-	if c.HasSubCommands() && c.RunE == nil && c.Run == nil {
-		c.RunE = func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q for %q\nsee '%s --help'", args[0], cmd.CommandPath(), cmd.CommandPath())}
-			}
-			return cmd.Help()
-		}
-	}
-	for _, sub := range c.Commands() {
-		markUsageErrors(sub)
-	}
-}
-
-func (f *globalFlags) register(root *cobra.Command) {
-	p := root.PersistentFlags()
-	p.StringVar(&f.server, "server", env("SERVER", ""), "API address of a controller node, HOST:PORT; empty uses the socket")
-	p.StringVar(&f.socket, "socket", env("SOCKET", defaultSocket), "the daemon's own socket, used when no server is named")
-	p.StringVar(&f.cert, "cert", env("CERT", ""), "client certificate, PEM")
-	p.StringVar(&f.key, "key", env("KEY", ""), "key of the client certificate, PEM")
-	p.StringVar(&f.ca, "ca", env("CA", ""), "root certificate of the controller, PEM")
-	p.StringVarP(&f.output, "output", "o", env("OUTPUT", "table"), "output format: table, wide, json or yaml")
-	p.StringVar(&f.wait, "wait", env("WAIT", waitHosts), "after a change, wait until the hosts have confirmed it: hosts or none")
-	p.DurationVar(&f.timeout, "timeout", envDuration("TIMEOUT", 30*time.Second), "longest time for a command, waiting included")
-}
-
-// check refuses values that no command can use.
-func (f *globalFlags) check() error {
-	if _, ok := printers[f.output]; !ok {
-		return usageError{fmt.Errorf("--output %q: use table, wide, json or yaml", f.output)}
-	}
-	if f.wait != waitHosts && f.wait != waitNone {
-		return usageError{fmt.Errorf("--wait %q: use hosts or none", f.wait)}
-	}
-	if f.timeout <= 0 {
-		return usageError{fmt.Errorf("--timeout %s: must be positive", f.timeout)}
-	}
-	if f.server != "" && (f.cert == "" || f.key == "" || f.ca == "") {
-		return usageError{errors.New("--server needs --cert, --key and --ca: the API accepts nobody without a certificate")}
-	}
-	return nil
-}
-
-func env(name, fallback string) string {
-	if v, ok := os.LookupEnv("POOLWIRE_" + name); ok {
-		return v
-	}
-	return fallback
-}
-
-// envDuration falls back on what cannot be parsed; the flag's own check names
-// bad values given on the command line.
-func envDuration(name string, fallback time.Duration) time.Duration {
-	if d, err := time.ParseDuration(env(name, "")); err == nil {
-		return d
-	}
-	return fallback
 }
 
 func (a *app) versionCommand() *cobra.Command {

@@ -11,43 +11,15 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
-var vifColumns = []column[*poolwirev1.Vif]{
-	{title: "UUID", value: (*poolwirev1.Vif).GetUuid},
-	{title: "NAME", value: (*poolwirev1.Vif).GetNameLabel},
-	{title: "MAC", value: (*poolwirev1.Vif).GetMac},
-	{title: "WHERE", value: whereabouts},
-	{title: "LOCKING", value: func(v *poolwirev1.Vif) string {
-		own, effective := enumWord(v.GetLockingMode().String(), "LOCKING_MODE_"), enumWord(v.GetEffectiveLockingMode().String(), "LOCKING_MODE_")
-		if own == effective || effective == "" {
-			return own
-		}
-		return effective + " (" + own + ")"
-	}},
-	{title: "ALLOWED", value: func(v *poolwirev1.Vif) string {
-		return strings.Join(append(append([]string(nil), v.GetIpv4Allowed()...), v.GetIpv6Allowed()...), ",")
-	}},
-	{title: "STATE", value: func(v *poolwirev1.Vif) string { return stateWord(v.GetRealization()) }},
-	{title: "VM", value: (*poolwirev1.Vif).GetVmUuid, wide: true},
-	{title: "NETWORK", value: (*poolwirev1.Vif).GetNetworkUuid, wide: true},
-	{title: "OBJECT", value: func(v *poolwirev1.Vif) string { return fmt.Sprint(v.GetObjectId()) }, wide: true},
-	{title: "NOTE", value: func(v *poolwirev1.Vif) string { return v.GetRealization().GetMessage() }, wide: true},
-}
+const vifLong = `Manage virtual interfaces and their port locking.
 
-func stateWord(r *poolwirev1.Realization) string {
-	return enumWord(r.GetState().String(), "REALIZATION_STATE_")
-}
-
-// whereabouts lists where a VIF is plugged: HOST/interface on bridge.
-func whereabouts(v *poolwirev1.Vif) string {
-	var out []string
-	for _, l := range v.GetLocations() {
-		out = append(out, fmt.Sprintf("%s/%s on %s", l.GetHostNameLabel(), strings.Join(l.GetInterfaces(), "+"), l.GetBridge()))
-	}
-	return strings.Join(out, "; ")
-}
+A VIF is named by its UUID, name, MAC address, or HOST/INTERFACE as in
+xcp1/vif1.0. The UUID of a VIF that no host has reported yet is accepted by
+lock, unlock, disable, default and set: what is wanted takes effect when the
+VIF is plugged.`
 
 func (a *app) vifCommand() *cobra.Command {
-	c := &cobra.Command{Use: "vif", Short: "Manage virtual interfaces and their port locking"}
+	c := &cobra.Command{Use: "vif", Short: "Manage virtual interfaces and their port locking", Long: vifLong}
 	lock := a.vifLocking("lock VIF", "Let a VIF send only from its own MAC and the allowed addresses", poolwirev1.LockingMode_LOCKING_MODE_LOCKED)
 	c.AddCommand(
 		a.vifList(), a.vifShow(), lock,
@@ -57,45 +29,6 @@ func (a *app) vifCommand() *cobra.Command {
 		a.vifSet(), a.vifForget(),
 	)
 	return c
-}
-
-func (a *app) vifList() *cobra.Command {
-	req := &poolwirev1.ListVifsRequest{}
-	c := &cobra.Command{
-		Use: "list", Short: "List VIFs and where they are plugged", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				vifs, err := collect(func(token string) ([]*poolwirev1.Vif, string, error) {
-					req.PageToken = token
-					r, err := api.vifs.ListVifs(ctx, req)
-					return r.GetVifs(), r.GetNextPageToken(), err
-				})
-				if err != nil {
-					return err
-				}
-				return printList(a, vifs, vifColumns)
-			})
-		},
-	}
-	c.Flags().StringVar(&req.Host, "host", "", "only VIFs plugged on this host")
-	c.Flags().StringVar(&req.Network, "network", "", "only VIFs of this network")
-	c.Flags().StringVar(&req.VmUuid, "vm", "", "only VIFs of this VM")
-	return c
-}
-
-func (a *app) vifShow() *cobra.Command {
-	return &cobra.Command{
-		Use: "show VIF", Short: "Show one VIF, by UUID, name, MAC or HOST/vif1.0", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				r, err := api.vifs.GetVif(ctx, &poolwirev1.GetVifRequest{Vif: args[0]})
-				if err != nil {
-					return err
-				}
-				return printOne(a, r.GetVif(), vifColumns)
-			})
-		},
-	}
 }
 
 // allowedFlags are the addresses a locked VIF may send from.
@@ -129,6 +62,7 @@ func (a *app) vifLocking(use, short string, mode poolwirev1.LockingMode) *cobra.
 	}
 	if mode == poolwirev1.LockingMode_LOCKING_MODE_LOCKED {
 		allowed.register(c)
+		c.Long = "Let a VIF send only from its own MAC address and the allowed IP addresses. Without --ipv4 or --ipv6 the\naddresses stay as they are; --ipv4 \"\" empties the list."
 		c.Example = "  poolwire vif lock 6e:0b:9e:72:ab:c6 --ipv4 192.0.2.7 --ipv6 2001:db8::7\n  poolwire vif lock xcp1/vif3.0"
 	}
 	return c
@@ -139,7 +73,11 @@ func (a *app) vifSet() *cobra.Command {
 	var name string
 	c := &cobra.Command{
 		Use: "set VIF", Short: "Change a VIF's name or allowed addresses", Args: cobra.ExactArgs(1),
+		Example: "  poolwire vif set 6e:0b:9e:72:ab:c6 --name web1\n  poolwire vif set web1 --ipv4 192.0.2.7,192.0.2.8",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := requireChange(cmd); err != nil {
+				return err
+			}
 			return a.vifChange(cmd, args[0], func(v *poolwirev1.Vif) []string {
 				mask := allowed.apply(cmd, v)
 				if cmd.Flags().Changed("name") {
@@ -181,10 +119,13 @@ func (a *app) vifChange(cmd *cobra.Command, name string, change func(*poolwirev1
 		if len(stored.GetLocations()) == 0 {
 			what = "changed; it is not plugged, so this takes effect when it is"
 		}
-		if err := a.changed("vif", what, stored); err != nil {
-			return err
-		}
-		return a.confirm(ctx, api, revision)
+		return settle(ctx, a, mutation[*poolwirev1.Vif]{
+			line: fmt.Sprintf("vif %s %s", vifLabel(stored), what), item: stored,
+			reread: func(ctx context.Context) (*poolwirev1.Vif, error) {
+				r, err := api.vifs.GetVif(ctx, &poolwirev1.GetVifRequest{Vif: stored.GetUuid()})
+				return r.GetVif(), err
+			},
+		}, a.confirmed(ctx, api, revision))
 	})
 }
 
@@ -203,15 +144,14 @@ func (a *app) vifOrNew(ctx context.Context, api *client, name string) (*poolwire
 
 func (a *app) vifForget() *cobra.Command {
 	return &cobra.Command{
-		Use: "forget VIF", Short: "Forget what was wanted for a VIF, its rules included", Args: cobra.ExactArgs(1),
+		Use: "forget VIF", Short: "Forget what was wanted for a VIF, its rules included; one that is plugged stays known", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 				r, err := api.vifs.DeleteVif(ctx, &poolwirev1.DeleteVifRequest{Vif: args[0]})
 				if err != nil {
 					return err
 				}
-				a.say("vif %s forgotten", args[0])
-				return a.confirm(ctx, api, r.GetRevision())
+				return a.gone(ctx, fmt.Sprintf("vif %s forgotten", args[0]), r, a.confirmed(ctx, api, r.GetRevision()))
 			})
 		},
 	}

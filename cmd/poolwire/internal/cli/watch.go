@@ -3,7 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/codes"
@@ -12,11 +12,21 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
+const watchLong = `Print changes as they happen, until interrupted: time, revision, what happened,
+and the resource. KIND is pool, host, pif, network, private-network, vif or rule;
+all by default. The state of the hosts' connections is no change.
+
+  created, changed, deleted   what happened to the resource
+  put                         created or changed: with --from, of a time before
+                              the command began (its time is "-")
+
+With -o json or yaml: one JSON object a line, as the API sends them.`
+
 func (a *app) watchCommand() *cobra.Command {
 	var from uint64
 	c := &cobra.Command{
-		Use: "watch [KIND ...]", Short: "Print changes as they happen, until interrupted",
-		Long: "Print changes as they happen. KIND is pool, host, pif, network, private-network, vif or rule; all by default.\nWith -o json, one JSON object a line.",
+		Use: "watch [KIND ...]", Short: "Print changes as they happen, until interrupted", Long: watchLong,
+		Example: "  poolwire watch\n  poolwire watch vif rule\n  poolwire watch --from 4711 -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req := &poolwirev1.WatchRequest{FromRevision: from}
 			for _, word := range args {
@@ -39,6 +49,16 @@ func (a *app) watch(ctx context.Context, req *poolwirev1.WatchRequest) error {
 	if err != nil {
 		return err
 	}
+	var known *knownResources
+	if !a.structured() {
+		if known, err = a.known(ctx, api); err != nil {
+			return err
+		}
+		if req.GetFromRevision() == 0 {
+			// What changed while the lists were read is not lost.
+			req.FromRevision = known.first
+		}
+	}
 	stream, err := api.watch.Watch(ctx, req)
 	if err != nil {
 		return err
@@ -52,14 +72,15 @@ func (a *app) watch(ctx context.Context, req *poolwirev1.WatchRequest) error {
 			return err
 		}
 		for _, ch := range r.GetChanges() {
-			if err := a.printChange(r.GetRevision(), ch); err != nil {
+			if err := a.printChange(r.GetRevision(), ch, known); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (a *app) printChange(revision uint64, ch *poolwirev1.Change) error {
+// printChange writes one change; known is nil when programs read it.
+func (a *app) printChange(revision uint64, ch *poolwirev1.Change, known *knownResources) error {
 	if a.structured() {
 		b, err := toJSON(&poolwirev1.WatchResponse{Revision: revision, Changes: []*poolwirev1.Change{ch}})
 		if err != nil {
@@ -68,32 +89,50 @@ func (a *app) printChange(revision uint64, ch *poolwirev1.Change) error {
 		_, err = fmt.Fprintf(a.streams.Out, "%s\n", b)
 		return err
 	}
-	what := "put"
-	if ch.GetKind() == poolwirev1.ChangeKind_CHANGE_KIND_DELETE {
-		what = "delete"
+	when := "-"
+	if revision > known.first {
+		when = time.Now().Format(time.TimeOnly)
 	}
-	kind, text := changeText(ch)
-	_, err := fmt.Fprintf(a.streams.Out, "%-8d %-7s %-16s %s\n", revision, what, kind, text)
+	kind, text := known.directory.changeText(ch)
+	what := known.learn(revision, ch)
+	_, err := fmt.Fprintf(a.streams.Out, "%-8s  %-8d  %-7s  %-15s  %s\n", when, revision, what, kind, clean(text))
 	return err
 }
 
-// changeText names the resource of a change.
-func changeText(ch *poolwirev1.Change) (kind, text string) {
+// changeText names the kind and the resource of a change.
+func (d *directory) changeText(ch *poolwirev1.Change) (kind, text string) {
 	switch r := ch.GetResource().(type) {
 	case *poolwirev1.Change_Pool:
 		return "pool", r.Pool.GetNameLabel()
 	case *poolwirev1.Change_Host:
-		return "host", r.Host.GetNameLabel()
+		return "host", r.Host.GetNameLabel() + " in " + d.pool(r.Host.GetPoolUuid())
 	case *poolwirev1.Change_Pif:
-		return "pif", r.Pif.GetDevice() + " on " + r.Pif.GetHostUuid()
+		text = d.host(r.Pif.GetHostUuid()) + "/" + r.Pif.GetDevice()
+		if r.Pif.GetVlan() > 0 {
+			text += fmt.Sprintf(" VLAN %d", r.Pif.GetVlan())
+		}
+		if r.Pif.GetCarrier() {
+			return "pif", text + ", link up"
+		}
+		return "pif", text + ", link down"
 	case *poolwirev1.Change_Network:
-		return "network", r.Network.GetNameLabel() + " (" + r.Network.GetBridge() + ")"
+		return "network", fmt.Sprintf("%s, bridge %s in %s", r.Network.GetNameLabel(), r.Network.GetBridge(), d.pool(r.Network.GetPoolUuid()))
 	case *poolwirev1.Change_PrivateNetwork:
-		return "private-network", r.PrivateNetwork.GetNameLabel()
+		return "private-network", fmt.Sprintf("%s, VNI %d", r.PrivateNetwork.GetNameLabel(), r.PrivateNetwork.GetVni())
 	case *poolwirev1.Change_Vif:
-		return "vif", strings.TrimSpace(r.Vif.GetUuid() + " " + r.Vif.GetMac() + " " + whereabouts(r.Vif))
+		where := whereabouts(r.Vif)
+		if where == "" {
+			where = "not plugged"
+		}
+		name := r.Vif.GetNameLabel()
+		for _, s := range []string{r.Vif.GetMac(), r.Vif.GetUuid()} {
+			if name == "" {
+				name = s
+			}
+		}
+		return "vif", fmt.Sprintf("%s, %s, locking %s", name, where, lockingWord(r.Vif))
 	case *poolwirev1.Change_Rule:
-		return "rule", r.Rule.GetUuid() + " " + place(r.Rule)
+		return "rule", r.Rule.GetUuid() + " " + d.ruleText(r.Rule)
 	}
 	return "", ""
 }

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// envPrefix begins the name of every environment variable of the client.
+const envPrefix = "POOLWIRE_"
+
+// defaultTimeout bounds a command when neither flag nor environment does.
+const defaultTimeout = 30 * time.Second
+
+// globalFlags are understood by every command.
+type globalFlags struct {
+	server, socket, cert, key, ca string
+	output                        string
+	wait                          string
+	timeout                       time.Duration
+
+	// lookup reads the environment, as os.LookupEnv does; nil for none.
+	lookup func(string) (string, bool)
+	// badEnv is what is wrong with the environment, for check.
+	badEnv error
+	set    *pflag.FlagSet
+}
+
+// register adds the flags; the environment gives their defaults.
+func (f *globalFlags) register(root *cobra.Command) {
+	p := root.PersistentFlags()
+	f.set = p
+	p.StringVar(&f.server, "server", f.env("SERVER", ""), "API address of a controller node, HOST:PORT; empty uses the socket")
+	p.StringVar(&f.socket, "socket", f.env("SOCKET", defaultSocket), "the daemon's own socket, used when no server is named")
+	p.StringVar(&f.cert, "cert", f.env("CERT", ""), "client certificate, PEM")
+	p.StringVar(&f.key, "key", f.env("KEY", ""), "key of the client certificate, PEM")
+	p.StringVar(&f.ca, "ca", f.env("CA", ""), "root certificate of the controller, PEM")
+	p.StringVarP(&f.output, "output", "o", f.env("OUTPUT", "table"), "output format: table, wide, json or yaml")
+	p.StringVar(&f.wait, "wait", f.env("WAIT", waitHosts), "after a change, wait until the hosts have confirmed it: hosts or none")
+	p.DurationVar(&f.timeout, "timeout", f.envTimeout(), "longest time for a command, waiting included, like 30s or 2m")
+}
+
+// env is the value of a variable; one that is empty counts as not set.
+func (f *globalFlags) env(name, fallback string) string {
+	if f.lookup != nil {
+		if v, ok := f.lookup(envPrefix + name); ok && v != "" {
+			return v
+		}
+	}
+	return fallback
+}
+
+// envTimeout parses the variable for --timeout. A bad one is kept for check:
+// help must work all the same.
+func (f *globalFlags) envTimeout() time.Duration {
+	v := f.env("TIMEOUT", "")
+	if v == "" {
+		return defaultTimeout
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		f.badEnv = fmt.Errorf("%sTIMEOUT %q: use a duration like 30s or 2m", envPrefix, v)
+		return defaultTimeout
+	}
+	return d
+}
+
+// origin names where a value came from: the flag, or the variable.
+func (f *globalFlags) origin(flag, variable string) string {
+	if f.env(variable, "") != "" && !f.set.Changed(flag) {
+		return envPrefix + variable
+	}
+	return "--" + flag
+}
+
+// check refuses values that no command can use.
+func (f *globalFlags) check() error {
+	if f.badEnv != nil {
+		return usageError{f.badEnv}
+	}
+	if _, ok := printers[f.output]; !ok {
+		return usageError{fmt.Errorf("%s %q: use table, wide, json or yaml", f.origin("output", "OUTPUT"), f.output)}
+	}
+	if f.wait != waitHosts && f.wait != waitNone {
+		return usageError{fmt.Errorf("%s %q: use hosts or none", f.origin("wait", "WAIT"), f.wait)}
+	}
+	if f.timeout <= 0 {
+		return usageError{fmt.Errorf("%s %s: must be positive", f.origin("timeout", "TIMEOUT"), f.timeout)}
+	}
+	if f.server != "" && (f.cert == "" || f.key == "" || f.ca == "") {
+		return usageError{errors.New("--server needs --cert, --key and --ca: the API accepts nobody without a certificate")}
+	}
+	return nil
+}

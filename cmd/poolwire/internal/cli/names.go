@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+// directory finds the names of what the API refers to by UUID. What it does not
+// know, because it is gone or was not asked for, is shown by its UUID.
+type directory struct {
+	pools, hosts, privateNetworks, vifs map[string]string
+	networks                            map[string]*poolwirev1.Network
+}
+
+func newDirectory() *directory {
+	return &directory{
+		pools: map[string]string{}, hosts: map[string]string{}, privateNetworks: map[string]string{}, vifs: map[string]string{},
+		networks: map[string]*poolwirev1.Network{},
+	}
+}
+
+// nameSource fills a part of the directory with one list call a kind.
+type nameSource func(context.Context, *client, *directory) error
+
+func poolNames(ctx context.Context, api *client, d *directory) error {
+	pools, _, err := api.listPools(ctx)
+	for _, p := range pools {
+		d.pools[p.GetUuid()] = p.GetNameLabel()
+	}
+	return err
+}
+
+func hostNames(ctx context.Context, api *client, d *directory) error {
+	hosts, _, err := api.listHosts(ctx, "")
+	for _, h := range hosts {
+		d.hosts[h.GetUuid()] = h.GetNameLabel()
+	}
+	return err
+}
+
+func networkNames(ctx context.Context, api *client, d *directory) error {
+	networks, _, err := api.listNetworks(ctx, "")
+	for _, n := range networks {
+		d.networks[n.GetUuid()] = n
+	}
+	return err
+}
+
+func privateNetworkNames(ctx context.Context, api *client, d *directory) error {
+	networks, _, err := api.listPrivateNetworks(ctx)
+	for _, n := range networks {
+		d.privateNetworks[n.GetUuid()] = n.GetNameLabel()
+	}
+	return err
+}
+
+func vifNames(ctx context.Context, api *client, d *directory) error {
+	vifs, _, err := api.listVifs(ctx, &poolwirev1.ListVifsRequest{})
+	for _, v := range vifs {
+		d.vifs[v.GetUuid()] = vifLabel(v)
+	}
+	return err
+}
+
+// names makes a directory from sources. Output for programs keeps its UUIDs, so
+// nothing is asked for then.
+func (a *app) names(ctx context.Context, api *client, sources ...nameSource) (*directory, error) {
+	d := newDirectory()
+	if a.structured() {
+		return d, nil
+	}
+	for _, fill := range sources {
+		if err := fill(ctx, api, d); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// nameIn is the name of a UUID, or the UUID.
+func nameIn(names map[string]string, uuid string) string {
+	if n := names[uuid]; n != "" {
+		return n
+	}
+	return uuid
+}
+
+func (d *directory) pool(uuid string) string { return nameIn(d.pools, uuid) }
+func (d *directory) host(uuid string) string { return nameIn(d.hosts, uuid) }
+func (d *directory) vif(uuid string) string  { return nameIn(d.vifs, uuid) }
+
+// network names a network or a private network. The network that carries a
+// private network goes by the private network's name; of networks with equal
+// names each is told by its pool.
+func (d *directory) network(uuid string) string {
+	n := d.networks[uuid]
+	if n == nil {
+		return nameIn(d.privateNetworks, uuid)
+	}
+	if name := d.privateNetworks[n.GetPrivateNetworkUuid()]; name != "" {
+		return name
+	}
+	for id, other := range d.networks {
+		if id != uuid && other.GetNameLabel() == n.GetNameLabel() {
+			return fmt.Sprintf("%s (%s)", n.GetNameLabel(), d.pool(n.GetPoolUuid()))
+		}
+	}
+	return n.GetNameLabel()
+}
+
+// vifLabel names a VIF as the other commands accept it: where it is plugged,
+// else its name, MAC address or UUID.
+func vifLabel(v *poolwirev1.Vif) string {
+	for _, l := range v.GetLocations() {
+		if i := mainInterface(l.GetInterfaces()); i != "" {
+			return l.GetHostNameLabel() + "/" + i
+		}
+	}
+	for _, s := range []string{v.GetNameLabel(), v.GetMac()} {
+		if s != "" {
+			return s
+		}
+	}
+	return v.GetUuid()
+}
+
+// mainInterface is the vif of a VIF's interfaces, not the tap beside it.
+func mainInterface(interfaces []string) string {
+	for _, i := range interfaces {
+		if !strings.HasPrefix(i, "tap") {
+			return i
+		}
+	}
+	if len(interfaces) > 0 {
+		return interfaces[0]
+	}
+	return ""
+}

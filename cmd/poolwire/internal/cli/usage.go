@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// markUsageErrors makes a wrong number of arguments a usage error everywhere,
+// and a noun without a known verb as well.
+func markUsageErrors(c *cobra.Command) {
+	switch check := c.Args; {
+	case c.HasSubCommands() && c.RunE == nil && c.Run == nil:
+		// Without this, cobra refuses an unknown command itself, with exit code 1.
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		}
+	case check != nil:
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{fmt.Errorf("%w\nusage: %s", err, cmd.UseLine())}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		markUsageErrors(sub)
+	}
+}
+
+// helpCommand is cobra's, but an unknown topic is a usage error.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			target, rest, err := root.Find(args)
+			if err != nil {
+				return usageError{err}
+			}
+			if len(rest) > 0 {
+				return unknownCommand(target, rest[0])
+			}
+			return target.Help()
+		},
+	}
+}
+
+func unknownCommand(cmd *cobra.Command, word string) error {
+	hint := ""
+	// cobra looks for similar names only as far as this says.
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		hint = fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
+	}
+	return usageError{fmt.Errorf("unknown command %q for %q%s\nsee '%s --help'", word, cmd.CommandPath(), hint, cmd.CommandPath())}
+}
+
+// requireChange refuses a command that changes a resource and names no change.
+// Flags that only help to find the resource are no change.
+func requireChange(cmd *cobra.Command, finders ...string) error {
+	var changes []string
+	given := false
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name != "help" && !f.Hidden && !slices.Contains(finders, f.Name) {
+			changes = append(changes, "--"+f.Name)
+			given = given || f.Changed
+		}
+	})
+	if given {
+		return nil
+	}
+	list := strings.Join(changes, ", ")
+	if last := len(changes) - 1; last > 0 {
+		list = strings.Join(changes[:last], ", ") + " or " + changes[last]
+	}
+	return usageError{errors.New("nothing to change: give " + list)}
+}
