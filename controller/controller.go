@@ -31,8 +31,12 @@ type Store interface {
 	Subscribe(from uint64) (*raftstore.Subscription, error)
 	// Leadership tells when this node starts and stops leading.
 	Leadership() <-chan bool
-	// Term is the Raft term of the present leadership.
+	// IsLeader reports whether this node leads in the term that Term returns.
+	IsLeader() bool
+	// Term is the current Raft term, whoever leads in it.
 	Term() uint64
+	// ReadView proves to a majority that this node still leads.
+	ReadView(ctx context.Context) (*raftstore.View, error)
 }
 
 // Config is what a Controller works with. All fields but Registerer and
@@ -108,7 +112,11 @@ func (c *Controller) Run(ctx context.Context) error {
 // leadUntilLost works as the leader and returns whether the node still leads,
 // in which case the work starts over from a fresh view.
 func (c *Controller) leadUntilLost(ctx context.Context) (still bool) {
-	l := newLeader(ctx, c, c.cfg.Store.Term())
+	term, ok := c.termLed()
+	if !ok {
+		return false
+	}
+	l := newLeader(ctx, c, term)
 	c.current.Store(l)
 	defer c.current.CompareAndSwap(l, nil)
 	c.cfg.Log.Info("leading", "term", l.term, "revision", l.store.View().Revision())
@@ -130,4 +138,13 @@ func (c *Controller) leadUntilLost(ctx context.Context) (still bool) {
 			return errors.Is(err, raftstore.ErrCompacted)
 		}
 	}
+}
+
+// termLed is the term this node leads in. The term may have moved on since the
+// news of the election: it is then another leader's, whose fence this node would
+// pass if it took the number for its own. ok is false in that case, and news of
+// the loss is on its way.
+func (c *Controller) termLed() (term uint64, ok bool) {
+	term = c.cfg.Store.Term()
+	return term, c.cfg.Store.IsLeader() && c.cfg.Store.Term() == term
 }

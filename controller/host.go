@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/southbound/ovsdb"
 )
@@ -29,8 +27,13 @@ type hostActor struct {
 	done   chan struct{}
 	// releases asks the running session to take everything of ours away.
 	releases chan chan error
+	// untold holds bridges that got new rows since the last settled look; their
+	// flows may depend on ports that did not exist when they were last compiled. It
+	// belongs to the actor's goroutine.
+	untold map[string]struct{}
 
 	state atomic.Pointer[hostState]
+	label atomic.Pointer[string] // name_label
 
 	mu sync.Mutex
 	// bridges holds the actors by bridge name. Guarded by mu.
@@ -42,27 +45,47 @@ type hostActor struct {
 
 // hostState is what others may know of a host: immutable once published.
 type hostState struct {
-	state    poolwirev1.HostState
-	since    time.Time
-	err      error
-	warnings []string
-	missing  []string
+	state poolwirev1.HostState
+	since time.Time
+	err   error
+	// rowsWanted counts the rows of ours that the host should have; missing names
+	// those that it does not have yet.
+	rowsWanted int
+	missing    []string
+	// conflict is what is wanted and cannot be had because a row of somebody else is
+	// in the way; until is the last revision that is not in place for that reason.
+	conflict error
+	until    uint64
 }
 
 func newHostActor(l *leader, uuid string) *hostActor {
 	h := &hostActor{
 		lead: l, uuid: uuid, marks: newMarks(), done: make(chan struct{}), releases: make(chan chan error),
-		log: l.cfg.Log.With("host", uuid), bridges: map[string]*bridgeActor{}, freshCh: make(chan struct{}),
+		log: l.cfg.Log.With("host", uuid), bridges: map[string]*bridgeActor{}, freshCh: make(chan struct{}), untold: setOf(),
 	}
-	if host := l.store.View().Host(uuid); host != nil {
-		h.log = l.cfg.Log.With("host", host.GetNameLabel())
+	h.rename(l.store.View().Host(uuid))
+	if name := *h.label.Load(); name != "" {
+		h.log = l.cfg.Log.With("host", name)
 	}
-	first := poolwirev1.HostState_HOST_STATE_NEVER_SEEN
-	if l.store.View().HostFacts(uuid) != nil {
-		first = poolwirev1.HostState_HOST_STATE_AWAY
-	}
-	h.state.Store(&hostState{state: first, since: time.Now()})
+	// Nothing is confirmed that this leader has not seen for itself.
+	h.marks.add(markSet{revision: 1, all: true})
+	// Whether it is away, the first attempt will tell.
+	h.state.Store(&hostState{state: poolwirev1.HostState_HOST_STATE_CONNECTING, since: time.Now()})
 	return h
+}
+
+// absent is the state of a host without a session.
+func (h *hostActor) absent() poolwirev1.HostState {
+	if h.lead.store.View().HostFacts(h.uuid) == nil {
+		return poolwirev1.HostState_HOST_STATE_NEVER_SEEN
+	}
+	return poolwirev1.HostState_HOST_STATE_AWAY
+}
+
+// rename follows the host's name_label.
+func (h *hostActor) rename(host *poolwirev1.Host) {
+	label := host.GetNameLabel()
+	h.label.Store(&label)
 }
 
 func (h *hostActor) start(ctx context.Context) {
@@ -95,18 +118,11 @@ func (h *hostActor) enter(state poolwirev1.HostState, err error) {
 	h.update(func(s *hostState) { s.state, s.err = state, err })
 }
 
-// isFresh reports whether what is stored of the host was read in the present session.
-func (h *hostActor) isFresh() bool {
+// freshness is isFresh together with a channel that is closed once it is so.
+func (h *hostActor) freshness() (fresh bool, becomes <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.fresh
-}
-
-// freshened is closed once the host is fresh.
-func (h *hostActor) freshened() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.freshCh
+	return h.fresh, h.freshCh
 }
 
 func (h *hostActor) setFresh() {
@@ -126,9 +142,9 @@ func (h *hostActor) setStale() {
 	}
 }
 
-// mark adds work for a bridge, or for all of them when bridge is empty. Work
-// for a bridge without an actor is work for the host: it decides whether there
-// must be one.
+// mark adds work for a bridge, or for all of them when bridge is empty. A bridge
+// without an actor needs none: an actor that is made later looks at everything,
+// and counts everything as unconfirmed that the host's own marks do.
 func (h *hostActor) mark(bridge string, s markSet) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -154,15 +170,6 @@ func (h *hostActor) bridgeActors() []*bridgeActor {
 	return out
 }
 
-// pendingRevision is the oldest change the host has not confirmed, 0 for none.
-func (h *hostActor) pendingRevision() uint64 {
-	oldest := h.marks.oldest()
-	for _, a := range h.bridgeActors() {
-		oldest = older(oldest, a.pendingRevision())
-	}
-	return oldest
-}
-
 // verify checks a peer's certificates against the host's identity.
 func (h *hostActor) verify(certs []*x509.Certificate) error {
 	return h.lead.cfg.Verify(h.lead.store.View(), h.uuid, certs)
@@ -171,6 +178,10 @@ func (h *hostActor) verify(certs []*x509.Certificate) error {
 // run connects to the host again and again until it is stopped.
 func (h *hostActor) run(ctx context.Context) {
 	delay := retryDelay
+	if view := h.lead.store.View(); view.Host(h.uuid).GetManaged() {
+		// Before the host can be read: a bridge may need its lifeline for that.
+		h.followBridges(view)
+	}
 	for ctx.Err() == nil {
 		host := h.lead.store.View().Host(h.uuid)
 		if host == nil {
@@ -186,24 +197,41 @@ func (h *hostActor) run(ctx context.Context) {
 		if time.Since(started) > maxRetryDelay {
 			delay = retryDelay
 		}
+		if h.rest(ctx, delay, host.GetEtag()) {
+			delay = retryDelay
+		} else {
+			delay = min(2*delay, maxRetryDelay)
+		}
+	}
+}
+
+// rest waits between two attempts, but not after the host's registration has
+// changed, which it reports.
+func (h *hostActor) rest(ctx context.Context, delay time.Duration, etag string) (changed bool) {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	for {
+		if now := h.lead.store.View().Host(h.uuid); now.GetEtag() != etag {
+			return true
+		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(delay):
+			return false
+		case <-timer.C:
+			return false
+		case <-h.marks.C(): // the next session starts with a look at all marks
 		}
-		delay = min(2*delay, maxRetryDelay)
 	}
 }
 
 // disconnected publishes why there is no session.
 func (h *hostActor) disconnected(err error) {
-	state := poolwirev1.HostState_HOST_STATE_AWAY
-	if h.lead.store.View().HostFacts(h.uuid) == nil {
-		state = poolwirev1.HostState_HOST_STATE_NEVER_SEEN
-	}
+	state := h.absent()
 	var refused *refusedError
 	switch {
 	case errors.As(err, &refused):
 		state = poolwirev1.HostState_HOST_STATE_REFUSED
+		h.stopBridges() // whoever has these sessions is not to be trusted with more
 	case !h.lead.store.View().Host(h.uuid).GetManaged():
 		state = poolwirev1.HostState_HOST_STATE_RELEASED
 	}
@@ -231,8 +259,8 @@ func (h *hostActor) connectAndServe(ctx context.Context, host *poolwirev1.Host) 
 		return &refusedError{err}
 	}
 	h.log.Info("ovsdb session up", "remote", s.RemoteAddr())
-	work := &hostSession{hostActor: h, db: s, untold: setOf()}
-	return work.serve(ctx)
+	work := &hostSession{hostActor: h, db: s}
+	return work.serve(ctx, host)
 }
 
 // connect dials a passive host, or waits for an active one to dial in.
@@ -240,7 +268,8 @@ func (h *hostActor) connect(ctx context.Context, host *poolwirev1.Host) (*ovsdb.
 	if host.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE {
 		return h.awaitDialIn(ctx, host)
 	}
-	if was := h.state.Load().state; was == poolwirev1.HostState_HOST_STATE_NEVER_SEEN || was == poolwirev1.HostState_HOST_STATE_AWAY {
+	switch h.state.Load().state {
+	case poolwirev1.HostState_HOST_STATE_NEVER_SEEN, poolwirev1.HostState_HOST_STATE_AWAY:
 		h.update(func(s *hostState) { s.state = poolwirev1.HostState_HOST_STATE_CONNECTING })
 	}
 	var session *ovsdb.Session
@@ -263,23 +292,28 @@ func (h *hostActor) awaitDialIn(ctx context.Context, host *poolwirev1.Host) (*ov
 		if s, ok := h.lead.board.sessions.newest(host.GetSystemId(), h.verify); ok {
 			return s, nil
 		}
+		if h.state.Load().state == poolwirev1.HostState_HOST_STATE_CONNECTING {
+			h.update(func(s *hostState) { s.state = h.absent() })
+		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-arrivals:
-		case <-h.marks.C():
-			h.marks.nudge()
-			if now := h.lead.store.View().Host(h.uuid); now == nil || now.GetSystemId() != host.GetSystemId() || now.GetMode() != host.GetMode() {
-				return nil, errors.New("the host's registration changed")
-			}
-			select {
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			case <-arrivals:
-			case <-time.After(retryDelay):
+		case <-h.marks.C(): // a session starts with a look at all marks
+			if now := h.lead.store.View().Host(h.uuid); now == nil || reachedOtherwise(host, now) {
+				return nil, errRegistration
 			}
 		}
 	}
+}
+
+// errRegistration ends a session that is to be set up otherwise.
+var errRegistration = errors.New("the host's registration changed")
+
+// reachedOtherwise reports a change of what a session with the host rests on.
+func reachedOtherwise(was, now *poolwirev1.Host) bool {
+	return was.GetMode() != now.GetMode() || was.GetAddress() != now.GetAddress() ||
+		now.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE && was.GetSystemId() != now.GetSystemId()
 }
 
 // addrOf is the IP address of a connection's end.
@@ -289,31 +323,4 @@ func addrOf(a net.Addr) netip.Addr {
 		return netip.Addr{}
 	}
 	return ap.Addr().Unmap()
-}
-
-// status is the host's live state in API words.
-func (h *hostActor) status(processed uint64) *poolwirev1.HostStatus {
-	st := h.state.Load()
-	view := h.lead.store.View()
-	out := &poolwirev1.HostStatus{
-		State: st.state, Since: timestamppb.New(st.since), Warnings: append([]string(nil), st.warnings...),
-		OvsVersion: view.HostFacts(h.uuid).GetOvsVersion(), TransportAddress: endpoint(view, h.uuid),
-		ConfirmedRevision: processed,
-	}
-	if pending := h.pendingRevision(); pending != 0 {
-		out.ConfirmedRevision = pending - 1
-		if out.State == poolwirev1.HostState_HOST_STATE_READY {
-			out.State = poolwirev1.HostState_HOST_STATE_SYNCING
-		}
-	}
-	if st.err != nil {
-		out.LastError = st.err.Error()
-	}
-	for _, a := range h.bridgeActors() {
-		a.describe(view, out)
-	}
-	for _, m := range st.missing {
-		out.Warnings = append(out.Warnings, "waiting for "+m)
-	}
-	return out
 }

@@ -21,22 +21,21 @@ import (
 type hostSession struct {
 	*hostActor
 	db *ovsdb.Session
-	// untold holds bridges that got new rows since the last settled look; their
-	// flows may depend on ports that did not exist when they were last compiled.
-	untold map[string]struct{}
+	// reports bounds how often this host may change what is stored of it.
+	reports ration
 	// released is the etag of the host as it was when it was released; nothing is
 	// planned until the host changes.
 	released string
 }
 
 // serve works until the session ends or the host must be connected anew.
-func (s *hostSession) serve(ctx context.Context) error {
-	if err := s.claim(ctx); err != nil {
+// registered is the host as it was when the session was set up and verified.
+func (s *hostSession) serve(ctx context.Context, registered *poolwirev1.Host) error {
+	if err := s.claim(ctx, registered); err != nil {
 		return err
 	}
-	registered := s.lead.store.View().Host(s.uuid)
 	s.marks.nudge()
-	resync := time.NewTicker(s.lead.cfg.ResyncInterval)
+	resync := time.NewTimer(jittered(s.lead.cfg.ResyncInterval))
 	defer resync.Stop()
 	for {
 		select {
@@ -47,6 +46,7 @@ func (s *hostSession) serve(ctx context.Context) error {
 		case <-s.db.Changed():
 		case <-s.marks.C():
 		case <-resync.C:
+			resync.Reset(jittered(s.lead.cfg.ResyncInterval))
 		case reply := <-s.releases:
 			err := s.release(ctx)
 			reply <- err
@@ -56,8 +56,15 @@ func (s *hostSession) serve(ctx context.Context) error {
 			continue
 		}
 		now := s.lead.store.View().Host(s.uuid)
-		if now == nil || now.GetMode() != registered.GetMode() || now.GetAddress() != registered.GetAddress() {
-			return errors.New("the host's registration changed")
+		if now == nil || reachedOtherwise(registered, now) {
+			return errRegistration
+		}
+		if now.GetEtag() != registered.GetEtag() {
+			// Trust may have been withdrawn.
+			if err := s.verify(s.db.PeerCertificates()); err != nil {
+				return &refusedError{err}
+			}
+			registered = now
 		}
 		if err := s.step(ctx, now); err != nil {
 			return err
@@ -66,13 +73,16 @@ func (s *hostSession) serve(ctx context.Context) error {
 }
 
 // claim writes this leader's epoch to the host: from then on the transactions
-// of an older leader fail there.
-func (s *hostSession) claim(ctx context.Context) error {
+// of an older leader fail there. A released host is left without marks; if it is
+// taken back, the first plan claims it.
+func (s *hostSession) claim(ctx context.Context, host *poolwirev1.Host) error {
+	if !host.GetManaged() {
+		return nil
+	}
 	ops, err := ovsdb.ClaimEpoch(s.db.Snapshot(), s.lead.cluster, s.lead.term)
 	switch {
 	case errors.Is(err, ovsdb.ErrNewerEpoch):
-		s.lead.deposed(err)
-		return err
+		return s.lead.deposed(ctx, err)
 	case err != nil:
 		return &refusedError{err}
 	}
@@ -102,19 +112,18 @@ func (s *hostSession) step(ctx context.Context, host *poolwirev1.Host) error {
 	view := s.lead.store.View()
 	desired := desiredRows(view, s.rowsInput(view))
 	ops, err := ovsdb.Plan(s.db.Snapshot(), desired)
-	var conflict *ovsdb.ConflictError
+	conflicts := conflictsIn(err)
 	switch {
-	case errors.As(err, &conflict):
+	case len(conflicts) > 0:
 		// The rest of the plan stands; what is in the way is reported, not removed.
 	case errors.Is(err, ovsdb.ErrNewerEpoch):
-		s.lead.deposed(err)
-		return err
+		return s.lead.deposed(ctx, err)
 	case err != nil:
 		return fmt.Errorf("planning rows: %w", err)
 	}
 	if len(ops) > 0 {
 		if err := s.transact(ctx, ops); err != nil {
-			return s.planFailed(err)
+			return s.planFailed(ctx, err)
 		}
 		for _, b := range desired.Bridges {
 			s.untold[b.Name] = struct{}{}
@@ -123,12 +132,15 @@ func (s *hostSession) step(ctx context.Context, host *poolwirev1.Host) error {
 	}
 	s.followBridges(view)
 	s.setFresh()
-	missing := absentRows(view, s.uuid, desired)
+	missing := absentRows(view, s.uuid, without(desired, conflicts))
 	s.update(func(st *hostState) {
 		st.state, st.err, st.missing = poolwirev1.HostState_HOST_STATE_READY, nil, missing
-		st.warnings = hostWarnings(view, host)
-		if conflict != nil {
-			st.warnings = append(st.warnings, err.Error())
+		st.rowsWanted = countRows(desired)
+		switch {
+		case len(conflicts) == 0:
+			st.conflict = nil
+		case st.conflict == nil || st.conflict.Error() != err.Error():
+			st.conflict, st.until = err, view.Revision()
 		}
 	})
 	if len(missing) == 0 && len(ops) == 0 {
@@ -139,11 +151,11 @@ func (s *hostSession) step(ctx context.Context, host *poolwirev1.Host) error {
 
 // planFailed sorts out a refused transaction: another leader, or a host that
 // changed while we were planning, which the next look will show.
-func (s *hostSession) planFailed(err error) error {
+func (s *hostSession) planFailed(ctx context.Context, err error) error {
 	if errors.Is(err, ovsdb.ErrFenced) {
 		if topo := ovsdb.Discover(s.db.Snapshot()); topo.Epoch > s.lead.term {
 			err = fmt.Errorf("%w: host has epoch %d, ours is %d", ovsdb.ErrNewerEpoch, topo.Epoch, s.lead.term)
-			s.lead.deposed(err)
+			return s.lead.deposed(ctx, err)
 		}
 	}
 	return fmt.Errorf("changing rows: %w", err)
@@ -156,7 +168,7 @@ func (s *hostSession) settle() {
 	for name := range s.untold {
 		s.mark(name, markSet{revision: revision, all: true})
 	}
-	s.untold = setOf()
+	clear(s.untold)
 	s.marks.settle()
 	s.lead.progressed()
 }
@@ -191,6 +203,9 @@ func (s *hostSession) observe(ctx context.Context) error {
 	if cmd == nil {
 		return nil
 	}
+	if err := s.reports.wait(ctx); err != nil {
+		return err
+	}
 	return s.lead.withDeadline(ctx, func(ctx context.Context) error {
 		_, err := s.lead.store.Apply(ctx, &storev1.Command{Body: &storev1.Command_ObserveHost{ObserveHost: cmd}})
 		if err != nil {
@@ -209,48 +224,6 @@ func (s *hostSession) fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// followBridges starts an actor for every bridge to be programmed and stops
-// those of bridges that are gone.
-func (s *hostSession) followBridges(view *raftstore.View) {
-	wanted := map[string]uint64{}
-	for _, b := range managedBridges(view, s.uuid) {
-		if b.GetDatapathId() != 0 {
-			wanted[b.GetName()] = b.GetDatapathId()
-		}
-	}
-	var gone []*bridgeActor
-	s.mu.Lock()
-	for name, a := range s.bridges {
-		if wanted[name] != a.datapathID {
-			gone = append(gone, a)
-			delete(s.bridges, name)
-		}
-	}
-	for name, id := range wanted {
-		if s.bridges[name] == nil {
-			a := newBridgeActor(s.hostActor, name, id)
-			a.marks.add(markSet{revision: s.marks.oldest(), all: true})
-			s.bridges[name] = a
-			a.start(s.lead.ctx)
-		}
-	}
-	s.mu.Unlock()
-	for _, a := range gone {
-		a.stop()
-	}
-}
-
-// stopBridges ends the actors of all bridges.
-func (h *hostActor) stopBridges() {
-	h.mu.Lock()
-	actors := h.bridges
-	h.bridges = map[string]*bridgeActor{}
-	h.mu.Unlock()
-	for _, a := range actors {
-		a.stop()
-	}
-}
-
 // stepReleased keeps a released host clean.
 func (s *hostSession) stepReleased(ctx context.Context, host *poolwirev1.Host) error {
 	if s.released != host.GetEtag() {
@@ -265,9 +238,21 @@ func (s *hostSession) stepReleased(ctx context.Context, host *poolwirev1.Host) e
 }
 
 // release takes everything of ours away in one transaction. The bridges' own
-// actors end first: what they installed goes with their controllers, because a
-// bridge that loses its last controller drops its flows.
+// actors end first. What they installed goes with their controllers, because a
+// bridge that loses its last controller drops its flows; where somebody else's
+// controller stays, the flows are taken off before.
 func (s *hostSession) release(ctx context.Context) error {
+	kept := othersControl(ovsdb.Discover(s.db.Snapshot()))
+	err := s.lead.withDeadline(ctx, func(ctx context.Context) error {
+		var errs []error
+		for _, a := range s.bridgeActors() {
+			errs = append(errs, a.withdraw(ctx, withdrawal{flows: kept[a.name], reply: make(chan error, 1)}))
+		}
+		return errors.Join(errs...)
+	})
+	if err != nil {
+		s.log.Warn("a switch could not be cleared", "error", err)
+	}
 	s.stopBridges()
 	if err := s.transact(ctx, ovsdb.Release(s.db.Snapshot(), s.lead.cluster)); err != nil {
 		return fmt.Errorf("releasing the host: %w", err)

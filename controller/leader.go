@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,17 +36,25 @@ type leader struct {
 	term     uint64
 	ctx      context.Context
 	end      context.CancelCauseFunc
-	policies *policies
+	policies *policies // set before the first actor starts
 
 	mu    sync.Mutex
 	hosts map[string]*hostActor // guarded by mu
+	// leaving counts the actors of forgotten hosts that have not ended yet.
+	leaving sync.WaitGroup
 
 	// processed is the last revision whose marks have been given out.
 	processed atomic.Uint64
-	seen      [changeTimes]atomic.Int64 // unix nanoseconds by revision modulo size
+	seen      [changeTimes]atomic.Pointer[sighting] // by revision modulo size
 
 	progressMu sync.Mutex
 	progress   chan struct{} // closed and replaced whenever some state changed
+}
+
+// sighting is when a revision was given out.
+type sighting struct {
+	revision uint64
+	at       time.Time
 }
 
 func newLeader(ctx context.Context, c *Controller, term uint64) *leader {
@@ -54,16 +63,27 @@ func newLeader(ctx context.Context, c *Controller, term uint64) *leader {
 		hosts: map[string]*hostActor{}, progress: make(chan struct{}),
 	}
 	l.ctx, l.end = context.WithCancelCause(ctx)
-	view := l.store.View()
-	l.cluster = view.ClusterUUID()
-	l.policies = newPolicies(view)
+	l.cluster = l.store.View().ClusterUUID()
 	return l
 }
 
-// deposed ends this leadership: a host has met a newer leader.
-func (l *leader) deposed(err error) {
-	l.cfg.Log.Error("a host follows a newer leader", "error", err)
-	l.end(fmt.Errorf("%w: %w", errNotLeading, err))
+// deposed is called when a host says that it follows a newer leader. A majority
+// of the nodes decides whether that is so. If not, the host is mistaken or lies
+// (it kept the mark of an earlier life of this cluster, for example), and it is
+// turned away alone: one host must not bring down the leader of all others.
+func (l *leader) deposed(ctx context.Context, err error) error {
+	proof := l.withDeadline(ctx, func(ctx context.Context) error {
+		_, err := l.store.ReadView(ctx)
+		return err
+	})
+	if proof == nil && l.store.Term() == l.term {
+		return &refusedError{fmt.Errorf("%w (it is older than what the host has seen: term %d)", err, l.term)}
+	}
+	if ctx.Err() == nil {
+		l.cfg.Log.Error("a host follows a newer leader", "error", err)
+		l.end(fmt.Errorf("%w: %w", errNotLeading, err))
+	}
+	return err
 }
 
 // run gives out work until the leadership ends.
@@ -74,6 +94,9 @@ func (l *leader) run() error {
 	if err != nil {
 		return err
 	}
+	// Policies are counted from here on: in the very view whose successors are
+	// followed, or a change in between would be missed for good.
+	l.policies = newPolicies(view)
 	for _, h := range view.Hosts() {
 		l.addHost(h.GetUuid())
 	}
@@ -86,7 +109,7 @@ func (l *leader) run() error {
 			return l.relist(err)
 		}
 		if err != nil {
-			return context.Cause(l.ctx)
+			return cmp.Or(context.Cause(l.ctx), err)
 		}
 		l.dispatch(set)
 	}
@@ -100,7 +123,7 @@ func (l *leader) relist(err error) error {
 
 // dispatch turns one change set into marks.
 func (l *leader) dispatch(set raftstore.ChangeSet) {
-	l.seen[set.Revision%changeTimes].Store(time.Now().UnixNano())
+	l.seen[set.Revision%changeTimes].Store(&sighting{set.Revision, time.Now()})
 	view := l.store.View()
 	k := newMarker(view, set.Revision)
 	flipped := false
@@ -142,8 +165,10 @@ func (l *leader) followHost(uuid string, view *raftstore.View) {
 		l.mu.Lock()
 		delete(l.hosts, uuid)
 		l.mu.Unlock()
-		h.stop()
+		// Closing a session may take as long as the host likes; nobody else waits.
+		l.leaving.Go(h.stop)
 	case h != nil:
+		h.rename(host)
 		h.marks.add(markSet{revision: view.Revision(), all: true})
 	}
 }
@@ -180,6 +205,7 @@ func (l *leader) stopHosts() {
 	var wg sync.WaitGroup
 	l.everyHost(func(h *hostActor) { wg.Go(h.stop) })
 	wg.Wait()
+	l.leaving.Wait()
 }
 
 // progressed wakes everyone who waits for hosts to confirm.
@@ -210,11 +236,11 @@ func (l *leader) withFullDeadline(ctx context.Context, f func(context.Context) e
 
 // sinceChange is how long ago a revision was given out; 0 when long forgotten.
 func (l *leader) sinceChange(revision uint64) time.Duration {
-	at := l.seen[revision%changeTimes].Load()
-	if at == 0 {
+	seen := l.seen[revision%changeTimes].Load()
+	if seen == nil || seen.revision != revision {
 		return 0
 	}
-	return time.Since(time.Unix(0, at))
+	return time.Since(seen.at)
 }
 
 // counts is the number of hosts by state.

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -56,7 +58,7 @@ func (k *marker) change(c raftstore.Change) {
 	case raftstore.TableHosts:
 		k.host(c)
 	case raftstore.TableHostFacts:
-		k.endpointMoved(c.Key)
+		k.facts(c)
 	case raftstore.TableNetworks:
 		k.network(c)
 	case raftstore.TablePrivateNetworks:
@@ -67,7 +69,6 @@ func (k *marker) change(c raftstore.Change) {
 		each(c, func(r *poolwirev1.Rule) { k.rule(r) })
 	case raftstore.TableBridges:
 		each(c, func(b *storev1.Bridge) { k.everything(b.GetHostUuid()) })
-		each(c, func(b *storev1.Bridge) { k.membersBeside(b.GetHostUuid(), k.row) })
 	case raftstore.TablePorts:
 		k.port(c)
 	case raftstore.TableNodes:
@@ -91,7 +92,8 @@ func (k *marker) host(c raftstore.Change) {
 	k.hosts[c.Key] = struct{}{}
 	before, _ := c.Before.(*poolwirev1.Host)
 	after, _ := c.After.(*poolwirev1.Host)
-	if before == nil || after == nil || before.GetTransportAddress() != after.GetTransportAddress() || before.GetManaged() != after.GetManaged() {
+	if before == nil || after == nil || before.GetManaged() != after.GetManaged() ||
+		before.GetTransportAddress() != after.GetTransportAddress() {
 		k.everything(c.Key)
 		// A host that is gone is a member no more, so its networks cannot be asked who
 		// its neighbours were; its pool can, and so can every list that names it.
@@ -99,29 +101,50 @@ func (k *marker) host(c raftstore.Change) {
 	}
 }
 
-// neighbours marks the members of every private network a host belongs, or
-// belonged, to.
+// neighbours marks a host on the members of every private network that it
+// belongs, or belonged, to: their tunnels to it, and what is sent there.
 func (k *marker) neighbours(h *poolwirev1.Host) {
 	for _, pn := range k.view.PrivateNetworks() {
-		for _, m := range pn.GetMembers() {
-			if m.GetPoolUuid() == h.GetPoolUuid() || m.GetHostUuid() == h.GetUuid() {
-				k.members(pn, k.everything)
-				break
-			}
+		if _, member := carrierOn(pn, h); member {
+			k.farEnd(pn, h)
 		}
 	}
 }
 
-func (k *marker) endpointMoved(host string) {
-	k.row(host)
-	k.membersBeside(host, k.row)
+// farEnd marks a host as seen from the other members of a private network.
+func (k *marker) farEnd(pn *poolwirev1.PrivateNetwork, far *poolwirev1.Host) {
+	tunnels := setOf(tunnelName(poolwirev1.Encapsulation_ENCAPSULATION_VXLAN, far), tunnelName(poolwirev1.Encapsulation_ENCAPSULATION_GRE, far))
+	for _, m := range k.view.PrivateNetworkMembers(pn) {
+		k.row(m.Host.GetUuid())
+		k.remote(pn, far.GetUuid(), m)
+		s := k.at(m.Host.GetUuid(), overlayBridge)
+		s.ports = union(s.ports, tunnels)
+	}
 }
 
-// membersBeside calls f for each host that shares a private network with host.
-func (k *marker) membersBeside(host string, f func(string)) {
-	for _, ms := range memberships(k.view, host) {
+// remote marks the far end of a private network on one of the other members.
+func (k *marker) remote(pn *poolwirev1.PrivateNetwork, far string, at raftstore.MemberHost) {
+	for _, bridge := range []string{overlayBridge, at.Bridge} {
+		s := k.at(at.Host.GetUuid(), bridge)
+		s.remotes = union(s.remotes, setOf(remoteKey(pn.GetUuid(), far)))
+	}
+}
+
+// facts marks a host that says something new of itself. Its peers care for its
+// address only, its bridges for the version of its switch.
+func (k *marker) facts(c raftstore.Change) {
+	before, _ := c.Before.(*storev1.HostFacts)
+	after, _ := c.After.(*storev1.HostFacts)
+	k.row(c.Key)
+	if before.GetOvsVersion() != after.GetOvsVersion() {
+		k.at(c.Key, "").base = true
+	}
+	if before.GetTransportAddress() == after.GetTransportAddress() {
+		return
+	}
+	for _, ms := range memberships(k.view, c.Key) {
 		for _, p := range ms.peers {
-			f(p.Host.GetUuid())
+			k.row(p.Host.GetUuid())
 		}
 	}
 }
@@ -132,10 +155,26 @@ func (k *marker) members(pn *poolwirev1.PrivateNetwork, f func(string)) {
 	}
 }
 
+// network marks a network where it is, and where it no longer is. That a host
+// got it or lost it is nothing to the other hosts of the pool.
 func (k *marker) network(c raftstore.Change) {
+	before, _ := c.Before.(*poolwirev1.Network)
+	after, _ := c.After.(*poolwirev1.Network)
+	same := before != nil && after != nil && before.GetObjectId() == after.GetObjectId() &&
+		before.GetDefaultLockingMode() == after.GetDefaultLockingMode()
+	stays := setOf()
+	if same {
+		for _, host := range before.GetHostUuids() {
+			if _, still := slices.BinarySearch(after.GetHostUuids(), host); still {
+				stays[host] = struct{}{}
+			}
+		}
+	}
 	each(c, func(n *poolwirev1.Network) {
 		for _, host := range n.GetHostUuids() {
-			k.networkAt(host, n)
+			if _, unmoved := stays[host]; !unmoved {
+				k.networkAt(host, n)
+			}
 		}
 	})
 }
@@ -168,34 +207,23 @@ func (k *marker) rule(r *poolwirev1.Rule) {
 		k.vif(raftstore.Change{Key: r.GetVifUuid()})
 		return
 	}
+	if r.GetMac() != "" {
+		// A rule bound to an address concerns the VIFs that have it, wherever they are,
+		// and no other port of all the hosts with the network.
+		for _, v := range k.view.VifsByMAC(r.GetMac()) {
+			k.vif(raftstore.Change{Key: v.GetUuid()})
+		}
+		return
+	}
 	if n := k.view.Network(r.GetNetworkUuid()); n != nil {
 		for _, host := range n.GetHostUuids() {
-			k.ruleAt(r, host, n.GetBridge())
+			k.networkAt(host, n)
 		}
 	}
 	if pn := k.view.PrivateNetwork(r.GetNetworkUuid()); pn != nil {
 		for _, h := range k.view.PrivateNetworkMembers(pn) {
-			k.ruleAt(r, h.Host.GetUuid(), h.Bridge)
-		}
-	}
-}
-
-// ruleAt marks a rule of a network on one host: the VIF it is bound to by MAC
-// address, or the whole network.
-func (k *marker) ruleAt(r *poolwirev1.Rule, host, networkBridge string) {
-	bridge := networkBridge
-	if b := k.view.Bridge(host, networkBridge); b.GetParent() != "" {
-		bridge = b.GetParent()
-	}
-	if r.GetMac() == "" {
-		s := k.at(host, bridge)
-		s.networks = union(s.networks, setOf(r.GetNetworkUuid()))
-		return
-	}
-	for _, p := range k.view.PortsByBridge(host, bridge) {
-		if p.GetNetworkBridge() == networkBridge && p.GetAttachedMac() == r.GetMac() && p.GetVifUuid() != "" {
-			s := k.at(host, bridge)
-			s.vifs = union(s.vifs, setOf(p.GetVifUuid()))
+			s := k.at(h.Host.GetUuid(), h.Bridge)
+			s.networks = union(s.networks, setOf(pn.GetUuid()))
 		}
 	}
 }
@@ -211,6 +239,13 @@ func (k *marker) port(c raftstore.Change) {
 		each(c, func(p *storev1.Port) { k.row(p.GetHostUuid()) })
 	}
 	each(c, func(p *storev1.Port) {
+		if isUplink(p) && (before == nil || after == nil || before.GetKind() != after.GetKind() || before.GetBridge() != after.GetBridge()) &&
+			k.view.PrivateNetworkOfBridge(p.GetHostUuid(), p.GetBridge()) != nil {
+			// A bridge with a way out does not carry a private network.
+			k.everything(p.GetHostUuid())
+		}
+	})
+	each(c, func(p *storev1.Port) {
 		s := k.at(p.GetHostUuid(), p.GetBridge())
 		s.ports = union(s.ports, setOf(p.GetName()))
 		if p.GetVifUuid() != "" {
@@ -221,23 +256,17 @@ func (k *marker) port(c raftstore.Change) {
 }
 
 // farEnds marks a VIF's port on the other members of its private network. A VIF
-// that is plugged twice changes what is known of both places.
-func (k *marker) farEnds(p *storev1.Port) {
-	places := vifHosts(k.view, p.GetVifUuid())
-	places[p.GetHostUuid()] = struct{}{}
-	pn := k.view.PrivateNetworkOfBridge(p.GetHostUuid(), p.GetNetworkBridge())
-	if pn == nil {
-		return
-	}
-	for _, m := range k.view.PrivateNetworkMembers(pn) {
-		for place := range places {
-			if place == m.Host.GetUuid() {
-				continue
-			}
-			key := setOf(remoteKey(pn.GetUuid(), place))
-			for _, bridge := range []string{overlayBridge, m.Bridge} {
-				s := k.at(m.Host.GetUuid(), bridge)
-				s.remotes = union(s.remotes, key)
+// that is plugged twice changes what is known of both places, which need not be
+// on the same network.
+func (k *marker) farEnds(port *storev1.Port) {
+	for _, p := range append(k.view.PortsByVif(port.GetVifUuid()), port) {
+		pn := k.view.PrivateNetworkOfBridge(p.GetHostUuid(), p.GetNetworkBridge())
+		if pn == nil {
+			continue
+		}
+		for _, m := range k.view.PrivateNetworkMembers(pn) {
+			if m.Host.GetUuid() != p.GetHostUuid() {
+				k.remote(pn, p.GetHostUuid(), m)
 			}
 		}
 	}

@@ -22,9 +22,14 @@ type markSet struct {
 	base bool
 	// vifs and networks hold UUIDs, ports holds interface names.
 	vifs, networks, ports map[string]struct{}
-	// remotes holds UUIDs of private networks whose far ends changed.
+	// remotes holds the keys (remoteKey) of far ends of private networks.
 	remotes map[string]struct{}
 }
+
+// maxNamed is how many objects a set names one by one. Above that it asks for a
+// look at everything: a host that is away collects marks for as long as it is,
+// and a hostile one may invent names without end.
+const maxNamed = 4096
 
 func newMarks() *marks { return &marks{wake: make(chan struct{}, 1)} }
 
@@ -99,6 +104,9 @@ func (s *markSet) merge(o markSet) {
 	s.networks = union(s.networks, o.networks)
 	s.ports = union(s.ports, o.ports)
 	s.remotes = union(s.remotes, o.remotes)
+	if len(s.vifs)+len(s.networks)+len(s.ports)+len(s.remotes) > maxNamed {
+		*s = markSet{revision: s.revision, all: true}
+	}
 }
 
 func (s *markSet) clone() markSet {

@@ -29,6 +29,19 @@ func absentRows(v *raftstore.View, hostUUID string, d ovsdb.Desired) []string {
 	return out
 }
 
+// countRows counts what is desired of a host: bridges of ours, ports, and a
+// controller per node on every bridge.
+func countRows(d ovsdb.Desired) int {
+	n := 0
+	for _, b := range d.Bridges {
+		n += len(b.Ports) + len(b.Controllers)
+		if b.Create {
+			n++
+		}
+	}
+	return n
+}
+
 // hostWarnings lists what an operator should know of a host.
 func hostWarnings(v *raftstore.View, host *poolwirev1.Host) []string {
 	var out []string
@@ -165,11 +178,11 @@ func portProblem(v *raftstore.View, host, name string) string {
 func deadUplinks(v *raftstore.View, host string) string {
 	var down []string
 	for _, p := range v.Ports(host) {
-		switch p.GetKind() {
-		case storev1.PortKind_PORT_KIND_PHYSICAL, storev1.PortKind_PORT_KIND_BOND_MEMBER:
-			if p.GetLinkUp() {
-				return ""
-			}
+		switch {
+		case !isUplink(p):
+		case p.GetLinkUp():
+			return ""
+		default:
 			down = append(down, p.GetName())
 		}
 	}

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	poolwirev1 "poolwire/proto/poolwire/v1"
@@ -14,7 +16,7 @@ type metrics struct {
 	found      prometheus.Counter
 	repaired   prometheus.Counter
 
-	hosts, sessions, flowsWanted, flowsHeld *prometheus.Desc
+	hosts, sessions, flowsWanted, flowsHeld, rowsWanted, rowsHeld *prometheus.Desc
 }
 
 func newMetrics(c *Controller) *metrics {
@@ -27,9 +29,11 @@ func newMetrics(c *Controller) *metrics {
 		repaired:   prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_drift_repaired_total", Help: "Differing flows put right."}),
 
 		hosts:       prometheus.NewDesc("poolwire_hosts", "Registered hosts by state.", []string{"state"}, nil),
-		sessions:    prometheus.NewDesc("poolwire_openflow_sessions", "OpenFlow sessions open to this node.", nil, nil),
+		sessions:    prometheus.NewDesc("poolwire_sessions", "Sessions with hosts: openflow that bridges opened to this node, ovsdb that this leader works on.", []string{"protocol"}, nil),
 		flowsWanted: prometheus.NewDesc("poolwire_flows_wanted", "Flows that the connected bridges should hold.", nil, nil),
 		flowsHeld:   prometheus.NewDesc("poolwire_flows_installed", "Flows that the connected bridges confirmed.", nil, nil),
+		rowsWanted:  prometheus.NewDesc("poolwire_rows_wanted", "OVSDB rows of Poolwire's that the connected hosts should have.", nil, nil),
+		rowsHeld:    prometheus.NewDesc("poolwire_rows_installed", "OVSDB rows of Poolwire's that the connected hosts have.", nil, nil),
 	}
 }
 
@@ -50,7 +54,7 @@ func (m *metrics) drift(n uint64) {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.hosts, m.sessions, m.flowsWanted, m.flowsHeld} {
+	for _, d := range []*prometheus.Desc{m.hosts, m.sessions, m.flowsWanted, m.flowsHeld, m.rowsWanted, m.rowsHeld} {
 		ch <- d
 	}
 }
@@ -60,7 +64,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	gauge(m.sessions, float64(m.controller.cfg.Board.switches.size()))
+	gauge(m.sessions, float64(m.controller.cfg.Board.switches.size()), "openflow")
 	l := m.controller.current.Load()
 	if l == nil {
 		return
@@ -68,17 +72,29 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counts := l.counts()
 	for value, name := range poolwirev1.HostState_name {
 		if value != 0 {
-			gauge(m.hosts, float64(counts[poolwirev1.HostState(value)]), name)
+			gauge(m.hosts, float64(counts[poolwirev1.HostState(value)]), stateLabel(name))
 		}
 	}
-	wanted, held := 0, 0
+	var flowsWanted, flowsHeld, rowsWanted, rowsHeld, sessions int
 	l.everyHost(func(h *hostActor) {
+		if st := h.state.Load(); !st.away() && st.rowsWanted > 0 {
+			sessions++
+			rowsWanted, rowsHeld = rowsWanted+st.rowsWanted, rowsHeld+st.rowsWanted-len(st.missing)
+		}
 		for _, a := range h.bridgeActors() {
 			if st := a.state.Load(); st.connected {
-				wanted, held = wanted+st.wanted, held+st.held
+				flowsWanted, flowsHeld = flowsWanted+st.wanted, flowsHeld+st.held
 			}
 		}
 	})
-	gauge(m.flowsWanted, float64(wanted))
-	gauge(m.flowsHeld, float64(held))
+	gauge(m.sessions, float64(sessions), "ovsdb")
+	gauge(m.flowsWanted, float64(flowsWanted))
+	gauge(m.flowsHeld, float64(flowsHeld))
+	gauge(m.rowsWanted, float64(rowsWanted))
+	gauge(m.rowsHeld, float64(rowsHeld))
+}
+
+// stateLabel turns HOST_STATE_NEVER_SEEN into never-seen, as the client prints it.
+func stateLabel(name string) string {
+	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "HOST_STATE_"), "_", "-"))
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -18,11 +19,15 @@ type model struct {
 	host *poolwirev1.Host
 	// bridge is the real bridge.
 	bridge string
-	// ofports are the switch's own port numbers by interface name: fresher than
-	// Interface.ofport after a restart of ovs-vswitchd, and never wrong.
-	ofports map[string]uint32
+	ports  portNumbers
 	// admit lets ports pass that nobody has classified.
 	admit bool
+	// known remembers what networkOn found: it is asked for every port.
+	known map[string]bridgeNetwork
+}
+
+func newModel(view *raftstore.View, host *poolwirev1.Host, bridge string, ports portNumbers, admit bool) model {
+	return model{view: view, host: host, bridge: bridge, ports: ports, admit: admit, known: map[string]bridgeNetwork{}}
 }
 
 func (m model) isOverlay() bool { return m.bridge == overlayBridge }
@@ -31,15 +36,29 @@ func (m model) isOverlay() bool { return m.bridge == overlayBridge }
 func (m model) base() flowcompiler.Bridge {
 	b := flowcompiler.Bridge{Kind: flowcompiler.NetworkBridge, AdmitUnclassified: m.admit}
 	if m.isOverlay() {
-		b.Kind = flowcompiler.OverlayBridge
+		b.Kind, b.AdmitUnclassified = flowcompiler.OverlayBridge, false
 	}
 	if row := m.view.Bridge(m.host.GetUuid(), m.bridge); row != nil {
 		b.LocalMAC, _ = flow.ParseMAC(row.GetMac())
 	}
-	if m.isOverlay() || m.view.PrivateNetworkOfBridge(m.host.GetUuid(), m.bridge) != nil {
-		b.AdmitUnclassified = false
+	b.NoLearnLimit = predates(m.view.HostFacts(m.host.GetUuid()).GetOvsVersion(), 2, 8)
+	for _, name := range m.networkBridges() {
+		// A port that nobody knows yet may be on any of them.
+		if n := m.networkOn(name); n.Private || n.DefaultLocking == flowcompiler.Disabled {
+			b.AdmitUnclassified = false
+		}
 	}
 	return b
+}
+
+// predates reports whether an Open vSwitch version ("2.5.3") is older than
+// major.minor. One that is not known is taken for a present one.
+func predates(version string, major, minor int) bool {
+	var a, b int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &a, &b); n != 2 {
+		return false
+	}
+	return a < major || a == major && b < minor
 }
 
 // networkBridges lists the bridges, fake ones included, whose networks live
@@ -57,33 +76,50 @@ func (m model) networkBridges() []string {
 	return out
 }
 
-// network describes the network of a bridge or fake bridge. ok is false when
-// there is none (yet).
-func (m model) network(bridge string) (n flowcompiler.Network, ok bool) {
+// bridgeNetwork is the network of a bridge or fake bridge.
+type bridgeNetwork struct {
+	flowcompiler.Network // without rules; the zero value when there is no network (yet)
+	// uuids are the names under which there may be rules: the private network's and
+	// the bridge's own.
+	uuids []string
+}
+
+// networkOn finds the network of a bridge or fake bridge.
+func (m model) networkOn(bridge string) bridgeNetwork {
+	n, known := m.known[bridge]
+	if known {
+		return n
+	}
 	row := m.view.Bridge(m.host.GetUuid(), bridge)
 	stored := m.view.NetworkByPoolBridge(m.host.GetPoolUuid(), bridge)
-	if row == nil || stored == nil {
-		return n, false
+	if row != nil && stored != nil {
+		if pn := carriedNetwork(m.view, m.host.GetUuid(), bridge); pn != nil {
+			n = bridgeNetwork{privateNetwork(pn), []string{pn.GetUuid(), stored.GetUuid()}}
+		} else {
+			n = bridgeNetwork{flowcompiler.Network{
+				ID: stored.GetObjectId(), VLAN: uint16(row.GetVlan()), DefaultLocking: defaultLocking(stored.GetDefaultLockingMode()),
+			}, []string{stored.GetUuid()}}
+		}
 	}
-	if pn := m.view.PrivateNetworkOfBridge(m.host.GetUuid(), bridge); pn != nil {
-		n = m.privateNetwork(pn)
-		n.Rules = append(n.Rules, m.networkRules(stored.GetUuid())...)
-		return n, true
+	m.known[bridge] = n
+	return n
+}
+
+// network is a network with its rules.
+func (m model) network(n bridgeNetwork) flowcompiler.Network {
+	out := n.Network
+	for _, uuid := range n.uuids {
+		out.Rules = append(out.Rules, m.networkRules(uuid)...)
 	}
-	return flowcompiler.Network{
-		ID: stored.GetObjectId(), VLAN: uint16(row.GetVlan()),
-		DefaultLocking: defaultLocking(stored.GetDefaultLockingMode()),
-		Rules:          m.networkRules(stored.GetUuid()),
-	}, true
+	return out
 }
 
 // privateNetwork is the private network itself: the same object on every host
 // and in every pool, so that its VNI and its rules are too.
-func (m model) privateNetwork(pn *poolwirev1.PrivateNetwork) flowcompiler.Network {
+func privateNetwork(pn *poolwirev1.PrivateNetwork) flowcompiler.Network {
 	return flowcompiler.Network{
 		ID: pn.GetObjectId(), Private: true, VNI: pn.GetVni(),
 		DefaultLocking: defaultLocking(pn.GetDefaultLockingMode()),
-		Rules:          m.networkRules(pn.GetUuid()),
 	}
 }
 
@@ -110,7 +146,7 @@ func (m model) vif(uuid string) (v flowcompiler.VIF, ok bool) {
 		if p.GetHostUuid() != m.host.GetUuid() || p.GetBridge() != m.bridge {
 			continue
 		}
-		if n := m.ofports[p.GetName()]; n != 0 {
+		if n := m.ports.of(p); n != 0 {
 			v.Ports = append(v.Ports, n)
 			at = p
 		}
@@ -118,36 +154,30 @@ func (m model) vif(uuid string) (v flowcompiler.VIF, ok bool) {
 	if at == nil {
 		return v, false
 	}
-	n, known := m.network(at.GetNetworkBridge())
-	if !known {
+	n := m.networkOn(at.GetNetworkBridge())
+	if n.ID == 0 {
 		return v, false
 	}
 	v.Network = n.ID
 	v.MAC, _ = flow.ParseMAC(at.GetAttachedMac())
 	v.Locking = effectiveLocking(stored, n.DefaultLocking)
 	v.IPv4, v.IPv6 = prefixes(stored.GetIpv4Allowed()), prefixes(stored.GetIpv6Allowed())
-	for _, r := range m.vifRules(stored, at) {
+	for _, r := range m.vifRules(stored, n) {
 		v.Rules = append(v.Rules, compileRule(r)...)
 	}
 	return v, true
 }
 
-// vifRules are a VIF's own rules: by its UUID, and those bound to its attached
-// MAC address on the network it is plugged into.
-func (m model) vifRules(v *poolwirev1.Vif, at *storev1.Port) []*poolwirev1.Rule {
+// vifRules are a VIF's own rules: by its UUID, and those bound to its MAC
+// address on the network it is plugged into.
+func (m model) vifRules(v *poolwirev1.Vif, n bridgeNetwork) []*poolwirev1.Rule {
 	rules := m.view.RulesByVif(v.GetUuid())
-	bound := func(networkUUID string) {
-		for _, r := range m.view.RulesByNetwork(networkUUID) {
-			if r.GetVifUuid() == "" && r.GetMac() != "" && r.GetMac() == at.GetAttachedMac() {
-				rules = append(rules[:len(rules):len(rules)], r)
+	for _, uuid := range n.uuids {
+		for _, r := range m.view.RulesByNetwork(uuid) {
+			if r.GetMac() != "" && r.GetMac() == v.GetMac() {
+				rules = append(rules, r)
 			}
 		}
-	}
-	if n := m.view.NetworkByPoolBridge(m.host.GetPoolUuid(), at.GetNetworkBridge()); n != nil {
-		bound(n.GetUuid())
-	}
-	if pn := m.view.PrivateNetworkOfBridge(m.host.GetUuid(), at.GetNetworkBridge()); pn != nil {
-		bound(pn.GetUuid())
 	}
 	return rules
 }
@@ -155,11 +185,11 @@ func (m model) vifRules(v *poolwirev1.Vif, at *storev1.Port) []*poolwirev1.Rule 
 // port describes a port that is no VIF. ok is false when the switch has no
 // such port.
 func (m model) port(p *storev1.Port) (out flowcompiler.Port, ok bool) {
-	out.OFPort = m.ofports[p.GetName()]
+	out.OFPort = m.ports.of(p)
 	if out.OFPort == 0 {
 		return out, false
 	}
-	n, known := m.network(p.GetNetworkBridge())
+	n := m.networkOn(p.GetNetworkBridge())
 	out.Network = n.ID
 	switch p.GetKind() {
 	case storev1.PortKind_PORT_KIND_LOCAL, storev1.PortKind_PORT_KIND_INTERNAL:
@@ -168,37 +198,46 @@ func (m model) port(p *storev1.Port) (out flowcompiler.Port, ok bool) {
 	case storev1.PortKind_PORT_KIND_PHYSICAL, storev1.PortKind_PORT_KIND_BOND_MEMBER:
 		out.Kind = flowcompiler.PortUplink
 	case storev1.PortKind_PORT_KIND_PATCH, storev1.PortKind_PORT_KIND_TUNNEL:
-		return m.linkPort(p, out, n.Private)
+		return m.linkPort(p, out, n)
 	default:
 		out.Kind = flowcompiler.PortForeign
-		return out, known
+		return out, n.ID != 0
 	}
 	return out, true
 }
 
 // linkPort classifies patches and tunnels. Those of others lead out of the
 // bridge like a NIC does, except on a private network, which they may not join.
-func (m model) linkPort(p *storev1.Port, out flowcompiler.Port, private bool) (flowcompiler.Port, bool) {
+func (m model) linkPort(p *storev1.Port, out flowcompiler.Port, n bridgeNetwork) (flowcompiler.Port, bool) {
 	object := p.GetObject()
 	switch {
 	case p.GetOwned() && p.GetKind() == storev1.PortKind_PORT_KIND_PATCH:
 		pn := m.patchedNetwork(object)
-		if pn == nil {
-			return out, false
+		if pn == nil || !m.joins(pn, n) {
+			// Its network has left this bridge, and the port will follow. It must not join
+			// what is here meanwhile: a port of an unknown network passes nothing.
+			out.Kind, out.Network = flowcompiler.PortForeign, 0
+			return out, true
 		}
 		out.Kind, out.Network = flowcompiler.PortPatch, pn.GetObjectId()
-	case p.GetOwned():
-		encap, peer := m.tunnelPeer(object)
-		if peer == nil {
-			return out, false
-		}
-		out.Kind, out.Tunnel = flowcompiler.PortTunnel, flowcompiler.Tunnel{Host: peer.GetObjectId(), GRE: encap == "gre"}
-	case private:
+	case p.GetOwned() && m.isOverlay():
+		out.Kind, out.Tunnel = flowcompiler.PortTunnel, m.tunnelTo(p.GetName(), object)
+	case n.Private:
 		out.Kind = flowcompiler.PortForeign
 	default:
 		out.Kind = flowcompiler.PortUplink
 	}
 	return out, true
+}
+
+// joins reports whether a private network is on this bridge: n is the network
+// there, which on the overlay is none.
+func (m model) joins(pn *poolwirev1.PrivateNetwork, n bridgeNetwork) bool {
+	if m.isOverlay() {
+		_, member := carrierOn(pn, m.host)
+		return member
+	}
+	return pn.GetObjectId() == n.ID
 }
 
 func (m model) patchedNetwork(object string) *poolwirev1.PrivateNetwork {
@@ -210,13 +249,20 @@ func (m model) patchedNetwork(object string) *poolwirev1.PrivateNetwork {
 	return nil
 }
 
-func (m model) tunnelPeer(object string) (encap string, peer *poolwirev1.Host) {
-	rest, ok := strings.CutPrefix(object, objectTunnel)
-	if !ok {
-		return "", nil
+// tunnelTo is the far end of a tunnel of ours. One that was made for a host which
+// is gone, or has come back as another object, leads nowhere.
+func (m model) tunnelTo(name, object string) flowcompiler.Tunnel {
+	rest, _ := strings.CutPrefix(object, objectTunnel)
+	kind, uuid, _ := strings.Cut(rest, ":")
+	encap := poolwirev1.Encapsulation_ENCAPSULATION_VXLAN
+	if kind == encapType(poolwirev1.Encapsulation_ENCAPSULATION_GRE) {
+		encap = poolwirev1.Encapsulation_ENCAPSULATION_GRE
 	}
-	encap, uuid, _ := strings.Cut(rest, ":")
-	return encap, m.view.Host(uuid)
+	peer := m.view.Host(uuid)
+	if peer == nil || name != tunnelName(encap, peer) {
+		return flowcompiler.Tunnel{}
+	}
+	return flowcompiler.Tunnel{Host: peer.GetObjectId(), GRE: encap == poolwirev1.Encapsulation_ENCAPSULATION_GRE}
 }
 
 // remote describes the far end of a private network at one peer: the MAC
@@ -227,16 +273,12 @@ func (m model) remote(networkUUID, peerUUID string) (r flowcompiler.Remote, ok b
 	if pn == nil || peer == nil || !peer.GetManaged() {
 		return r, false
 	}
-	far, here := "", ""
-	for _, h := range m.view.PrivateNetworkMembers(pn) {
-		switch h.Host.GetUuid() {
-		case peerUUID:
-			far = h.Bridge
-		case m.host.GetUuid():
-			here = h.Bridge
-		}
+	far, isMember := carrierOn(pn, peer)
+	here, amMember := carrierOn(pn, m.host)
+	if !isMember || !amMember || peerUUID == m.host.GetUuid() {
+		return r, false
 	}
-	if far == "" || here == "" || (!m.isOverlay() && here != m.bridge) {
+	if !m.isOverlay() && (here != m.bridge || m.networkOn(here).ID != pn.GetObjectId()) {
 		return r, false
 	}
 	r.Network = pn.GetObjectId()
@@ -244,7 +286,7 @@ func (m model) remote(networkUUID, peerUUID string) (r flowcompiler.Remote, ok b
 	seen := map[flow.MAC]bool{}
 	for _, p := range m.view.PortsByBridge(peerUUID, far) {
 		mac, err := flow.ParseMAC(p.GetAttachedMac())
-		if err != nil || p.GetVifUuid() == "" || seen[mac] || len(vifHosts(m.view, p.GetVifUuid())) > 1 {
+		if err != nil || p.GetVifUuid() == "" || p.GetNetworkBridge() != far || seen[mac] || len(vifHosts(m.view, p.GetVifUuid())) > 1 {
 			continue
 		}
 		seen[mac] = true

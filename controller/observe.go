@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 	"poolwire/southbound/ovsdb"
 )
@@ -17,6 +18,7 @@ const (
 	maxBridges    = 4096
 	maxPorts      = 16384
 	maxNameLength = 255
+	maxUUIDLength = 128 // the store takes no longer key
 )
 
 // observation is what one look at a host found.
@@ -36,7 +38,7 @@ func (o observation) difference(v *raftstore.View) (*storev1.ObserveHost, error)
 	cmd := &storev1.ObserveHost{HostUuid: o.hostUUID}
 	o.bridges(v, cmd)
 	o.ports(v, cmd)
-	if facts := o.facts(v); !proto.Equal(facts, v.HostFacts(o.hostUUID)) {
+	if facts := o.facts(v); !proto.Equal(facts, v.HostFacts(o.hostUUID)) || o.unpinned(v) {
 		cmd.Facts = facts
 	}
 	if len(cmd.Bridges)+len(cmd.BridgesGone)+len(cmd.Ports)+len(cmd.PortsGone) == 0 && cmd.Facts == nil {
@@ -52,11 +54,34 @@ func (o observation) check() error {
 	if n := len(o.topology.Ports); n > maxPorts {
 		return fmt.Errorf("host reports %d ports, at most %d are accepted", n, maxPorts)
 	}
+	if err := within("the host itself", maxNameLength, o.topology.SystemID, o.topology.OVSVersion, o.transport); err != nil {
+		return err
+	}
+	for _, b := range o.topology.Bridges {
+		what := fmt.Sprintf("bridge %.32q", b.Name)
+		if err := within(what, maxNameLength, b.Name, b.Parent, b.DatapathType, b.FailMode); err != nil {
+			return err
+		}
+		if err := within(what, maxUUIDLength, b.NetworkUUIDs...); err != nil {
+			return err
+		}
+	}
 	for _, p := range o.topology.Ports {
-		for _, s := range []string{p.Name, p.Bridge, p.VIFUUID, p.VMUUID, p.Error} {
-			if len(s) > maxNameLength {
-				return fmt.Errorf("host reports a name of %d bytes on port %.32q, at most %d are accepted", len(s), p.Name, maxNameLength)
-			}
+		what := fmt.Sprintf("port %.32q", p.Name)
+		if err := within(what, maxNameLength, p.Name, p.Bridge, p.Network, p.Bond, p.ExternalIDs[ovsdb.KeyObject]); err != nil {
+			return err
+		}
+		if err := within(what, maxUUIDLength, p.VIFUUID, p.VMUUID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func within(what string, limit int, texts ...string) error {
+	for _, s := range texts {
+		if len(s) > limit {
+			return fmt.Errorf("host reports a text of %d bytes for %s, at most %d are accepted", len(s), what, limit)
 		}
 	}
 	return nil
@@ -65,6 +90,9 @@ func (o observation) check() error {
 func (o observation) bridges(v *raftstore.View, cmd *storev1.ObserveHost) {
 	seen := map[string]bool{}
 	for _, b := range o.topology.Bridges {
+		if b.Name == "" || seen[b.Name] {
+			continue // names are unique in a database that keeps to its schema
+		}
 		now := storedBridge(o.hostUUID, b)
 		seen[now.GetName()] = true
 		if !proto.Equal(now, v.Bridge(o.hostUUID, now.GetName())) {
@@ -81,6 +109,9 @@ func (o observation) bridges(v *raftstore.View, cmd *storev1.ObserveHost) {
 func (o observation) ports(v *raftstore.View, cmd *storev1.ObserveHost) {
 	seen := map[string]bool{}
 	for _, p := range o.topology.Ports {
+		if p.Name == "" || seen[p.Name] {
+			continue
+		}
 		now := storedPort(o.hostUUID, p)
 		seen[now.GetName()] = true
 		if !proto.Equal(now, v.Port(o.hostUUID, now.GetName())) {
@@ -94,6 +125,13 @@ func (o observation) ports(v *raftstore.View, cmd *storev1.ObserveHost) {
 	}
 }
 
+// unpinned reports a host that is trusted on first use and of which this is the
+// first use: it has never been seen, or the operator took its pin away.
+func (o observation) unpinned(v *raftstore.View) bool {
+	host := v.Host(o.hostUUID)
+	return host.GetTrust() == poolwirev1.TrustMode_TRUST_MODE_FIRST_USE && host.GetCertificateSha256() == "" && o.certificate != ""
+}
+
 // facts keeps the certificate the host was first seen with: a later one is for
 // the operator to accept.
 func (o observation) facts(v *raftstore.View) *storev1.HostFacts {
@@ -104,7 +142,7 @@ func (o observation) facts(v *raftstore.View) *storev1.HostFacts {
 	if addr, err := netip.ParseAddr(o.transport); err == nil {
 		f.TransportAddress = addr.String()
 	}
-	if was := v.HostFacts(o.hostUUID); was.GetCertificateSha256() != "" {
+	if was := v.HostFacts(o.hostUUID); was.GetCertificateSha256() != "" && !o.unpinned(v) {
 		f.CertificateSha256 = was.GetCertificateSha256()
 	}
 	return f

@@ -52,7 +52,7 @@ func storedPort(hostUUID string, p ovsdb.Port) *storev1.Port {
 		HostUuid: hostUUID, Name: p.Name, Bridge: p.Bridge, NetworkBridge: p.Network, Ofport: p.OFPort, Kind: portKind(p.Kind),
 		Vlan: uint32(p.VLAN), Mac: macText(p.MAC), AttachedMac: macText(p.AttachedMAC), VifUuid: p.VIFUUID, VmUuid: p.VMUUID,
 		Bond: p.Bond, LinkUp: p.LinkUp, Mtu: uint32(max(p.MTU, 0)), Owned: p.Owned,
-		Object: p.ExternalIDs[ovsdb.KeyObject], Error: p.Error,
+		Object: p.ExternalIDs[ovsdb.KeyObject], Error: clipped(p.Error, maxNameLength),
 	}
 }
 

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -87,6 +88,33 @@ func memberships(v *raftstore.View, hostUUID string) []membership {
 	return out
 }
 
+// carrierOn is the bridge that is to carry a private network on a host, if the
+// host is a member.
+func carrierOn(pn *poolwirev1.PrivateNetwork, h *poolwirev1.Host) (bridge string, member bool) {
+	for _, m := range pn.GetMembers() {
+		if m.GetHostUuid() == h.GetUuid() || m.GetPoolUuid() != "" && m.GetPoolUuid() == h.GetPoolUuid() {
+			return cmp.Or(m.GetBridge(), pn.GetBridge()), true
+		}
+	}
+	return "", false
+}
+
+// carriedNetwork is the private network that a host's bridge carries in fact:
+// nil also where one is asked for and the bridge cannot carry it. Such a bridge
+// stays what it was; it may well be the one with the host's own address.
+func carriedNetwork(v *raftstore.View, hostUUID, bridge string) *poolwirev1.PrivateNetwork {
+	pn := v.PrivateNetworkOfBridge(hostUUID, bridge)
+	if pn == nil || carrierProblem(v, hostUUID, bridge) != "" {
+		return nil
+	}
+	return pn
+}
+
+// isUplink reports a port that leads out of its host.
+func isUplink(p *storev1.Port) bool {
+	return p.GetKind() == storev1.PortKind_PORT_KIND_PHYSICAL || p.GetKind() == storev1.PortKind_PORT_KIND_BOND_MEMBER
+}
+
 // endpoint is the effective tunnel address of a host, empty when unknown.
 func endpoint(v *raftstore.View, hostUUID string) string {
 	if h := v.Host(hostUUID); h.GetTransportAddress() != "" {
@@ -107,8 +135,7 @@ func carrierProblem(v *raftstore.View, hostUUID, bridge string) string {
 		return fmt.Sprintf("bridge %s is VLAN %d of %s; a private network needs a bridge of its own", bridge, b.GetVlan(), b.GetParent())
 	}
 	for _, p := range v.PortsByBridge(hostUUID, bridge) {
-		switch p.GetKind() {
-		case storev1.PortKind_PORT_KIND_PHYSICAL, storev1.PortKind_PORT_KIND_BOND_MEMBER:
+		if isUplink(p) {
 			return fmt.Sprintf("bridge %s has the uplink %s; a private network needs a bridge without one", bridge, p.GetName())
 		}
 	}

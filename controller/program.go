@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"slices"
+
 	"poolwire/flowcompiler"
 	storev1 "poolwire/proto/poolwire/store/v1"
 )
@@ -30,7 +32,7 @@ func (p *program) apply(m model, s markSet) (flowcompiler.Delta, error) {
 		p.applyAll(m)
 		return p.compiler.Commit()
 	}
-	if s.base {
+	if s.base || len(s.networks) > 0 {
 		p.compiler.SetBridge(m.base())
 	}
 	if len(s.networks) > 0 {
@@ -81,11 +83,11 @@ func (p *program) applyAll(m model) {
 // is nil. A network whose default changed takes its VIFs along: their
 // effective locking mode depends on it.
 func (p *program) setNetworks(m model, uuids map[string]struct{}) {
-	now := m.networks(uuids)
+	now, there := m.networks(uuids)
 	for key, was := range p.networks {
-		if n, still := now[key]; still && n.ID == was.ID {
+		if n, asked := now[key]; asked && n.ID == was.ID {
 			continue
-		} else if !still && uuids != nil && !m.networkGone(key) {
+		} else if _, still := there[key]; !asked && still {
 			continue // not among those asked for
 		}
 		p.compiler.RemoveNetwork(was.ID)
@@ -190,45 +192,33 @@ func (p *program) setRemote(m model, key string) {
 	}
 }
 
-// networks lists the networks of the bridge by bridge name, or those the host
-// is a member of by UUID on the overlay. uuids narrows the list when not nil.
-func (m model) networks(uuids map[string]struct{}) map[string]flowcompiler.Network {
-	out := map[string]flowcompiler.Network{}
+// networks lists the networks of the bridge by bridge name, or, on the overlay,
+// those the host is a member of by UUID; there are no rules on the overlay. uuids
+// narrows the list when not nil; there holds the keys of all.
+func (m model) networks(uuids map[string]struct{}) (out map[string]flowcompiler.Network, there map[string]struct{}) {
+	out, there = map[string]flowcompiler.Network{}, setOf()
 	wanted := func(uuid string) bool {
 		_, ok := uuids[uuid]
 		return uuids == nil || ok
 	}
 	if m.isOverlay() {
-		for _, ms := range memberships(m.view, m.host.GetUuid()) {
-			if wanted(ms.network.GetUuid()) {
-				out[ms.network.GetUuid()] = m.privateNetwork(ms.network)
+		for _, pn := range m.view.PrivateNetworksOfHost(m.host.GetUuid()) {
+			there[pn.GetUuid()] = struct{}{}
+			if wanted(pn.GetUuid()) {
+				out[pn.GetUuid()] = privateNetwork(pn)
 			}
 		}
-		return out
+		return out, there
 	}
 	for _, bridge := range m.networkBridges() {
-		stored := m.view.NetworkByPoolBridge(m.host.GetPoolUuid(), bridge)
-		pn := m.view.PrivateNetworkOfBridge(m.host.GetUuid(), bridge)
-		if !wanted(stored.GetUuid()) && (pn == nil || !wanted(pn.GetUuid())) {
+		n := m.networkOn(bridge)
+		if n.ID == 0 {
 			continue
 		}
-		if n, ok := m.network(bridge); ok {
-			out[bridge] = n
+		there[bridge] = struct{}{}
+		if slices.ContainsFunc(n.uuids, wanted) {
+			out[bridge] = m.network(n)
 		}
 	}
-	return out
-}
-
-// networkGone reports whether a key that networks gave once has no network now.
-func (m model) networkGone(key string) bool {
-	if m.isOverlay() {
-		for _, ms := range memberships(m.view, m.host.GetUuid()) {
-			if ms.network.GetUuid() == key {
-				return false
-			}
-		}
-		return true
-	}
-	_, ok := m.network(key)
-	return !ok
+	return out, there
 }

@@ -7,9 +7,13 @@ import (
 	"sync"
 )
 
-// maxParked bounds how many unclaimed sessions one key may hold, so that a
-// hostile peer announcing someone else's key costs little.
-const maxParked = 8
+// Bounds on sessions that nobody has claimed. Anybody can announce any key, so
+// both are reached by a hostile peer only; a session that was claimed, which is
+// to say verified, is not pushed out by one that was not.
+const (
+	maxParked      = 8     // of one key
+	maxParkedTotal = 16384 // of all keys
+)
 
 // parkable is a session that a host opened and that waits to be claimed.
 type parkable interface {
@@ -22,59 +26,147 @@ type parkable interface {
 // shelf files sessions by a key that the peer announces and anybody can
 // announce: whoever claims a session verifies its certificate first.
 type shelf[K comparable, S parkable] struct {
-	end     func(S, error)
-	refuse  func(net.Addr, error)
+	end    func(S, error)
+	refuse func(net.Addr, error)
+
 	mu      sync.Mutex
-	parked  map[K][]S                        // guarded by mu
+	parked  map[K][]*place[S]                // oldest first; guarded by mu
+	total   int                              // over parked; guarded by mu
 	waiting map[K]map[chan struct{}]struct{} // guarded by mu
 }
 
+// place is one session on the shelf. Its flags are guarded by the shelf's mu.
+type place[S parkable] struct {
+	session S
+	// claimed: somebody verified it. reported: somebody turned it away.
+	claimed, reported bool
+}
+
 func newShelf[K comparable, S parkable](end func(S, error), refuse func(net.Addr, error)) *shelf[K, S] {
-	return &shelf[K, S]{end: end, refuse: refuse, parked: map[K][]S{}, waiting: map[K]map[chan struct{}]struct{}{}}
+	return &shelf[K, S]{end: end, refuse: refuse, parked: map[K][]*place[S]{}, waiting: map[K]map[chan struct{}]struct{}{}}
 }
 
 // park files a session until it ends.
 func (f *shelf[K, S]) park(key K, s S) {
+	here := &place[S]{session: s}
 	f.mu.Lock()
-	if here := f.parked[key]; len(here) >= maxParked {
-		f.parked[key] = here[1:]
-		defer f.end(here[0], errReplaced)
-	}
-	f.parked[key] = append(f.parked[key], s)
+	out := f.makeRoomLocked(key, s.RemoteAddr())
+	f.parked[key] = append(f.parked[key], here)
+	f.total++
 	f.wakeLocked(key)
 	f.mu.Unlock()
+	if out != nil {
+		f.end(out.session, errCrowded)
+	}
 
 	<-s.Done()
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.parked[key] = slices.DeleteFunc(f.parked[key], func(other S) bool { return other == s })
-	if len(f.parked[key]) == 0 {
-		delete(f.parked, key)
-	}
+	f.removeLocked(key, here)
 	f.wakeLocked(key)
 }
 
-// newest is the most recent live session of a key whose certificates pass
-// verify. Sessions that fail are ended and reported.
-func (f *shelf[K, S]) newest(key K, verify func([]*x509.Certificate) error) (s S, ok bool) {
+// makeRoomLocked takes one session off the shelf when there are too many, and
+// returns it for the caller to end. It requires mu.
+func (f *shelf[K, S]) makeRoomLocked(key K, newcomer net.Addr) *place[S] {
+	if mine := f.parked[key]; len(mine) >= maxParked {
+		out := crowder(mine, newcomer)
+		if out == nil {
+			out = mine[0] // all are verified, so the newest is the one in use
+		}
+		f.removeLocked(key, out)
+		return out
+	}
+	if f.total < maxParkedTotal {
+		return nil
+	}
+	for other, places := range f.parked {
+		if out := crowder(places, newcomer); out != nil {
+			f.removeLocked(other, out)
+			return out
+		}
+	}
+	return nil
+}
+
+// crowder is the session to give up: the oldest unclaimed one from the
+// newcomer's own address, else the oldest unclaimed one; nil when all are claimed.
+func crowder[S parkable](places []*place[S], newcomer net.Addr) *place[S] {
+	var oldest *place[S]
+	for _, p := range places {
+		switch {
+		case p.claimed:
+		case addrOf(p.session.RemoteAddr()) == addrOf(newcomer):
+			return p
+		case oldest == nil:
+			oldest = p
+		}
+	}
+	return oldest
+}
+
+// removeLocked requires mu. A place that was removed before is passed over.
+func (f *shelf[K, S]) removeLocked(key K, p *place[S]) {
+	at := slices.Index(f.parked[key], p)
+	if at < 0 {
+		return
+	}
+	f.total--
+	if f.parked[key] = slices.Delete(f.parked[key], at, at+1); len(f.parked[key]) == 0 {
+		delete(f.parked, key)
+	}
+}
+
+// verified lists the live sessions of a key whose certificates pass verify,
+// newest first. One that does not pass is reported, once, and ended, unless
+// somebody else waits for the same key too: the session may be theirs.
+func (f *shelf[K, S]) verified(key K, verify func([]*x509.Certificate) error) []S {
 	f.mu.Lock()
-	candidates := slices.Clone(f.parked[key])
+	places := slices.Clone(f.parked[key])
+	alone := len(f.waiting[key]) <= 1
 	f.mu.Unlock()
-	for _, s := range slices.Backward(candidates) {
+	var out []S
+	for _, p := range slices.Backward(places) {
 		select {
-		case <-s.Done():
+		case <-p.session.Done():
 			continue
 		default:
 		}
-		if err := verify(s.PeerCertificates()); err != nil {
-			f.refuse(s.RemoteAddr(), err)
-			f.end(s, err)
-			continue
+		err := verify(p.session.PeerCertificates())
+		if f.judge(p, err) {
+			f.refuse(p.session.RemoteAddr(), err)
 		}
-		return s, true
+		switch {
+		case err == nil:
+			out = append(out, p.session)
+		case alone:
+			f.end(p.session, err)
+		}
 	}
-	return s, false
+	return out
+}
+
+// judge notes the outcome of a verification, and returns whether it is to be reported.
+func (f *shelf[K, S]) judge(p *place[S], err error) (report bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		p.claimed = true
+		return false
+	}
+	report = !p.reported
+	p.reported = true
+	return report
+}
+
+// newest is the most recent of the verified sessions.
+func (f *shelf[K, S]) newest(key K, verify func([]*x509.Certificate) error) (s S, ok bool) {
+	all := f.verified(key, verify)
+	if len(all) == 0 {
+		return s, false
+	}
+	return all[0], true
 }
 
 // watch returns a channel that receives a value when the sessions of a key
@@ -113,9 +205,5 @@ func (f *shelf[K, S]) wakeLocked(key K) {
 func (f *shelf[K, S]) size() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := 0
-	for _, s := range f.parked {
-		n += len(s)
-	}
-	return n
+	return f.total
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,7 +26,16 @@ type Switchboard struct {
 	sessions *shelf[string, *ovsdb.Session]
 
 	mu      sync.Mutex
-	refused []string // guarded by mu
+	refused []refusal // oldest first; guarded by mu
+}
+
+// refusal is why connections from an address were turned away, and when the
+// last one was.
+type refusal struct {
+	at     time.Time
+	remote net.Addr
+	from   string // the address without the port, which differs each time
+	reason string
 }
 
 // NewSwitchboard returns an empty switchboard. OVSDB sessions are opened with
@@ -58,13 +68,21 @@ func (b *Switchboard) AcceptOVSDB(ctx context.Context, conn net.Conn) {
 	b.sessions.park(id, s)
 }
 
-// Refuse remembers a connection that was turned away.
+// Refuse remembers a connection that was turned away. A peer that tries again
+// and again is one entry, and one line of the log.
 func (b *Switchboard) Refuse(remote net.Addr, err error) {
-	b.log.Warn("connection refused", "remote", remote, "error", err)
-	line := time.Now().UTC().Format(time.RFC3339) + " " + remote.String() + ": " + err.Error()
+	now := refusal{at: time.Now(), remote: remote, from: addrOf(remote).String()}
+	now.reason = clipped(strings.ReplaceAll(err.Error(), remote.String(), now.from), maxReason)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.refused = append(b.refused, line)
+	known := slices.IndexFunc(b.refused, func(r refusal) bool { return r.from == now.from && r.reason == now.reason })
+	level := slog.LevelWarn
+	if known >= 0 {
+		b.refused = slices.Delete(b.refused, known, known+1)
+		level = slog.LevelDebug
+	}
+	b.log.Log(context.Background(), level, "connection refused", "remote", remote, "error", err)
+	b.refused = append(b.refused, now)
 	if extra := len(b.refused) - maxRefusals; extra > 0 {
 		b.refused = slices.Delete(b.refused, 0, extra)
 	}
@@ -74,7 +92,9 @@ func (b *Switchboard) Refuse(remote net.Addr, err error) {
 func (b *Switchboard) Refused() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := slices.Clone(b.refused)
-	slices.Reverse(out)
+	var out []string
+	for _, r := range slices.Backward(b.refused) {
+		out = append(out, r.at.UTC().Format(time.RFC3339)+" "+r.remote.String()+": "+r.reason)
+	}
 	return out
 }

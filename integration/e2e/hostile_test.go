@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -79,7 +80,7 @@ func attack(ctx context.Context, p *pair, port uint16, cert tls.Certificate, sec
 	buf := make([]byte, 4096)
 	for {
 		if _, err := conn.Read(buf); err != nil {
-			if e, timeout := err.(net.Error); timeout && e.Timeout() {
+			if e := net.Error(nil); errors.As(err, &e) && e.Timeout() {
 				return fmt.Errorf("the connection stayed open: %w", err)
 			}
 			return nil

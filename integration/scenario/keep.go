@@ -19,7 +19,7 @@ func (w *World) Keep(out io.Writer) error {
 	fmt.Fprintf(out, "\nVMs (ip netns exec NAMESPACE COMMAND):\n\n")
 	for _, name := range slices.Sorted(maps.Keys(w.vms)) {
 		vm := w.vms[name]
-		fmt.Fprintf(out, "  %-16s %-28s %s %s\n", name, vm.Namespace.Name, vm.IPv4(), vm.IPv6())
+		fmt.Fprintf(out, "  %-16s %-28s %s %s\n", name, vm.Name, vm.IPv4(), vm.IPv6())
 	}
 	fmt.Fprintf(out, "\nHosts (switch tools: ovs-vsctl --db=unix:DIR/db.sock, ovs-ofctl -O OpenFlow13 dump-flows unix:DIR/BRIDGE.mgmt):\n\n")
 	for _, name := range slices.Sorted(maps.Keys(w.hosts)) {

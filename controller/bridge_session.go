@@ -1,0 +1,280 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"poolwire/flowcompiler"
+	"poolwire/raftstore"
+	"poolwire/southbound/openflow"
+	"poolwire/southbound/openflow/flow"
+)
+
+// session is the work on one OpenFlow connection.
+type session struct {
+	*bridgeActor
+	sw      *openflow.Switch
+	sync    *openflow.Sync
+	program *program
+	ports   portNumbers
+	// full asks for a look at the whole table: at first, after anything whose
+	// outcome is unknown, and periodically.
+	full bool
+	// repairing: the next full look finds drift rather than news.
+	repairing bool
+}
+
+// serve makes the bridge right and keeps it so until the connection ends.
+func (a *bridgeActor) serve(ctx context.Context, sw *openflow.Switch, arrivals <-chan struct{}) error {
+	s := &session{bridgeActor: a, sw: sw, program: newProgram(), full: true, sync: a.newSync()}
+	if err := s.identify(ctx); err != nil {
+		return err
+	}
+	if err := s.claim(ctx); err != nil {
+		return err
+	}
+	a.log.Info("openflow session up", "remote", sw.RemoteAddr())
+	a.update(func(st *bridgeState) { st.connected, st.session, st.err, st.obstacle = true, sw, nil, nil })
+	a.marks.add(markSet{all: true})
+	return s.work(ctx, arrivals)
+}
+
+// identify makes sure that the session is this bridge's: nothing keeps two bridges
+// of a host from having one datapath id. The bridge's own port has its name.
+func (s *session) identify(ctx context.Context) error {
+	if err := s.readPorts(ctx); err != nil {
+		return err
+	}
+	if name, told := s.ports.names[openflow.PortLocal]; told && name != s.name[:min(len(s.name), maxPortName)] {
+		s.log.Warn("two bridges have the same datapath id", "other", name)
+		s.strangers[s.sw] = struct{}{}
+		return errOtherBridge
+	}
+	return nil
+}
+
+// work answers to whatever happens on the session.
+func (s *session) work(ctx context.Context, arrivals <-chan struct{}) error {
+	resync := time.NewTimer(jittered(s.lead.cfg.ResyncInterval))
+	defer resync.Stop()
+	again := time.NewTimer(0)
+	defer again.Stop()
+	delay := retryDelay
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.sw.Done():
+			return s.sw.Err()
+		case w := <-s.withdrawals:
+			w.reply <- s.withdrawAll(ctx, w)
+			return errWithdrawn
+		case <-arrivals:
+			if newest, ok := s.newest(); ok && newest != s.sw {
+				return errReplaced
+			}
+		case <-s.sw.PortEvents():
+			if err := s.portsChanged(ctx); err != nil {
+				return err
+			}
+		case <-resync.C:
+			s.full, s.repairing = true, true
+			s.marks.nudge()
+			resync.Reset(jittered(s.lead.cfg.ResyncInterval))
+		case <-again.C:
+			s.marks.nudge()
+		case <-s.marks.C():
+			switch err := s.step(ctx); {
+			case err == nil:
+				delay = retryDelay
+			case !s.overcome(err):
+				return err
+			default:
+				again.Reset(delay)
+				delay = min(2*delay, maxRetryDelay)
+			}
+		}
+	}
+}
+
+// jittered spreads what would otherwise happen on all bridges at once.
+func jittered(interval time.Duration) time.Duration {
+	return interval/2 + rand.N(interval)
+}
+
+// obstacleError is what keeps a change from a switch whose session is fine. It is
+// tried again, and said until it is overcome.
+type obstacleError struct{ err error }
+
+func (e *obstacleError) Error() string { return e.err.Error() }
+func (e *obstacleError) Unwrap() error { return e.err }
+
+// overcome publishes an obstacle and reports whether the session goes on.
+func (s *session) overcome(err error) bool {
+	var o *obstacleError
+	if !errors.As(err, &o) {
+		return false
+	}
+	if was := s.state.Load().obstacle; was == nil || was.Error() != err.Error() {
+		s.log.Error("change not in place", "error", err)
+	}
+	s.full = true
+	s.update(func(st *bridgeState) { st.err, st.obstacle = err, err })
+	return true
+}
+
+// claim makes this leader the switch's master: an older one can change nothing
+// there from then on.
+func (s *session) claim(ctx context.Context) error {
+	err := s.lead.withDeadline(ctx, func(ctx context.Context) error {
+		return s.sw.SetRole(ctx, openflow.RoleMaster, s.lead.term)
+	})
+	if err != nil {
+		return fmt.Errorf("claiming the master role: %w", err)
+	}
+	return nil
+}
+
+// step brings everything marked onto the switch and settles the marks.
+func (s *session) step(ctx context.Context) error {
+	set := s.marks.take()
+	view := s.lead.store.View()
+	host := view.Host(s.host.uuid)
+	if host == nil {
+		return nil // being removed; the host actor ends this one
+	}
+	if s.portsOutdated(view, set) {
+		if err := s.readPorts(ctx); err != nil {
+			return err
+		}
+		set = s.marks.take()
+	}
+	begin := time.Now()
+	delta, err := s.program.apply(newModel(view, host, s.name, s.ports, s.lead.policies.none()), set)
+	if err != nil {
+		return &obstacleError{fmt.Errorf("compiling: %w", err)}
+	}
+	s.lead.metrics.compile.Observe(time.Since(begin).Seconds())
+	if err := s.push(ctx, delta); err != nil {
+		return err
+	}
+	if took := s.lead.sinceChange(set.revision); took > 0 {
+		s.lead.metrics.confirm.Observe(took.Seconds())
+	}
+	s.marks.settle()
+	s.update(func(st *bridgeState) {
+		st.err, st.obstacle = nil, nil
+		st.wanted, st.held = s.program.compiler.Len(), s.program.compiler.Len()
+	})
+	return nil
+}
+
+// portsOutdated reports whether the marks name an interface that OVSDB knows the
+// number of and this session does not: the two are told on separate connections,
+// and a change is confirmed only with the flows of the port it is about.
+func (s *session) portsOutdated(view *raftstore.View, set markSet) bool {
+	if set.all {
+		return slices.ContainsFunc(view.PortsByBridge(s.host.uuid, s.name), s.ports.outdated)
+	}
+	for name := range set.ports {
+		if row := view.Port(s.host.uuid, name); row.GetBridge() == s.name && s.ports.outdated(row) {
+			return true
+		}
+	}
+	for uuid := range set.vifs {
+		for _, row := range view.PortsByVif(uuid) {
+			if row.GetHostUuid() == s.host.uuid && row.GetBridge() == s.name && s.ports.outdated(row) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// push applies a delta, or looks at the whole table when that is due.
+func (s *session) push(ctx context.Context, delta flowcompiler.Delta) error {
+	want := delta.Ports
+	if s.full {
+		want = s.program.compiler.PortConfigs()
+	}
+	if err := s.pushPorts(ctx, want); err != nil {
+		return err
+	}
+	if s.full && !s.repairing {
+		return s.pushFull(ctx)
+	}
+	err := s.lead.withDeadline(ctx, func(ctx context.Context) error {
+		return s.sync.Incremental(ctx, s.sw, delta.Flows)
+	})
+	switch {
+	case err != nil:
+		s.full, s.repairing = true, false
+		return refused(fmt.Errorf("changing flows: %w", err))
+	case s.full:
+		// The news is in; what differs now is drift.
+		return s.pushFull(ctx)
+	}
+	return nil
+}
+
+// refused makes an obstacle of an error that names a flow: the bundle is atomic,
+// so nothing of it is in place.
+func refused(err error) error {
+	var flowError *openflow.FlowError
+	if errors.As(err, &flowError) {
+		return &obstacleError{err}
+	}
+	return err
+}
+
+// pushFull reads the table and changes only what differs.
+func (s *session) pushFull(ctx context.Context) error {
+	var report openflow.Report
+	err := s.lead.withFullDeadline(ctx, func(ctx context.Context) (err error) {
+		report, err = s.sync.Full(ctx, s.sw, s.program.compiler.Flows())
+		return err
+	})
+	if err != nil {
+		s.repairing = false
+		return refused(fmt.Errorf("synchronising flows: %w", err))
+	}
+	changed := report.Added + report.Modified + report.Deleted
+	drift := uint64(0)
+	if s.repairing {
+		drift = uint64(changed)
+	}
+	if changed > 0 {
+		s.log.Info("flows synchronised", "added", report.Added, "modified", report.Modified, "deleted", report.Deleted, "drift", s.repairing)
+	}
+	s.full, s.repairing = false, false
+	s.lead.metrics.drift(drift)
+	s.update(func(st *bridgeState) {
+		st.driftFound += drift
+		st.driftRepaired += drift
+		st.foreign = report.ForeignCount
+		st.shadowing = nil
+		for _, f := range report.Shadowing {
+			st.shadowing = append(st.shadowing, f.Flow.String())
+		}
+	})
+	return nil
+}
+
+// withdrawAll leaves the switch as if Poolwire had never been there.
+func (s *session) withdrawAll(ctx context.Context, w withdrawal) error {
+	open := map[uint32]flowcompiler.PortConfig{}
+	for number := range s.program.compiler.PortConfigs() {
+		open[number] = flowcompiler.PortConfig{}
+	}
+	if err := s.pushPorts(ctx, open); err != nil || !w.flows {
+		return err
+	}
+	return s.lead.withFullDeadline(ctx, func(ctx context.Context) error {
+		_, err := s.sync.Full(ctx, s.sw, slices.Values([]flow.Flow(nil)))
+		return err
+	})
+}

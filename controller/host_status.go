@@ -1,0 +1,160 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+)
+
+// away reports whether the host can confirm nothing now. A first attempt to
+// connect that is still under way is not yet an absence; a repeated one is.
+func (s *hostState) away() bool {
+	switch s.state {
+	case poolwirev1.HostState_HOST_STATE_SYNCING, poolwirev1.HostState_HOST_STATE_READY:
+		return false
+	case poolwirev1.HostState_HOST_STATE_CONNECTING, poolwirev1.HostState_HOST_STATE_RELEASED:
+		return s.err != nil
+	}
+	return true
+}
+
+// pendingRevision is the oldest change the host has not confirmed, 0 for none.
+func (h *hostActor) pendingRevision() uint64 {
+	oldest := h.marks.oldest()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range h.bridges {
+		oldest = older(oldest, a.pendingRevision())
+	}
+	return oldest
+}
+
+// confirmed is the revision up to which the host has confirmed everything.
+func (h *hostActor) confirmed(processed uint64) uint64 {
+	if pending := h.pendingRevision(); pending != 0 {
+		return min(pending-1, processed)
+	}
+	return processed
+}
+
+// progressOf is how far the host has got with the change of a revision. processed
+// must have been read before.
+func (h *hostActor) progressOf(revision, processed uint64) (state poolwirev1.RealizationState, err error) {
+	st := h.state.Load()
+	switch {
+	case st.state == poolwirev1.HostState_HOST_STATE_RELEASED && !h.lead.store.View().Host(h.uuid).GetManaged():
+		// Released means that nothing is wanted there: everything wanted is in place.
+		return poolwirev1.RealizationState_REALIZATION_STATE_CONFIRMED, nil
+	case st.away():
+		err = st.err
+		if err == nil {
+			err = errAway
+		}
+		return poolwirev1.RealizationState_REALIZATION_STATE_PENDING, err
+	case revision <= h.confirmed(processed) && st.state == poolwirev1.HostState_HOST_STATE_READY:
+		if st.conflict != nil && revision <= st.until {
+			return poolwirev1.RealizationState_REALIZATION_STATE_FAILED, st.conflict
+		}
+		return poolwirev1.RealizationState_REALIZATION_STATE_CONFIRMED, nil
+	}
+	if err := h.obstacle(); err != nil {
+		return poolwirev1.RealizationState_REALIZATION_STATE_FAILED, err
+	}
+	return poolwirev1.RealizationState_REALIZATION_STATE_IN_PROGRESS, nil
+}
+
+// realization is progressOf in API words.
+func (h *hostActor) realization(revision, processed uint64) *poolwirev1.HostRealization {
+	state, err := h.progressOf(revision, processed)
+	out := &poolwirev1.HostRealization{
+		HostUuid: h.uuid, HostNameLabel: *h.label.Load(), State: state, ConfirmedRevision: h.confirmed(processed),
+	}
+	if err != nil {
+		out.Error = said(err)
+	}
+	return out
+}
+
+// obstacle is what keeps the host's bridges from taking what is pending.
+func (h *hostActor) obstacle() error {
+	for _, a := range h.bridgeActors() {
+		if st := a.state.Load(); st.obstacle != nil {
+			return fmt.Errorf("bridge %s: %w", a.name, st.obstacle)
+		}
+	}
+	return nil
+}
+
+// maxReason is how many bytes of an error are repeated: errors may quote a peer.
+const maxReason = 1000
+
+// said is an error for a message of the API.
+func said(err error) string { return clipped(err.Error(), maxReason) }
+
+// clipped cuts a text that a peer may have written down to size and to UTF-8,
+// without which no message could hold it.
+func clipped(text string, limit int) string {
+	return strings.ToValidUTF8(text[:min(len(text), limit)], "")
+}
+
+// status is the host's live state in API words.
+func (h *hostActor) status(processed uint64) *poolwirev1.HostStatus {
+	st := h.state.Load()
+	view := h.lead.store.View()
+	out := &poolwirev1.HostStatus{
+		State: st.state, Since: timestamppb.New(st.since),
+		OvsVersion: view.HostFacts(h.uuid).GetOvsVersion(), TransportAddress: endpoint(view, h.uuid),
+		ConfirmedRevision: h.confirmed(processed),
+	}
+	if out.State == poolwirev1.HostState_HOST_STATE_READY && out.ConfirmedRevision < processed {
+		out.State = poolwirev1.HostState_HOST_STATE_SYNCING
+	}
+	if host := view.Host(h.uuid); host.GetManaged() {
+		out.Warnings = hostWarnings(view, host)
+	}
+	if st.conflict != nil {
+		out.Warnings = append(out.Warnings, said(st.conflict))
+	}
+	if st.err != nil {
+		out.LastError = said(st.err)
+	}
+	for _, a := range h.bridgeActors() {
+		a.describe(view, out)
+	}
+	slices.SortFunc(out.Bridges, func(x, y *poolwirev1.BridgeStatus) int { return strings.Compare(x.GetName(), y.GetName()) })
+	for _, m := range st.missing {
+		out.Warnings = append(out.Warnings, "waiting for "+m)
+	}
+	return out
+}
+
+// describe adds a bridge to its host's status.
+func (a *bridgeActor) describe(v *raftstore.View, out *poolwirev1.HostStatus) {
+	st := a.state.Load()
+	row := v.Bridge(a.host.uuid, a.name)
+	mode := poolwirev1.FailMode_FAIL_MODE_STANDALONE
+	if row.GetFailMode() == "secure" {
+		mode = poolwirev1.FailMode_FAIL_MODE_SECURE
+	}
+	out.Bridges = append(out.Bridges, &poolwirev1.BridgeStatus{
+		Name: a.name, Connected: st.connected, FlowsWanted: uint64(st.wanted), FlowsInstalled: uint64(st.held),
+		FailMode: mode, FlowsForeign: uint64(st.foreign), Owned: row.GetOwned(),
+	})
+	out.DriftFound += st.driftFound
+	out.DriftRepaired += st.driftRepaired
+	if !st.connected && out.State == poolwirev1.HostState_HOST_STATE_READY {
+		out.State = poolwirev1.HostState_HOST_STATE_SYNCING
+		out.Warnings = append(out.Warnings, fmt.Sprintf("bridge %s has no OpenFlow session", a.name))
+	}
+	if st.err != nil {
+		out.LastError = fmt.Sprintf("bridge %s: %s", a.name, said(st.err))
+	}
+	for _, f := range st.shadowing {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("bridge %s: a foreign flow wins over Poolwire's: %s", a.name, f))
+	}
+}

@@ -1,0 +1,60 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	"poolwire/flowcompiler"
+	storev1 "poolwire/proto/poolwire/store/v1"
+	"poolwire/southbound/openflow"
+)
+
+// lifeline gives a switch that holds no flow of ours what the host itself needs:
+// the way between its own ports and its uplinks. The switch reaches us by its
+// hidden in-band flows although its table is empty, after a restart for example;
+// but those cover only connections that it opens, not the OVSDB session that we
+// open to a passive host. Until that is up nothing is known for certain of the
+// VIFs, so they pass nothing, and without the lifeline it could never come up.
+//
+// A switch that holds flows of ours is left as it is: they are the last word
+// until the host has been read.
+func (a *bridgeActor) lifeline(ctx context.Context, sw *openflow.Switch) error {
+	view := a.lead.store.View()
+	host := view.Host(a.host.uuid)
+	row := view.Bridge(a.host.uuid, a.name)
+	if host == nil || row == nil || row.GetOwned() || carriedNetwork(view, a.host.uuid, a.name) != nil {
+		return nil // carries no address of the host's
+	}
+	s := &session{bridgeActor: a, sw: sw, program: newProgram(), full: true, sync: a.newSync()}
+	if err := s.identify(ctx); err != nil {
+		return err
+	}
+	if err := s.claim(ctx); err != nil {
+		return err
+	}
+	var held int
+	err := a.lead.withDeadline(ctx, func(ctx context.Context) error {
+		flows, err := sw.DumpFlows(ctx, openflow.FlowFilter{Table: openflow.TableAll, Cookie: flowcompiler.CookieMagic << 56, CookieMask: 0xff << 56})
+		held = len(flows)
+		return err
+	})
+	if err != nil || held > 0 {
+		return err
+	}
+	marks := markSet{base: true, networks: setOf(), ports: setOf()}
+	for _, p := range view.PortsByBridge(a.host.uuid, a.name) {
+		switch p.GetKind() {
+		case storev1.PortKind_PORT_KIND_LOCAL, storev1.PortKind_PORT_KIND_INTERNAL,
+			storev1.PortKind_PORT_KIND_PHYSICAL, storev1.PortKind_PORT_KIND_BOND_MEMBER:
+			marks.ports[p.GetName()] = struct{}{}
+		}
+	}
+	for _, n := range view.NetworksByPool(host.GetPoolUuid()) {
+		marks.networks[n.GetUuid()] = struct{}{}
+	}
+	if _, err := s.program.apply(newModel(view, host, a.name, s.ports, false), marks); err != nil {
+		return fmt.Errorf("compiling: %w", err)
+	}
+	a.log.Info("lifeline", "flows", s.program.compiler.Len())
+	return s.pushFull(ctx)
+}
