@@ -141,17 +141,20 @@ func (s *session) claim(ctx context.Context) error {
 
 // step brings everything marked onto the switch and settles the marks.
 func (s *session) step(ctx context.Context) error {
+	// Marks are taken before the view: a mark must never be settled by a state
+	// older than the change that made it.
 	set := s.marks.take()
 	view := s.lead.store.View()
-	host := view.Host(s.host.uuid)
-	if host == nil {
-		return nil // being removed; the host actor ends this one
-	}
 	if s.portsOutdated(view, set) {
 		if err := s.readPorts(ctx); err != nil {
 			return err
 		}
 		set = s.marks.take()
+		view = s.lead.store.View()
+	}
+	host := view.Host(s.host.uuid)
+	if host == nil {
+		return nil // being removed; the host actor ends this one
 	}
 	begin := time.Now()
 	delta, err := s.program.apply(newModel(view, host, s.name, s.ports, s.lead.policies.none()), set)

@@ -89,8 +89,18 @@ func (f *shelfTest) put(key string, p *parcel) *parcel {
 	defer f.unwatch(key, arrivals)
 	f.parcels = append(f.parcels, p)
 	f.work.Go(func() { f.park(key, p) })
-	<-arrivals
+	for !f.holds(key, p) {
+		<-arrivals
+	}
 	return p
+}
+
+// holds reports whether a session is on the shelf: a wake-up alone may mean that
+// another one has left it.
+func (f *shelfTest) holds(key string, p *parcel) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(f.parked[key], func(here *place[*parcel]) bool { return here.session == p })
 }
 
 func TestShelfGivesTheNewestVerifiedSession(t *testing.T) {
