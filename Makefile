@@ -39,7 +39,7 @@ clean-lab: ## Remove a lab that `make demo KEEP=1` left up (LAB=its id)
 .PHONY: test
 test: deps build ## Run everything: unit tests and integration tests on real Open vSwitch
 	$(GO) test $(TESTFLAGS) $(UNIT_PKGS)
-	$(GO) test $(TESTFLAGS) -p 1 -timeout 20m $(LAB_PKGS)
+	$(GO) test -count=1 $(TESTFLAGS) -p 1 -timeout 20m $(LAB_PKGS)
 
 .PHONY: unit
 unit: deps ## Run the unit tests only
