@@ -9,6 +9,7 @@ package poolwirev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -611,7 +612,11 @@ type CreateHostRequest struct {
 	// The host to register.
 	Host *Host `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -660,13 +665,29 @@ func (x *CreateHostRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *CreateHostRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *CreateHostRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // CreateHostResponse returns the host as stored.
 type CreateHostResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The registered host.
 	Host *Host `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -713,6 +734,13 @@ func (x *CreateHostResponse) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *CreateHostResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
 }
 
 // GetHostRequest names a host.
@@ -943,7 +971,11 @@ type UpdateHostRequest struct {
 	// Fields to change: name_label, name_description, mode, address, system_id, trust, certificate_sha256, transport_address, managed.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -999,13 +1031,29 @@ func (x *UpdateHostRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *UpdateHostRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdateHostRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // UpdateHostResponse returns the host as stored.
 type UpdateHostResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The changed host.
 	Host *Host `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1054,6 +1102,13 @@ func (x *UpdateHostResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *UpdateHostResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 // DeleteHostRequest names the host to forget.
 type DeleteHostRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1064,7 +1119,11 @@ type DeleteHostRequest struct {
 	// Forget a host that cannot be reached too; what is on it stays there.
 	Force bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1127,11 +1186,27 @@ func (x *DeleteHostRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *DeleteHostRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *DeleteHostRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // DeleteHostResponse reports the removal.
 type DeleteHostResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1173,13 +1248,24 @@ func (x *DeleteHostResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *DeleteHostResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 // ReleaseHostRequest names the host to release.
 type ReleaseHostRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID or name_label.
 	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1228,13 +1314,29 @@ func (x *ReleaseHostRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *ReleaseHostRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *ReleaseHostRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // ReleaseHostResponse reports the release.
 type ReleaseHostResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The released host.
 	Host *Host `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1281,6 +1383,13 @@ func (x *ReleaseHostResponse) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *ReleaseHostResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
 }
 
 // IssueHostCertificateRequest names the host that gets a certificate.
@@ -1406,7 +1515,7 @@ var File_poolwire_v1_host_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_host_proto_rawDesc = "" +
 	"\n" +
-	"\x16poolwire/v1/host.proto\x12\vpoolwire.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16poolwire/v1/pool.proto\"\xac\x04\n" +
+	"\x16poolwire/v1/host.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x16poolwire/v1/pool.proto\"\xac\x04\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x1d\n" +
 	"\n" +
@@ -1449,14 +1558,17 @@ const file_poolwire_v1_host_proto_rawDesc = "" +
 	"\x0fflows_installed\x18\x04 \x01(\x04R\x0eflowsInstalled\x122\n" +
 	"\tfail_mode\x18\x05 \x01(\x0e2\x15.poolwire.v1.FailModeR\bfailMode\x12#\n" +
 	"\rflows_foreign\x18\x06 \x01(\x04R\fflowsForeign\x12\x14\n" +
-	"\x05owned\x18\a \x01(\bR\x05owned\"Y\n" +
+	"\x05owned\x18\a \x01(\bR\x05owned\"\xc0\x01\n" +
 	"\x11CreateHostRequest\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.poolwire.v1.HostR\x04host\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tR\trequestId\"W\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\x87\x01\n" +
 	"\x12CreateHostResponse\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.poolwire.v1.HostR\x04host\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"$\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"$\n" +
 	"\x0eGetHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\"8\n" +
 	"\x0fGetHostResponse\x12%\n" +
@@ -1469,31 +1581,40 @@ const file_poolwire_v1_host_proto_rawDesc = "" +
 	"\x11ListHostsResponse\x12'\n" +
 	"\x05hosts\x18\x01 \x03(\v2\x11.poolwire.v1.HostR\x05hosts\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x04R\brevision\"\x96\x01\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"\xfd\x01\n" +
 	"\x11UpdateHostRequest\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.poolwire.v1.HostR\x04host\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"W\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\x87\x01\n" +
 	"\x12UpdateHostResponse\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.poolwire.v1.HostR\x04host\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"p\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"\xd7\x01\n" +
 	"\x11DeleteHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x14\n" +
 	"\x05force\x18\x03 \x01(\bR\x05force\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tR\trequestId\"0\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"`\n" +
 	"\x12DeleteHostResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision\"G\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"\xae\x01\n" +
 	"\x12ReleaseHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tR\trequestId\"X\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\x88\x01\n" +
 	"\x13ReleaseHostResponse\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.poolwire.v1.HostR\x04host\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"1\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"1\n" +
 	"\x1bIssueHostCertificateRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\"\xc3\x01\n" +
 	"\x1cIssueHostCertificateResponse\x12'\n" +
@@ -1569,7 +1690,9 @@ var file_poolwire_v1_host_proto_goTypes = []any{
 	(*IssueHostCertificateResponse)(nil), // 19: poolwire.v1.IssueHostCertificateResponse
 	(*timestamppb.Timestamp)(nil),        // 20: google.protobuf.Timestamp
 	(FailMode)(0),                        // 21: poolwire.v1.FailMode
-	(*fieldmaskpb.FieldMask)(nil),        // 22: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),          // 22: google.protobuf.Duration
+	(*Preview)(nil),                      // 23: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil),        // 24: google.protobuf.FieldMask
 }
 var file_poolwire_v1_host_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.Host.mode:type_name -> poolwire.v1.ConnectionMode
@@ -1581,33 +1704,41 @@ var file_poolwire_v1_host_proto_depIdxs = []int32{
 	5,  // 6: poolwire.v1.HostStatus.bridges:type_name -> poolwire.v1.BridgeStatus
 	21, // 7: poolwire.v1.BridgeStatus.fail_mode:type_name -> poolwire.v1.FailMode
 	3,  // 8: poolwire.v1.CreateHostRequest.host:type_name -> poolwire.v1.Host
-	3,  // 9: poolwire.v1.CreateHostResponse.host:type_name -> poolwire.v1.Host
-	3,  // 10: poolwire.v1.GetHostResponse.host:type_name -> poolwire.v1.Host
-	3,  // 11: poolwire.v1.ListHostsResponse.hosts:type_name -> poolwire.v1.Host
-	3,  // 12: poolwire.v1.UpdateHostRequest.host:type_name -> poolwire.v1.Host
-	22, // 13: poolwire.v1.UpdateHostRequest.update_mask:type_name -> google.protobuf.FieldMask
-	3,  // 14: poolwire.v1.UpdateHostResponse.host:type_name -> poolwire.v1.Host
-	3,  // 15: poolwire.v1.ReleaseHostResponse.host:type_name -> poolwire.v1.Host
-	20, // 16: poolwire.v1.IssueHostCertificateResponse.expire_time:type_name -> google.protobuf.Timestamp
-	6,  // 17: poolwire.v1.HostService.CreateHost:input_type -> poolwire.v1.CreateHostRequest
-	8,  // 18: poolwire.v1.HostService.GetHost:input_type -> poolwire.v1.GetHostRequest
-	10, // 19: poolwire.v1.HostService.ListHosts:input_type -> poolwire.v1.ListHostsRequest
-	12, // 20: poolwire.v1.HostService.UpdateHost:input_type -> poolwire.v1.UpdateHostRequest
-	14, // 21: poolwire.v1.HostService.DeleteHost:input_type -> poolwire.v1.DeleteHostRequest
-	16, // 22: poolwire.v1.HostService.ReleaseHost:input_type -> poolwire.v1.ReleaseHostRequest
-	18, // 23: poolwire.v1.HostService.IssueHostCertificate:input_type -> poolwire.v1.IssueHostCertificateRequest
-	7,  // 24: poolwire.v1.HostService.CreateHost:output_type -> poolwire.v1.CreateHostResponse
-	9,  // 25: poolwire.v1.HostService.GetHost:output_type -> poolwire.v1.GetHostResponse
-	11, // 26: poolwire.v1.HostService.ListHosts:output_type -> poolwire.v1.ListHostsResponse
-	13, // 27: poolwire.v1.HostService.UpdateHost:output_type -> poolwire.v1.UpdateHostResponse
-	15, // 28: poolwire.v1.HostService.DeleteHost:output_type -> poolwire.v1.DeleteHostResponse
-	17, // 29: poolwire.v1.HostService.ReleaseHost:output_type -> poolwire.v1.ReleaseHostResponse
-	19, // 30: poolwire.v1.HostService.IssueHostCertificate:output_type -> poolwire.v1.IssueHostCertificateResponse
-	24, // [24:31] is the sub-list for method output_type
-	17, // [17:24] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	22, // 9: poolwire.v1.CreateHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	3,  // 10: poolwire.v1.CreateHostResponse.host:type_name -> poolwire.v1.Host
+	23, // 11: poolwire.v1.CreateHostResponse.preview:type_name -> poolwire.v1.Preview
+	3,  // 12: poolwire.v1.GetHostResponse.host:type_name -> poolwire.v1.Host
+	3,  // 13: poolwire.v1.ListHostsResponse.hosts:type_name -> poolwire.v1.Host
+	3,  // 14: poolwire.v1.UpdateHostRequest.host:type_name -> poolwire.v1.Host
+	24, // 15: poolwire.v1.UpdateHostRequest.update_mask:type_name -> google.protobuf.FieldMask
+	22, // 16: poolwire.v1.UpdateHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	3,  // 17: poolwire.v1.UpdateHostResponse.host:type_name -> poolwire.v1.Host
+	23, // 18: poolwire.v1.UpdateHostResponse.preview:type_name -> poolwire.v1.Preview
+	22, // 19: poolwire.v1.DeleteHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	23, // 20: poolwire.v1.DeleteHostResponse.preview:type_name -> poolwire.v1.Preview
+	22, // 21: poolwire.v1.ReleaseHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	3,  // 22: poolwire.v1.ReleaseHostResponse.host:type_name -> poolwire.v1.Host
+	23, // 23: poolwire.v1.ReleaseHostResponse.preview:type_name -> poolwire.v1.Preview
+	20, // 24: poolwire.v1.IssueHostCertificateResponse.expire_time:type_name -> google.protobuf.Timestamp
+	6,  // 25: poolwire.v1.HostService.CreateHost:input_type -> poolwire.v1.CreateHostRequest
+	8,  // 26: poolwire.v1.HostService.GetHost:input_type -> poolwire.v1.GetHostRequest
+	10, // 27: poolwire.v1.HostService.ListHosts:input_type -> poolwire.v1.ListHostsRequest
+	12, // 28: poolwire.v1.HostService.UpdateHost:input_type -> poolwire.v1.UpdateHostRequest
+	14, // 29: poolwire.v1.HostService.DeleteHost:input_type -> poolwire.v1.DeleteHostRequest
+	16, // 30: poolwire.v1.HostService.ReleaseHost:input_type -> poolwire.v1.ReleaseHostRequest
+	18, // 31: poolwire.v1.HostService.IssueHostCertificate:input_type -> poolwire.v1.IssueHostCertificateRequest
+	7,  // 32: poolwire.v1.HostService.CreateHost:output_type -> poolwire.v1.CreateHostResponse
+	9,  // 33: poolwire.v1.HostService.GetHost:output_type -> poolwire.v1.GetHostResponse
+	11, // 34: poolwire.v1.HostService.ListHosts:output_type -> poolwire.v1.ListHostsResponse
+	13, // 35: poolwire.v1.HostService.UpdateHost:output_type -> poolwire.v1.UpdateHostResponse
+	15, // 36: poolwire.v1.HostService.DeleteHost:output_type -> poolwire.v1.DeleteHostResponse
+	17, // 37: poolwire.v1.HostService.ReleaseHost:output_type -> poolwire.v1.ReleaseHostResponse
+	19, // 38: poolwire.v1.HostService.IssueHostCertificate:output_type -> poolwire.v1.IssueHostCertificateResponse
+	32, // [32:39] is the sub-list for method output_type
+	25, // [25:32] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_host_proto_init() }
@@ -1615,6 +1746,7 @@ func file_poolwire_v1_host_proto_init() {
 	if File_poolwire_v1_host_proto != nil {
 		return
 	}
+	file_poolwire_v1_change_proto_init()
 	file_poolwire_v1_pool_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -9,6 +9,7 @@ package poolwirev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	reflect "reflect"
 	sync "sync"
@@ -75,6 +76,59 @@ func (DefaultLockingMode) EnumDescriptor() ([]byte, []int) {
 	return file_poolwire_v1_network_proto_rawDescGZIP(), []int{0}
 }
 
+// DefaultAction is what becomes of traffic that no rule decides over.
+type DefaultAction int32
+
+const (
+	// Not set: ALLOW.
+	DefaultAction_DEFAULT_ACTION_UNSPECIFIED DefaultAction = 0
+	// It passes.
+	DefaultAction_DEFAULT_ACTION_ALLOW DefaultAction = 1
+	// It vanishes, unless it belongs to a session that a rule let pass.
+	DefaultAction_DEFAULT_ACTION_DROP DefaultAction = 2
+)
+
+// Enum value maps for DefaultAction.
+var (
+	DefaultAction_name = map[int32]string{
+		0: "DEFAULT_ACTION_UNSPECIFIED",
+		1: "DEFAULT_ACTION_ALLOW",
+		2: "DEFAULT_ACTION_DROP",
+	}
+	DefaultAction_value = map[string]int32{
+		"DEFAULT_ACTION_UNSPECIFIED": 0,
+		"DEFAULT_ACTION_ALLOW":       1,
+		"DEFAULT_ACTION_DROP":        2,
+	}
+)
+
+func (x DefaultAction) Enum() *DefaultAction {
+	p := new(DefaultAction)
+	*p = x
+	return p
+}
+
+func (x DefaultAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DefaultAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_poolwire_v1_network_proto_enumTypes[1].Descriptor()
+}
+
+func (DefaultAction) Type() protoreflect.EnumType {
+	return &file_poolwire_v1_network_proto_enumTypes[1]
+}
+
+func (x DefaultAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DefaultAction.Descriptor instead.
+func (DefaultAction) EnumDescriptor() ([]byte, []int) {
+	return file_poolwire_v1_network_proto_rawDescGZIP(), []int{1}
+}
+
 // Network is a virtual switch of a pool: the same bridge name (and VLAN) on its hosts (XAPI class "network").
 type Network struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -96,6 +150,14 @@ type Network struct {
 	Mtu uint32 `protobuf:"varint,8,opt,name=mtu,proto3" json:"mtu,omitempty"`
 	// Output only. UUIDs of the hosts that have the bridge.
 	HostUuids []string `protobuf:"bytes,9,rep,name=host_uuids,json=hostUuids,proto3" json:"host_uuids,omitempty"`
+	// What becomes of IP traffic to a VM that no rule decides over. ARP, neighbour discovery, IGMP, MLD and a DHCP client's packets pass all the same.
+	DefaultInboundAction DefaultAction `protobuf:"varint,10,opt,name=default_inbound_action,json=defaultInboundAction,proto3,enum=poolwire.v1.DefaultAction" json:"default_inbound_action,omitempty"`
+	// The same for what a VM sends.
+	DefaultOutboundAction DefaultAction `protobuf:"varint,11,opt,name=default_outbound_action,json=defaultOutboundAction,proto3,enum=poolwire.v1.DefaultAction" json:"default_outbound_action,omitempty"`
+	// Drop router advertisements and redirects of every VIF without allow_router_advertisements (RFC 6105).
+	RaGuard bool `protobuf:"varint,12,opt,name=ra_guard,json=raGuard,proto3" json:"ra_guard,omitempty"`
+	// Drop what DHCP servers send (IPv4 and IPv6) of every VIF without allow_dhcp_server (RFC 7610).
+	DhcpGuard bool `protobuf:"varint,13,opt,name=dhcp_guard,json=dhcpGuard,proto3" json:"dhcp_guard,omitempty"`
 	// Output only. As in Pool.
 	ObjectId uint32 `protobuf:"varint,20,opt,name=object_id,json=objectId,proto3" json:"object_id,omitempty"`
 	// Output only. As in Pool.
@@ -195,6 +257,34 @@ func (x *Network) GetHostUuids() []string {
 		return x.HostUuids
 	}
 	return nil
+}
+
+func (x *Network) GetDefaultInboundAction() DefaultAction {
+	if x != nil {
+		return x.DefaultInboundAction
+	}
+	return DefaultAction_DEFAULT_ACTION_UNSPECIFIED
+}
+
+func (x *Network) GetDefaultOutboundAction() DefaultAction {
+	if x != nil {
+		return x.DefaultOutboundAction
+	}
+	return DefaultAction_DEFAULT_ACTION_UNSPECIFIED
+}
+
+func (x *Network) GetRaGuard() bool {
+	if x != nil {
+		return x.RaGuard
+	}
+	return false
+}
+
+func (x *Network) GetDhcpGuard() bool {
+	if x != nil {
+		return x.DhcpGuard
+	}
+	return false
 }
 
 func (x *Network) GetObjectId() uint32 {
@@ -445,10 +535,16 @@ type UpdateNetworkRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// uuid names the network; a non-empty etag must match.
 	Network *Network `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
-	// Fields to change: name_label, default_locking_mode.
+	// Fields to change: name_label, default_locking_mode, default_inbound_action, default_outbound_action, ra_guard, dhcp_guard.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Change default_locking_mode although VIFs are attached; without it FAILED_PRECONDITION (XAPI: VIF_IN_USE).
+	Force bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -504,13 +600,36 @@ func (x *UpdateNetworkRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *UpdateNetworkRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *UpdateNetworkRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdateNetworkRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // UpdateNetworkResponse returns the network as stored.
 type UpdateNetworkResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The changed network.
 	Network *Network `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -559,11 +678,18 @@ func (x *UpdateNetworkResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *UpdateNetworkResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 var File_poolwire_v1_network_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_network_proto_rawDesc = "" +
 	"\n" +
-	"\x19poolwire/v1/network.proto\x12\vpoolwire.v1\x1a google/protobuf/field_mask.proto\"\xec\x02\n" +
+	"\x19poolwire/v1/network.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x18poolwire/v1/change.proto\"\xcc\x04\n" +
 	"\aNetwork\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x1d\n" +
 	"\n" +
@@ -575,7 +701,13 @@ const file_poolwire_v1_network_proto_rawDesc = "" +
 	"\x14private_network_uuid\x18\a \x01(\tR\x12privateNetworkUuid\x12\x10\n" +
 	"\x03mtu\x18\b \x01(\rR\x03mtu\x12\x1d\n" +
 	"\n" +
-	"host_uuids\x18\t \x03(\tR\thostUuids\x12\x1b\n" +
+	"host_uuids\x18\t \x03(\tR\thostUuids\x12P\n" +
+	"\x16default_inbound_action\x18\n" +
+	" \x01(\x0e2\x1a.poolwire.v1.DefaultActionR\x14defaultInboundAction\x12R\n" +
+	"\x17default_outbound_action\x18\v \x01(\x0e2\x1a.poolwire.v1.DefaultActionR\x15defaultOutboundAction\x12\x19\n" +
+	"\bra_guard\x18\f \x01(\bR\araGuard\x12\x1d\n" +
+	"\n" +
+	"dhcp_guard\x18\r \x01(\bR\tdhcpGuard\x12\x1b\n" +
 	"\tobject_id\x18\x14 \x01(\rR\bobjectId\x12\x12\n" +
 	"\x04etag\x18\x15 \x01(\tR\x04etag\"A\n" +
 	"\x11GetNetworkRequest\x12\x18\n" +
@@ -591,20 +723,28 @@ const file_poolwire_v1_network_proto_rawDesc = "" +
 	"\x14ListNetworksResponse\x120\n" +
 	"\bnetworks\x18\x01 \x03(\v2\x14.poolwire.v1.NetworkR\bnetworks\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x04R\brevision\"\xa2\x01\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"\x9f\x02\n" +
 	"\x14UpdateNetworkRequest\x12.\n" +
 	"\anetwork\x18\x01 \x01(\v2\x14.poolwire.v1.NetworkR\anetwork\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"c\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\x93\x01\n" +
 	"\x15UpdateNetworkResponse\x12.\n" +
 	"\anetwork\x18\x01 \x01(\v2\x14.poolwire.v1.NetworkR\anetwork\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision*\x80\x01\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview*\x80\x01\n" +
 	"\x12DefaultLockingMode\x12$\n" +
 	" DEFAULT_LOCKING_MODE_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dDEFAULT_LOCKING_MODE_UNLOCKED\x10\x01\x12!\n" +
-	"\x1dDEFAULT_LOCKING_MODE_DISABLED\x10\x022\x8c\x02\n" +
+	"\x1dDEFAULT_LOCKING_MODE_DISABLED\x10\x02*b\n" +
+	"\rDefaultAction\x12\x1e\n" +
+	"\x1aDEFAULT_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14DEFAULT_ACTION_ALLOW\x10\x01\x12\x17\n" +
+	"\x13DEFAULT_ACTION_DROP\x10\x022\x8c\x02\n" +
 	"\x0eNetworkService\x12M\n" +
 	"\n" +
 	"GetNetwork\x12\x1e.poolwire.v1.GetNetworkRequest\x1a\x1f.poolwire.v1.GetNetworkResponse\x12S\n" +
@@ -623,37 +763,44 @@ func file_poolwire_v1_network_proto_rawDescGZIP() []byte {
 	return file_poolwire_v1_network_proto_rawDescData
 }
 
-var file_poolwire_v1_network_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_poolwire_v1_network_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_poolwire_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_poolwire_v1_network_proto_goTypes = []any{
 	(DefaultLockingMode)(0),       // 0: poolwire.v1.DefaultLockingMode
-	(*Network)(nil),               // 1: poolwire.v1.Network
-	(*GetNetworkRequest)(nil),     // 2: poolwire.v1.GetNetworkRequest
-	(*GetNetworkResponse)(nil),    // 3: poolwire.v1.GetNetworkResponse
-	(*ListNetworksRequest)(nil),   // 4: poolwire.v1.ListNetworksRequest
-	(*ListNetworksResponse)(nil),  // 5: poolwire.v1.ListNetworksResponse
-	(*UpdateNetworkRequest)(nil),  // 6: poolwire.v1.UpdateNetworkRequest
-	(*UpdateNetworkResponse)(nil), // 7: poolwire.v1.UpdateNetworkResponse
-	(*fieldmaskpb.FieldMask)(nil), // 8: google.protobuf.FieldMask
+	(DefaultAction)(0),            // 1: poolwire.v1.DefaultAction
+	(*Network)(nil),               // 2: poolwire.v1.Network
+	(*GetNetworkRequest)(nil),     // 3: poolwire.v1.GetNetworkRequest
+	(*GetNetworkResponse)(nil),    // 4: poolwire.v1.GetNetworkResponse
+	(*ListNetworksRequest)(nil),   // 5: poolwire.v1.ListNetworksRequest
+	(*ListNetworksResponse)(nil),  // 6: poolwire.v1.ListNetworksResponse
+	(*UpdateNetworkRequest)(nil),  // 7: poolwire.v1.UpdateNetworkRequest
+	(*UpdateNetworkResponse)(nil), // 8: poolwire.v1.UpdateNetworkResponse
+	(*fieldmaskpb.FieldMask)(nil), // 9: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
+	(*Preview)(nil),               // 11: poolwire.v1.Preview
 }
 var file_poolwire_v1_network_proto_depIdxs = []int32{
-	0, // 0: poolwire.v1.Network.default_locking_mode:type_name -> poolwire.v1.DefaultLockingMode
-	1, // 1: poolwire.v1.GetNetworkResponse.network:type_name -> poolwire.v1.Network
-	1, // 2: poolwire.v1.ListNetworksResponse.networks:type_name -> poolwire.v1.Network
-	1, // 3: poolwire.v1.UpdateNetworkRequest.network:type_name -> poolwire.v1.Network
-	8, // 4: poolwire.v1.UpdateNetworkRequest.update_mask:type_name -> google.protobuf.FieldMask
-	1, // 5: poolwire.v1.UpdateNetworkResponse.network:type_name -> poolwire.v1.Network
-	2, // 6: poolwire.v1.NetworkService.GetNetwork:input_type -> poolwire.v1.GetNetworkRequest
-	4, // 7: poolwire.v1.NetworkService.ListNetworks:input_type -> poolwire.v1.ListNetworksRequest
-	6, // 8: poolwire.v1.NetworkService.UpdateNetwork:input_type -> poolwire.v1.UpdateNetworkRequest
-	3, // 9: poolwire.v1.NetworkService.GetNetwork:output_type -> poolwire.v1.GetNetworkResponse
-	5, // 10: poolwire.v1.NetworkService.ListNetworks:output_type -> poolwire.v1.ListNetworksResponse
-	7, // 11: poolwire.v1.NetworkService.UpdateNetwork:output_type -> poolwire.v1.UpdateNetworkResponse
-	9, // [9:12] is the sub-list for method output_type
-	6, // [6:9] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	0,  // 0: poolwire.v1.Network.default_locking_mode:type_name -> poolwire.v1.DefaultLockingMode
+	1,  // 1: poolwire.v1.Network.default_inbound_action:type_name -> poolwire.v1.DefaultAction
+	1,  // 2: poolwire.v1.Network.default_outbound_action:type_name -> poolwire.v1.DefaultAction
+	2,  // 3: poolwire.v1.GetNetworkResponse.network:type_name -> poolwire.v1.Network
+	2,  // 4: poolwire.v1.ListNetworksResponse.networks:type_name -> poolwire.v1.Network
+	2,  // 5: poolwire.v1.UpdateNetworkRequest.network:type_name -> poolwire.v1.Network
+	9,  // 6: poolwire.v1.UpdateNetworkRequest.update_mask:type_name -> google.protobuf.FieldMask
+	10, // 7: poolwire.v1.UpdateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 8: poolwire.v1.UpdateNetworkResponse.network:type_name -> poolwire.v1.Network
+	11, // 9: poolwire.v1.UpdateNetworkResponse.preview:type_name -> poolwire.v1.Preview
+	3,  // 10: poolwire.v1.NetworkService.GetNetwork:input_type -> poolwire.v1.GetNetworkRequest
+	5,  // 11: poolwire.v1.NetworkService.ListNetworks:input_type -> poolwire.v1.ListNetworksRequest
+	7,  // 12: poolwire.v1.NetworkService.UpdateNetwork:input_type -> poolwire.v1.UpdateNetworkRequest
+	4,  // 13: poolwire.v1.NetworkService.GetNetwork:output_type -> poolwire.v1.GetNetworkResponse
+	6,  // 14: poolwire.v1.NetworkService.ListNetworks:output_type -> poolwire.v1.ListNetworksResponse
+	8,  // 15: poolwire.v1.NetworkService.UpdateNetwork:output_type -> poolwire.v1.UpdateNetworkResponse
+	13, // [13:16] is the sub-list for method output_type
+	10, // [10:13] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_network_proto_init() }
@@ -661,12 +808,13 @@ func file_poolwire_v1_network_proto_init() {
 	if File_poolwire_v1_network_proto != nil {
 		return
 	}
+	file_poolwire_v1_change_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_network_proto_rawDesc), len(file_poolwire_v1_network_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,

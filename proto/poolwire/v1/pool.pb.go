@@ -193,7 +193,11 @@ type CreatePoolRequest struct {
 	// The pool to create.
 	Pool *Pool `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Optional, up to 64 characters: a repeated request with the same id returns the first answer.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -242,13 +246,29 @@ func (x *CreatePoolRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *CreatePoolRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *CreatePoolRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // CreatePoolResponse returns the pool as stored.
 type CreatePoolResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The created pool.
 	Pool *Pool `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -295,6 +315,13 @@ func (x *CreatePoolResponse) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *CreatePoolResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
 }
 
 // GetPoolRequest names a pool.
@@ -516,7 +543,11 @@ type UpdatePoolRequest struct {
 	// Fields to change: name_label, name_description, fail_mode, controller_grace.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -572,13 +603,29 @@ func (x *UpdatePoolRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *UpdatePoolRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdatePoolRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // UpdatePoolResponse returns the pool as stored.
 type UpdatePoolResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The changed pool.
 	Pool *Pool `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -627,6 +674,13 @@ func (x *UpdatePoolResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *UpdatePoolResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 // DeletePoolRequest names the pool to remove.
 type DeletePoolRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -635,7 +689,11 @@ type DeletePoolRequest struct {
 	// When set, must match the stored etag (else ABORTED).
 	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -691,11 +749,27 @@ func (x *DeletePoolRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *DeletePoolRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *DeletePoolRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // DeletePoolResponse reports the removal.
 type DeletePoolResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -737,11 +811,18 @@ func (x *DeletePoolResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *DeletePoolResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 var File_poolwire_v1_pool_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_pool_proto_rawDesc = "" +
 	"\n" +
-	"\x16poolwire/v1/pool.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x02\n" +
+	"\x16poolwire/v1/pool.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\"\xcc\x02\n" +
 	"\x04Pool\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x1d\n" +
 	"\n" +
@@ -752,14 +833,17 @@ const file_poolwire_v1_pool_proto_rawDesc = "" +
 	"\tobject_id\x18\x14 \x01(\rR\bobjectId\x12\x12\n" +
 	"\x04etag\x18\x15 \x01(\tR\x04etag\x12;\n" +
 	"\vcreate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"Y\n" +
+	"createTime\"\xc0\x01\n" +
 	"\x11CreatePoolRequest\x12%\n" +
 	"\x04pool\x18\x01 \x01(\v2\x11.poolwire.v1.PoolR\x04pool\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tR\trequestId\"W\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\x87\x01\n" +
 	"\x12CreatePoolResponse\x12%\n" +
 	"\x04pool\x18\x01 \x01(\v2\x11.poolwire.v1.PoolR\x04pool\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"$\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"$\n" +
 	"\x0eGetPoolRequest\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\"8\n" +
 	"\x0fGetPoolResponse\x12%\n" +
@@ -771,23 +855,29 @@ const file_poolwire_v1_pool_proto_rawDesc = "" +
 	"\x11ListPoolsResponse\x12'\n" +
 	"\x05pools\x18\x01 \x03(\v2\x11.poolwire.v1.PoolR\x05pools\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x04R\brevision\"\x96\x01\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"\xfd\x01\n" +
 	"\x11UpdatePoolRequest\x12%\n" +
 	"\x04pool\x18\x01 \x01(\v2\x11.poolwire.v1.PoolR\x04pool\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"W\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\x87\x01\n" +
 	"\x12UpdatePoolResponse\x12%\n" +
 	"\x04pool\x18\x01 \x01(\v2\x11.poolwire.v1.PoolR\x04pool\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"Z\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"\xc1\x01\n" +
 	"\x11DeletePoolRequest\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"0\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"`\n" +
 	"\x12DeletePoolResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision*U\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview*U\n" +
 	"\bFailMode\x12\x19\n" +
 	"\x15FAIL_MODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14FAIL_MODE_STANDALONE\x10\x01\x12\x14\n" +
@@ -831,34 +921,41 @@ var file_poolwire_v1_pool_proto_goTypes = []any{
 	(*DeletePoolResponse)(nil),    // 11: poolwire.v1.DeletePoolResponse
 	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
 	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil), // 14: google.protobuf.FieldMask
+	(*Preview)(nil),               // 14: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil), // 15: google.protobuf.FieldMask
 }
 var file_poolwire_v1_pool_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.Pool.fail_mode:type_name -> poolwire.v1.FailMode
 	12, // 1: poolwire.v1.Pool.controller_grace:type_name -> google.protobuf.Duration
 	13, // 2: poolwire.v1.Pool.create_time:type_name -> google.protobuf.Timestamp
 	1,  // 3: poolwire.v1.CreatePoolRequest.pool:type_name -> poolwire.v1.Pool
-	1,  // 4: poolwire.v1.CreatePoolResponse.pool:type_name -> poolwire.v1.Pool
-	1,  // 5: poolwire.v1.GetPoolResponse.pool:type_name -> poolwire.v1.Pool
-	1,  // 6: poolwire.v1.ListPoolsResponse.pools:type_name -> poolwire.v1.Pool
-	1,  // 7: poolwire.v1.UpdatePoolRequest.pool:type_name -> poolwire.v1.Pool
-	14, // 8: poolwire.v1.UpdatePoolRequest.update_mask:type_name -> google.protobuf.FieldMask
-	1,  // 9: poolwire.v1.UpdatePoolResponse.pool:type_name -> poolwire.v1.Pool
-	2,  // 10: poolwire.v1.PoolService.CreatePool:input_type -> poolwire.v1.CreatePoolRequest
-	4,  // 11: poolwire.v1.PoolService.GetPool:input_type -> poolwire.v1.GetPoolRequest
-	6,  // 12: poolwire.v1.PoolService.ListPools:input_type -> poolwire.v1.ListPoolsRequest
-	8,  // 13: poolwire.v1.PoolService.UpdatePool:input_type -> poolwire.v1.UpdatePoolRequest
-	10, // 14: poolwire.v1.PoolService.DeletePool:input_type -> poolwire.v1.DeletePoolRequest
-	3,  // 15: poolwire.v1.PoolService.CreatePool:output_type -> poolwire.v1.CreatePoolResponse
-	5,  // 16: poolwire.v1.PoolService.GetPool:output_type -> poolwire.v1.GetPoolResponse
-	7,  // 17: poolwire.v1.PoolService.ListPools:output_type -> poolwire.v1.ListPoolsResponse
-	9,  // 18: poolwire.v1.PoolService.UpdatePool:output_type -> poolwire.v1.UpdatePoolResponse
-	11, // 19: poolwire.v1.PoolService.DeletePool:output_type -> poolwire.v1.DeletePoolResponse
-	15, // [15:20] is the sub-list for method output_type
-	10, // [10:15] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	12, // 4: poolwire.v1.CreatePoolRequest.confirm_within:type_name -> google.protobuf.Duration
+	1,  // 5: poolwire.v1.CreatePoolResponse.pool:type_name -> poolwire.v1.Pool
+	14, // 6: poolwire.v1.CreatePoolResponse.preview:type_name -> poolwire.v1.Preview
+	1,  // 7: poolwire.v1.GetPoolResponse.pool:type_name -> poolwire.v1.Pool
+	1,  // 8: poolwire.v1.ListPoolsResponse.pools:type_name -> poolwire.v1.Pool
+	1,  // 9: poolwire.v1.UpdatePoolRequest.pool:type_name -> poolwire.v1.Pool
+	15, // 10: poolwire.v1.UpdatePoolRequest.update_mask:type_name -> google.protobuf.FieldMask
+	12, // 11: poolwire.v1.UpdatePoolRequest.confirm_within:type_name -> google.protobuf.Duration
+	1,  // 12: poolwire.v1.UpdatePoolResponse.pool:type_name -> poolwire.v1.Pool
+	14, // 13: poolwire.v1.UpdatePoolResponse.preview:type_name -> poolwire.v1.Preview
+	12, // 14: poolwire.v1.DeletePoolRequest.confirm_within:type_name -> google.protobuf.Duration
+	14, // 15: poolwire.v1.DeletePoolResponse.preview:type_name -> poolwire.v1.Preview
+	2,  // 16: poolwire.v1.PoolService.CreatePool:input_type -> poolwire.v1.CreatePoolRequest
+	4,  // 17: poolwire.v1.PoolService.GetPool:input_type -> poolwire.v1.GetPoolRequest
+	6,  // 18: poolwire.v1.PoolService.ListPools:input_type -> poolwire.v1.ListPoolsRequest
+	8,  // 19: poolwire.v1.PoolService.UpdatePool:input_type -> poolwire.v1.UpdatePoolRequest
+	10, // 20: poolwire.v1.PoolService.DeletePool:input_type -> poolwire.v1.DeletePoolRequest
+	3,  // 21: poolwire.v1.PoolService.CreatePool:output_type -> poolwire.v1.CreatePoolResponse
+	5,  // 22: poolwire.v1.PoolService.GetPool:output_type -> poolwire.v1.GetPoolResponse
+	7,  // 23: poolwire.v1.PoolService.ListPools:output_type -> poolwire.v1.ListPoolsResponse
+	9,  // 24: poolwire.v1.PoolService.UpdatePool:output_type -> poolwire.v1.UpdatePoolResponse
+	11, // 25: poolwire.v1.PoolService.DeletePool:output_type -> poolwire.v1.DeletePoolResponse
+	21, // [21:26] is the sub-list for method output_type
+	16, // [16:21] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_pool_proto_init() }
@@ -866,6 +963,7 @@ func file_poolwire_v1_pool_proto_init() {
 	if File_poolwire_v1_pool_proto != nil {
 		return
 	}
+	file_poolwire_v1_change_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -9,6 +9,7 @@ package poolwirev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -194,6 +195,14 @@ type PrivateNetwork struct {
 	Bridge string `protobuf:"bytes,8,opt,name=bridge,proto3" json:"bridge,omitempty"`
 	// What VIFs with locking_mode NETWORK_DEFAULT may do. Default UNLOCKED.
 	DefaultLockingMode DefaultLockingMode `protobuf:"varint,9,opt,name=default_locking_mode,json=defaultLockingMode,proto3,enum=poolwire.v1.DefaultLockingMode" json:"default_locking_mode,omitempty"`
+	// As in Network.
+	DefaultInboundAction DefaultAction `protobuf:"varint,12,opt,name=default_inbound_action,json=defaultInboundAction,proto3,enum=poolwire.v1.DefaultAction" json:"default_inbound_action,omitempty"`
+	// As in Network.
+	DefaultOutboundAction DefaultAction `protobuf:"varint,13,opt,name=default_outbound_action,json=defaultOutboundAction,proto3,enum=poolwire.v1.DefaultAction" json:"default_outbound_action,omitempty"`
+	// As in Network.
+	RaGuard bool `protobuf:"varint,14,opt,name=ra_guard,json=raGuard,proto3" json:"ra_guard,omitempty"`
+	// As in Network.
+	DhcpGuard bool `protobuf:"varint,15,opt,name=dhcp_guard,json=dhcpGuard,proto3" json:"dhcp_guard,omitempty"`
 	// Output only. State on each member host.
 	Hosts []*PrivateNetworkHostStatus `protobuf:"bytes,10,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	// Output only. How far the last change got.
@@ -299,6 +308,34 @@ func (x *PrivateNetwork) GetDefaultLockingMode() DefaultLockingMode {
 		return x.DefaultLockingMode
 	}
 	return DefaultLockingMode_DEFAULT_LOCKING_MODE_UNSPECIFIED
+}
+
+func (x *PrivateNetwork) GetDefaultInboundAction() DefaultAction {
+	if x != nil {
+		return x.DefaultInboundAction
+	}
+	return DefaultAction_DEFAULT_ACTION_UNSPECIFIED
+}
+
+func (x *PrivateNetwork) GetDefaultOutboundAction() DefaultAction {
+	if x != nil {
+		return x.DefaultOutboundAction
+	}
+	return DefaultAction_DEFAULT_ACTION_UNSPECIFIED
+}
+
+func (x *PrivateNetwork) GetRaGuard() bool {
+	if x != nil {
+		return x.RaGuard
+	}
+	return false
+}
+
+func (x *PrivateNetwork) GetDhcpGuard() bool {
+	if x != nil {
+		return x.DhcpGuard
+	}
+	return false
 }
 
 func (x *PrivateNetwork) GetHosts() []*PrivateNetworkHostStatus {
@@ -433,7 +470,11 @@ type CreatePrivateNetworkRequest struct {
 	// The network to create.
 	PrivateNetwork *PrivateNetwork `protobuf:"bytes,1,opt,name=private_network,json=privateNetwork,proto3" json:"private_network,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -482,13 +523,29 @@ func (x *CreatePrivateNetworkRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *CreatePrivateNetworkRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *CreatePrivateNetworkRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // CreatePrivateNetworkResponse returns the network as stored.
 type CreatePrivateNetworkResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The created network.
 	PrivateNetwork *PrivateNetwork `protobuf:"bytes,1,opt,name=private_network,json=privateNetwork,proto3" json:"private_network,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -535,6 +592,13 @@ func (x *CreatePrivateNetworkResponse) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *CreatePrivateNetworkResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
 }
 
 // GetPrivateNetworkRequest names a private network.
@@ -756,7 +820,13 @@ type UpdatePrivateNetworkRequest struct {
 	// Fields to change: name_label, name_description, mtu, members, default_locking_mode.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// As in UpdateNetworkRequest.
+	Force bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -812,13 +882,36 @@ func (x *UpdatePrivateNetworkRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *UpdatePrivateNetworkRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *UpdatePrivateNetworkRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdatePrivateNetworkRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // UpdatePrivateNetworkResponse returns the network as stored.
 type UpdatePrivateNetworkResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The changed network.
 	PrivateNetwork *PrivateNetwork `protobuf:"bytes,1,opt,name=private_network,json=privateNetwork,proto3" json:"private_network,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -867,6 +960,13 @@ func (x *UpdatePrivateNetworkResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *UpdatePrivateNetworkResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 // DeletePrivateNetworkRequest names the network to remove.
 type DeletePrivateNetworkRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -875,7 +975,11 @@ type DeletePrivateNetworkRequest struct {
 	// When set, must match the stored etag (else ABORTED).
 	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -931,11 +1035,27 @@ func (x *DeletePrivateNetworkRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *DeletePrivateNetworkRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *DeletePrivateNetworkRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // DeletePrivateNetworkResponse reports the removal.
 type DeletePrivateNetworkResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -977,16 +1097,23 @@ func (x *DeletePrivateNetworkResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *DeletePrivateNetworkResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 var File_poolwire_v1_private_network_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\n" +
-	"!poolwire/v1/private_network.proto\x12\vpoolwire.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19poolwire/v1/network.proto\x1a\x1dpoolwire/v1/realization.proto\"v\n" +
+	"!poolwire/v1/private_network.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x19poolwire/v1/network.proto\x1a\x1dpoolwire/v1/realization.proto\"v\n" +
 	"\x14PrivateNetworkMember\x12\x1d\n" +
 	"\tpool_uuid\x18\x01 \x01(\tH\x00R\bpoolUuid\x12\x1d\n" +
 	"\thost_uuid\x18\x02 \x01(\tH\x00R\bhostUuid\x12\x16\n" +
 	"\x06bridge\x18\x03 \x01(\tR\x06bridgeB\b\n" +
-	"\x06target\"\xe3\x04\n" +
+	"\x06target\"\xc3\x06\n" +
 	"\x0ePrivateNetwork\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x1d\n" +
 	"\n" +
@@ -997,7 +1124,12 @@ const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\x03mtu\x18\x06 \x01(\rR\x03mtu\x12;\n" +
 	"\amembers\x18\a \x03(\v2!.poolwire.v1.PrivateNetworkMemberR\amembers\x12\x16\n" +
 	"\x06bridge\x18\b \x01(\tR\x06bridge\x12Q\n" +
-	"\x14default_locking_mode\x18\t \x01(\x0e2\x1f.poolwire.v1.DefaultLockingModeR\x12defaultLockingMode\x12;\n" +
+	"\x14default_locking_mode\x18\t \x01(\x0e2\x1f.poolwire.v1.DefaultLockingModeR\x12defaultLockingMode\x12P\n" +
+	"\x16default_inbound_action\x18\f \x01(\x0e2\x1a.poolwire.v1.DefaultActionR\x14defaultInboundAction\x12R\n" +
+	"\x17default_outbound_action\x18\r \x01(\x0e2\x1a.poolwire.v1.DefaultActionR\x15defaultOutboundAction\x12\x19\n" +
+	"\bra_guard\x18\x0e \x01(\bR\araGuard\x12\x1d\n" +
+	"\n" +
+	"dhcp_guard\x18\x0f \x01(\bR\tdhcpGuard\x12;\n" +
 	"\x05hosts\x18\n" +
 	" \x03(\v2%.poolwire.v1.PrivateNetworkHostStatusR\x05hosts\x12:\n" +
 	"\vrealization\x18\v \x01(\v2\x18.poolwire.v1.RealizationR\vrealization\x12\x1b\n" +
@@ -1011,14 +1143,17 @@ const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\x05ready\x18\x03 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06bridge\x18\x05 \x01(\tR\x06bridge\x12\x17\n" +
-	"\amax_mtu\x18\x06 \x01(\rR\x06maxMtu\"\x82\x01\n" +
+	"\amax_mtu\x18\x06 \x01(\rR\x06maxMtu\"\xe9\x01\n" +
 	"\x1bCreatePrivateNetworkRequest\x12D\n" +
 	"\x0fprivate_network\x18\x01 \x01(\v2\x1b.poolwire.v1.PrivateNetworkR\x0eprivateNetwork\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tR\trequestId\"\x80\x01\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\xb0\x01\n" +
 	"\x1cCreatePrivateNetworkResponse\x12D\n" +
 	"\x0fprivate_network\x18\x01 \x01(\v2\x1b.poolwire.v1.PrivateNetworkR\x0eprivateNetwork\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"C\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"C\n" +
 	"\x18GetPrivateNetworkRequest\x12'\n" +
 	"\x0fprivate_network\x18\x01 \x01(\tR\x0eprivateNetwork\"a\n" +
 	"\x19GetPrivateNetworkResponse\x12D\n" +
@@ -1030,23 +1165,30 @@ const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\x1bListPrivateNetworksResponse\x12F\n" +
 	"\x10private_networks\x18\x01 \x03(\v2\x1b.poolwire.v1.PrivateNetworkR\x0fprivateNetworks\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x04R\brevision\"\xbf\x01\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"\xbc\x02\n" +
 	"\x1bUpdatePrivateNetworkRequest\x12D\n" +
 	"\x0fprivate_network\x18\x01 \x01(\v2\x1b.poolwire.v1.PrivateNetworkR\x0eprivateNetwork\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"\x80\x01\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\xb0\x01\n" +
 	"\x1cUpdatePrivateNetworkResponse\x12D\n" +
 	"\x0fprivate_network\x18\x01 \x01(\v2\x1b.poolwire.v1.PrivateNetworkR\x0eprivateNetwork\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"y\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"\xe0\x01\n" +
 	"\x1bDeletePrivateNetworkRequest\x12'\n" +
 	"\x0fprivate_network\x18\x01 \x01(\tR\x0eprivateNetwork\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\":\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"j\n" +
 	"\x1cDeletePrivateNetworkResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision*^\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview*^\n" +
 	"\rEncapsulation\x12\x1d\n" +
 	"\x19ENCAPSULATION_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ENCAPSULATION_VXLAN\x10\x01\x12\x15\n" +
@@ -1088,39 +1230,50 @@ var file_poolwire_v1_private_network_proto_goTypes = []any{
 	(*DeletePrivateNetworkRequest)(nil),  // 12: poolwire.v1.DeletePrivateNetworkRequest
 	(*DeletePrivateNetworkResponse)(nil), // 13: poolwire.v1.DeletePrivateNetworkResponse
 	(DefaultLockingMode)(0),              // 14: poolwire.v1.DefaultLockingMode
-	(*Realization)(nil),                  // 15: poolwire.v1.Realization
-	(*timestamppb.Timestamp)(nil),        // 16: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),        // 17: google.protobuf.FieldMask
+	(DefaultAction)(0),                   // 15: poolwire.v1.DefaultAction
+	(*Realization)(nil),                  // 16: poolwire.v1.Realization
+	(*timestamppb.Timestamp)(nil),        // 17: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 18: google.protobuf.Duration
+	(*Preview)(nil),                      // 19: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil),        // 20: google.protobuf.FieldMask
 }
 var file_poolwire_v1_private_network_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.PrivateNetwork.encapsulation:type_name -> poolwire.v1.Encapsulation
 	1,  // 1: poolwire.v1.PrivateNetwork.members:type_name -> poolwire.v1.PrivateNetworkMember
 	14, // 2: poolwire.v1.PrivateNetwork.default_locking_mode:type_name -> poolwire.v1.DefaultLockingMode
-	3,  // 3: poolwire.v1.PrivateNetwork.hosts:type_name -> poolwire.v1.PrivateNetworkHostStatus
-	15, // 4: poolwire.v1.PrivateNetwork.realization:type_name -> poolwire.v1.Realization
-	16, // 5: poolwire.v1.PrivateNetwork.create_time:type_name -> google.protobuf.Timestamp
-	2,  // 6: poolwire.v1.CreatePrivateNetworkRequest.private_network:type_name -> poolwire.v1.PrivateNetwork
-	2,  // 7: poolwire.v1.CreatePrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
-	2,  // 8: poolwire.v1.GetPrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
-	2,  // 9: poolwire.v1.ListPrivateNetworksResponse.private_networks:type_name -> poolwire.v1.PrivateNetwork
-	2,  // 10: poolwire.v1.UpdatePrivateNetworkRequest.private_network:type_name -> poolwire.v1.PrivateNetwork
-	17, // 11: poolwire.v1.UpdatePrivateNetworkRequest.update_mask:type_name -> google.protobuf.FieldMask
-	2,  // 12: poolwire.v1.UpdatePrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
-	4,  // 13: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:input_type -> poolwire.v1.CreatePrivateNetworkRequest
-	6,  // 14: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:input_type -> poolwire.v1.GetPrivateNetworkRequest
-	8,  // 15: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:input_type -> poolwire.v1.ListPrivateNetworksRequest
-	10, // 16: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:input_type -> poolwire.v1.UpdatePrivateNetworkRequest
-	12, // 17: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:input_type -> poolwire.v1.DeletePrivateNetworkRequest
-	5,  // 18: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:output_type -> poolwire.v1.CreatePrivateNetworkResponse
-	7,  // 19: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:output_type -> poolwire.v1.GetPrivateNetworkResponse
-	9,  // 20: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:output_type -> poolwire.v1.ListPrivateNetworksResponse
-	11, // 21: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:output_type -> poolwire.v1.UpdatePrivateNetworkResponse
-	13, // 22: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:output_type -> poolwire.v1.DeletePrivateNetworkResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	15, // 3: poolwire.v1.PrivateNetwork.default_inbound_action:type_name -> poolwire.v1.DefaultAction
+	15, // 4: poolwire.v1.PrivateNetwork.default_outbound_action:type_name -> poolwire.v1.DefaultAction
+	3,  // 5: poolwire.v1.PrivateNetwork.hosts:type_name -> poolwire.v1.PrivateNetworkHostStatus
+	16, // 6: poolwire.v1.PrivateNetwork.realization:type_name -> poolwire.v1.Realization
+	17, // 7: poolwire.v1.PrivateNetwork.create_time:type_name -> google.protobuf.Timestamp
+	2,  // 8: poolwire.v1.CreatePrivateNetworkRequest.private_network:type_name -> poolwire.v1.PrivateNetwork
+	18, // 9: poolwire.v1.CreatePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 10: poolwire.v1.CreatePrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
+	19, // 11: poolwire.v1.CreatePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
+	2,  // 12: poolwire.v1.GetPrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
+	2,  // 13: poolwire.v1.ListPrivateNetworksResponse.private_networks:type_name -> poolwire.v1.PrivateNetwork
+	2,  // 14: poolwire.v1.UpdatePrivateNetworkRequest.private_network:type_name -> poolwire.v1.PrivateNetwork
+	20, // 15: poolwire.v1.UpdatePrivateNetworkRequest.update_mask:type_name -> google.protobuf.FieldMask
+	18, // 16: poolwire.v1.UpdatePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 17: poolwire.v1.UpdatePrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
+	19, // 18: poolwire.v1.UpdatePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
+	18, // 19: poolwire.v1.DeletePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
+	19, // 20: poolwire.v1.DeletePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
+	4,  // 21: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:input_type -> poolwire.v1.CreatePrivateNetworkRequest
+	6,  // 22: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:input_type -> poolwire.v1.GetPrivateNetworkRequest
+	8,  // 23: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:input_type -> poolwire.v1.ListPrivateNetworksRequest
+	10, // 24: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:input_type -> poolwire.v1.UpdatePrivateNetworkRequest
+	12, // 25: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:input_type -> poolwire.v1.DeletePrivateNetworkRequest
+	5,  // 26: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:output_type -> poolwire.v1.CreatePrivateNetworkResponse
+	7,  // 27: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:output_type -> poolwire.v1.GetPrivateNetworkResponse
+	9,  // 28: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:output_type -> poolwire.v1.ListPrivateNetworksResponse
+	11, // 29: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:output_type -> poolwire.v1.UpdatePrivateNetworkResponse
+	13, // 30: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:output_type -> poolwire.v1.DeletePrivateNetworkResponse
+	26, // [26:31] is the sub-list for method output_type
+	21, // [21:26] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_private_network_proto_init() }
@@ -1128,6 +1281,7 @@ func file_poolwire_v1_private_network_proto_init() {
 	if File_poolwire_v1_private_network_proto != nil {
 		return
 	}
+	file_poolwire_v1_change_proto_init()
 	file_poolwire_v1_network_proto_init()
 	file_poolwire_v1_realization_proto_init()
 	file_poolwire_v1_private_network_proto_msgTypes[0].OneofWrappers = []any{

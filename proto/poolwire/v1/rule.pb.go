@@ -9,6 +9,7 @@ package poolwirev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -341,7 +342,11 @@ type AddRuleRequest struct {
 	// As in Rule; "0x" is accepted.
 	Cookie string `protobuf:"bytes,10,opt,name=cookie,proto3" json:"cookie,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,11,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,11,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +458,20 @@ func (x *AddRuleRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *AddRuleRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *AddRuleRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // AddRuleResponse returns the rule as stored.
 type AddRuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -461,7 +480,9 @@ type AddRuleResponse struct {
 	// UUIDs of the rules it replaced.
 	Replaced []string `protobuf:"bytes,2,rep,name=replaced,proto3" json:"replaced,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -517,6 +538,13 @@ func (x *AddRuleResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *AddRuleResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 // RemoveRuleRequest is XCP-ng's del-rule: a cookie, or the identity of a rule.
 type RemoveRuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -537,7 +565,11 @@ type RemoveRuleRequest struct {
 	// All rules of this label on the bridge.
 	Cookie string `protobuf:"bytes,8,opt,name=cookie,proto3" json:"cookie,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -635,13 +667,29 @@ func (x *RemoveRuleRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *RemoveRuleRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *RemoveRuleRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // RemoveRuleResponse reports the removal.
 type RemoveRuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The rules removed; empty when there was none.
 	Removed []*Rule `protobuf:"bytes,1,rep,name=removed,proto3" json:"removed,omitempty"`
 	// Revision of the change; that of the look when nothing was removed.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -690,13 +738,24 @@ func (x *RemoveRuleResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *RemoveRuleResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 // CreateRuleRequest asks for a new rule.
 type CreateRuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The rule to create.
 	Rule *Rule `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -745,13 +804,29 @@ func (x *CreateRuleRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *CreateRuleRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *CreateRuleRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // CreateRuleResponse returns the rule as stored.
 type CreateRuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The created rule.
 	Rule *Rule `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -798,6 +873,13 @@ func (x *CreateRuleResponse) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *CreateRuleResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
 }
 
 // GetRuleRequest names a rule.
@@ -1046,7 +1128,11 @@ type UpdateRuleRequest struct {
 	// Fields to change: direction, ip_range, protocol, port, allow, priority, cookie.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1102,13 +1188,29 @@ func (x *UpdateRuleRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *UpdateRuleRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdateRuleRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // UpdateRuleResponse returns the rule as stored.
 type UpdateRuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The changed rule.
 	Rule *Rule `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1157,6 +1259,13 @@ func (x *UpdateRuleResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *UpdateRuleResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 // DeleteRuleRequest names the rule to remove.
 type DeleteRuleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1165,7 +1274,11 @@ type DeleteRuleRequest struct {
 	// When set, must match the stored etag (else ABORTED).
 	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1221,11 +1334,27 @@ func (x *DeleteRuleRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *DeleteRuleRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *DeleteRuleRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // DeleteRuleResponse reports the removal.
 type DeleteRuleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1267,11 +1396,18 @@ func (x *DeleteRuleResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *DeleteRuleResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 var File_poolwire_v1_rule_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_rule_proto_rawDesc = "" +
 	"\n" +
-	"\x16poolwire/v1/rule.proto\x12\vpoolwire.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpoolwire/v1/realization.proto\"\x96\x04\n" +
+	"\x16poolwire/v1/rule.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x1dpoolwire/v1/realization.proto\"\x96\x04\n" +
 	"\x04Rule\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x19\n" +
 	"\bvif_uuid\x18\x02 \x01(\tR\avifUuid\x12!\n" +
@@ -1291,7 +1427,7 @@ const file_poolwire_v1_rule_proto_rawDesc = "" +
 	"\vcreate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTimeB\a\n" +
 	"\x05_portB\v\n" +
-	"\t_priority\"\xef\x02\n" +
+	"\t_priority\"\xd6\x03\n" +
 	"\x0eAddRuleRequest\x12\x16\n" +
 	"\x06bridge\x18\x01 \x01(\tR\x06bridge\x12\x12\n" +
 	"\x04pool\x18\x02 \x01(\tR\x04pool\x12\x10\n" +
@@ -1305,13 +1441,16 @@ const file_poolwire_v1_rule_proto_rawDesc = "" +
 	"\x06cookie\x18\n" +
 	" \x01(\tR\x06cookie\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\v \x01(\tR\trequestIdB\a\n" +
+	"request_id\x18\v \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithinB\a\n" +
 	"\x05_portB\v\n" +
-	"\t_priority\"p\n" +
+	"\t_priority\"\xa0\x01\n" +
 	"\x0fAddRuleResponse\x12%\n" +
 	"\x04rule\x18\x01 \x01(\v2\x11.poolwire.v1.RuleR\x04rule\x12\x1a\n" +
 	"\breplaced\x18\x02 \x03(\tR\breplaced\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x04R\brevision\"\xae\x02\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"\x95\x03\n" +
 	"\x11RemoveRuleRequest\x12\x16\n" +
 	"\x06bridge\x18\x01 \x01(\tR\x06bridge\x12\x12\n" +
 	"\x04pool\x18\x02 \x01(\tR\x04pool\x12\x10\n" +
@@ -1322,18 +1461,24 @@ const file_poolwire_v1_rule_proto_rawDesc = "" +
 	"\x04port\x18\a \x01(\rH\x00R\x04port\x88\x01\x01\x12\x16\n" +
 	"\x06cookie\x18\b \x01(\tR\x06cookie\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\t \x01(\tR\trequestIdB\a\n" +
-	"\x05_port\"]\n" +
+	"request_id\x18\t \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithinB\a\n" +
+	"\x05_port\"\x8d\x01\n" +
 	"\x12RemoveRuleResponse\x12+\n" +
 	"\aremoved\x18\x01 \x03(\v2\x11.poolwire.v1.RuleR\aremoved\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"Y\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"\xc0\x01\n" +
 	"\x11CreateRuleRequest\x12%\n" +
 	"\x04rule\x18\x01 \x01(\v2\x11.poolwire.v1.RuleR\x04rule\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tR\trequestId\"W\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\x87\x01\n" +
 	"\x12CreateRuleResponse\x12%\n" +
 	"\x04rule\x18\x01 \x01(\v2\x11.poolwire.v1.RuleR\x04rule\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"$\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"$\n" +
 	"\x0eGetRuleRequest\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\"8\n" +
 	"\x0fGetRuleResponse\x12%\n" +
@@ -1348,23 +1493,29 @@ const file_poolwire_v1_rule_proto_rawDesc = "" +
 	"\x11ListRulesResponse\x12'\n" +
 	"\x05rules\x18\x01 \x03(\v2\x11.poolwire.v1.RuleR\x05rules\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x04R\brevision\"\x96\x01\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"\xfd\x01\n" +
 	"\x11UpdateRuleRequest\x12%\n" +
 	"\x04rule\x18\x01 \x01(\v2\x11.poolwire.v1.RuleR\x04rule\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"W\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\x87\x01\n" +
 	"\x12UpdateRuleResponse\x12%\n" +
 	"\x04rule\x18\x01 \x01(\v2\x11.poolwire.v1.RuleR\x04rule\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"Z\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"\xc1\x01\n" +
 	"\x11DeleteRuleRequest\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"0\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"`\n" +
 	"\x12DeleteRuleResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision*c\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview*c\n" +
 	"\tDirection\x12\x19\n" +
 	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDIRECTION_FROM\x10\x01\x12\x10\n" +
@@ -1424,7 +1575,9 @@ var file_poolwire_v1_rule_proto_goTypes = []any{
 	(*DeleteRuleResponse)(nil),    // 16: poolwire.v1.DeleteRuleResponse
 	(*Realization)(nil),           // 17: poolwire.v1.Realization
 	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil), // 19: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*Preview)(nil),               // 20: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil), // 21: google.protobuf.FieldMask
 }
 var file_poolwire_v1_rule_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.Rule.direction:type_name -> poolwire.v1.Direction
@@ -1433,36 +1586,46 @@ var file_poolwire_v1_rule_proto_depIdxs = []int32{
 	18, // 3: poolwire.v1.Rule.create_time:type_name -> google.protobuf.Timestamp
 	0,  // 4: poolwire.v1.AddRuleRequest.direction:type_name -> poolwire.v1.Direction
 	1,  // 5: poolwire.v1.AddRuleRequest.protocol:type_name -> poolwire.v1.Protocol
-	2,  // 6: poolwire.v1.AddRuleResponse.rule:type_name -> poolwire.v1.Rule
-	0,  // 7: poolwire.v1.RemoveRuleRequest.direction:type_name -> poolwire.v1.Direction
-	1,  // 8: poolwire.v1.RemoveRuleRequest.protocol:type_name -> poolwire.v1.Protocol
-	2,  // 9: poolwire.v1.RemoveRuleResponse.removed:type_name -> poolwire.v1.Rule
-	2,  // 10: poolwire.v1.CreateRuleRequest.rule:type_name -> poolwire.v1.Rule
-	2,  // 11: poolwire.v1.CreateRuleResponse.rule:type_name -> poolwire.v1.Rule
-	2,  // 12: poolwire.v1.GetRuleResponse.rule:type_name -> poolwire.v1.Rule
-	2,  // 13: poolwire.v1.ListRulesResponse.rules:type_name -> poolwire.v1.Rule
-	2,  // 14: poolwire.v1.UpdateRuleRequest.rule:type_name -> poolwire.v1.Rule
-	19, // 15: poolwire.v1.UpdateRuleRequest.update_mask:type_name -> google.protobuf.FieldMask
-	2,  // 16: poolwire.v1.UpdateRuleResponse.rule:type_name -> poolwire.v1.Rule
-	3,  // 17: poolwire.v1.RuleService.AddRule:input_type -> poolwire.v1.AddRuleRequest
-	5,  // 18: poolwire.v1.RuleService.RemoveRule:input_type -> poolwire.v1.RemoveRuleRequest
-	7,  // 19: poolwire.v1.RuleService.CreateRule:input_type -> poolwire.v1.CreateRuleRequest
-	9,  // 20: poolwire.v1.RuleService.GetRule:input_type -> poolwire.v1.GetRuleRequest
-	11, // 21: poolwire.v1.RuleService.ListRules:input_type -> poolwire.v1.ListRulesRequest
-	13, // 22: poolwire.v1.RuleService.UpdateRule:input_type -> poolwire.v1.UpdateRuleRequest
-	15, // 23: poolwire.v1.RuleService.DeleteRule:input_type -> poolwire.v1.DeleteRuleRequest
-	4,  // 24: poolwire.v1.RuleService.AddRule:output_type -> poolwire.v1.AddRuleResponse
-	6,  // 25: poolwire.v1.RuleService.RemoveRule:output_type -> poolwire.v1.RemoveRuleResponse
-	8,  // 26: poolwire.v1.RuleService.CreateRule:output_type -> poolwire.v1.CreateRuleResponse
-	10, // 27: poolwire.v1.RuleService.GetRule:output_type -> poolwire.v1.GetRuleResponse
-	12, // 28: poolwire.v1.RuleService.ListRules:output_type -> poolwire.v1.ListRulesResponse
-	14, // 29: poolwire.v1.RuleService.UpdateRule:output_type -> poolwire.v1.UpdateRuleResponse
-	16, // 30: poolwire.v1.RuleService.DeleteRule:output_type -> poolwire.v1.DeleteRuleResponse
-	24, // [24:31] is the sub-list for method output_type
-	17, // [17:24] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	19, // 6: poolwire.v1.AddRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 7: poolwire.v1.AddRuleResponse.rule:type_name -> poolwire.v1.Rule
+	20, // 8: poolwire.v1.AddRuleResponse.preview:type_name -> poolwire.v1.Preview
+	0,  // 9: poolwire.v1.RemoveRuleRequest.direction:type_name -> poolwire.v1.Direction
+	1,  // 10: poolwire.v1.RemoveRuleRequest.protocol:type_name -> poolwire.v1.Protocol
+	19, // 11: poolwire.v1.RemoveRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 12: poolwire.v1.RemoveRuleResponse.removed:type_name -> poolwire.v1.Rule
+	20, // 13: poolwire.v1.RemoveRuleResponse.preview:type_name -> poolwire.v1.Preview
+	2,  // 14: poolwire.v1.CreateRuleRequest.rule:type_name -> poolwire.v1.Rule
+	19, // 15: poolwire.v1.CreateRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 16: poolwire.v1.CreateRuleResponse.rule:type_name -> poolwire.v1.Rule
+	20, // 17: poolwire.v1.CreateRuleResponse.preview:type_name -> poolwire.v1.Preview
+	2,  // 18: poolwire.v1.GetRuleResponse.rule:type_name -> poolwire.v1.Rule
+	2,  // 19: poolwire.v1.ListRulesResponse.rules:type_name -> poolwire.v1.Rule
+	2,  // 20: poolwire.v1.UpdateRuleRequest.rule:type_name -> poolwire.v1.Rule
+	21, // 21: poolwire.v1.UpdateRuleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19, // 22: poolwire.v1.UpdateRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 23: poolwire.v1.UpdateRuleResponse.rule:type_name -> poolwire.v1.Rule
+	20, // 24: poolwire.v1.UpdateRuleResponse.preview:type_name -> poolwire.v1.Preview
+	19, // 25: poolwire.v1.DeleteRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	20, // 26: poolwire.v1.DeleteRuleResponse.preview:type_name -> poolwire.v1.Preview
+	3,  // 27: poolwire.v1.RuleService.AddRule:input_type -> poolwire.v1.AddRuleRequest
+	5,  // 28: poolwire.v1.RuleService.RemoveRule:input_type -> poolwire.v1.RemoveRuleRequest
+	7,  // 29: poolwire.v1.RuleService.CreateRule:input_type -> poolwire.v1.CreateRuleRequest
+	9,  // 30: poolwire.v1.RuleService.GetRule:input_type -> poolwire.v1.GetRuleRequest
+	11, // 31: poolwire.v1.RuleService.ListRules:input_type -> poolwire.v1.ListRulesRequest
+	13, // 32: poolwire.v1.RuleService.UpdateRule:input_type -> poolwire.v1.UpdateRuleRequest
+	15, // 33: poolwire.v1.RuleService.DeleteRule:input_type -> poolwire.v1.DeleteRuleRequest
+	4,  // 34: poolwire.v1.RuleService.AddRule:output_type -> poolwire.v1.AddRuleResponse
+	6,  // 35: poolwire.v1.RuleService.RemoveRule:output_type -> poolwire.v1.RemoveRuleResponse
+	8,  // 36: poolwire.v1.RuleService.CreateRule:output_type -> poolwire.v1.CreateRuleResponse
+	10, // 37: poolwire.v1.RuleService.GetRule:output_type -> poolwire.v1.GetRuleResponse
+	12, // 38: poolwire.v1.RuleService.ListRules:output_type -> poolwire.v1.ListRulesResponse
+	14, // 39: poolwire.v1.RuleService.UpdateRule:output_type -> poolwire.v1.UpdateRuleResponse
+	16, // 40: poolwire.v1.RuleService.DeleteRule:output_type -> poolwire.v1.DeleteRuleResponse
+	34, // [34:41] is the sub-list for method output_type
+	27, // [27:34] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_rule_proto_init() }
@@ -1470,6 +1633,7 @@ func file_poolwire_v1_rule_proto_init() {
 	if File_poolwire_v1_rule_proto != nil {
 		return
 	}
+	file_poolwire_v1_change_proto_init()
 	file_poolwire_v1_realization_proto_init()
 	file_poolwire_v1_rule_proto_msgTypes[0].OneofWrappers = []any{}
 	file_poolwire_v1_rule_proto_msgTypes[1].OneofWrappers = []any{}

@@ -9,6 +9,7 @@ package poolwirev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	reflect "reflect"
 	sync "sync"
@@ -83,6 +84,63 @@ func (LockingMode) EnumDescriptor() ([]byte, []int) {
 	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{0}
 }
 
+// Isolation is the VIF's part in a private VLAN (RFC 5517). It holds across hosts. Uplinks, hosts and ports that are no VIF are PROMISCUOUS.
+type Isolation int32
+
+const (
+	// Not set: PROMISCUOUS.
+	Isolation_ISOLATION_UNSPECIFIED Isolation = 0
+	// Talks to everyone.
+	Isolation_ISOLATION_PROMISCUOUS Isolation = 1
+	// Talks to PROMISCUOUS ports only.
+	Isolation_ISOLATION_ISOLATED Isolation = 2
+	// Talks to PROMISCUOUS ports and to VIFs of the same community.
+	Isolation_ISOLATION_COMMUNITY Isolation = 3
+)
+
+// Enum value maps for Isolation.
+var (
+	Isolation_name = map[int32]string{
+		0: "ISOLATION_UNSPECIFIED",
+		1: "ISOLATION_PROMISCUOUS",
+		2: "ISOLATION_ISOLATED",
+		3: "ISOLATION_COMMUNITY",
+	}
+	Isolation_value = map[string]int32{
+		"ISOLATION_UNSPECIFIED": 0,
+		"ISOLATION_PROMISCUOUS": 1,
+		"ISOLATION_ISOLATED":    2,
+		"ISOLATION_COMMUNITY":   3,
+	}
+)
+
+func (x Isolation) Enum() *Isolation {
+	p := new(Isolation)
+	*p = x
+	return p
+}
+
+func (x Isolation) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Isolation) Descriptor() protoreflect.EnumDescriptor {
+	return file_poolwire_v1_vif_proto_enumTypes[1].Descriptor()
+}
+
+func (Isolation) Type() protoreflect.EnumType {
+	return &file_poolwire_v1_vif_proto_enumTypes[1]
+}
+
+func (x Isolation) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Isolation.Descriptor instead.
+func (Isolation) EnumDescriptor() ([]byte, []int) {
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{1}
+}
+
 // Vif is a virtual interface of a VM (XAPI class "VIF").
 type Vif struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -108,10 +166,33 @@ type Vif struct {
 	EffectiveLockingMode LockingMode `protobuf:"varint,10,opt,name=effective_locking_mode,json=effectiveLockingMode,proto3,enum=poolwire.v1.LockingMode" json:"effective_locking_mode,omitempty"`
 	// Output only. How far the intent for this VIF has become fact.
 	Realization *Realization `protobuf:"bytes,11,opt,name=realization,proto3" json:"realization,omitempty"`
+	// Labels for selectors of VIF groups, up to 64: keys of 1 to 63 characters of [a-z0-9._/-], values up to 63 of [A-Za-z0-9._-]. They win over observed_labels.
+	Labels map[string]string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Output only. Labels that the host reports: Interface.external_ids:poolwire-label-KEY.
+	ObservedLabels map[string]string `protobuf:"bytes,13,rep,name=observed_labels,json=observedLabels,proto3" json:"observed_labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// More addresses a LOCKED VIF may send from, up to 128. One pair may be on several VIFs: a shared address.
+	AllowedAddressPairs []*AddressPair `protobuf:"bytes,14,rep,name=allowed_address_pairs,json=allowedAddressPairs,proto3" json:"allowed_address_pairs,omitempty"`
+	// VRRP (RFC 9568) and CARP virtual routers that a LOCKED VIF takes part in, up to 32.
+	VirtualRouters []*VirtualRouter `protobuf:"bytes,15,rep,name=virtual_routers,json=virtualRouters,proto3" json:"virtual_routers,omitempty"`
+	// 802.1Q tags that the VM may put on and is sent, 1 to 4094, up to 256 (XAPI VIF.trunks); only on the untagged network of a bridge.
+	// Empty: a LOCKED VIF, and one with rules, takes part in no tagged traffic.
+	Trunks []uint32 `protobuf:"varint,16,rep,packed,name=trunks,proto3" json:"trunks,omitempty"`
+	// Who on the network the VIF may talk to.
+	Isolation Isolation `protobuf:"varint,17,opt,name=isolation,proto3,enum=poolwire.v1.Isolation" json:"isolation,omitempty"`
+	// Name of the community, 1 to 64 characters; only with COMMUNITY.
+	Community string `protobuf:"bytes,18,opt,name=community,proto3" json:"community,omitempty"`
+	// Limits on the rate.
+	Qos *Qos `protobuf:"bytes,19,opt,name=qos,proto3" json:"qos,omitempty"`
 	// Output only. As in Pool.
 	ObjectId uint32 `protobuf:"varint,20,opt,name=object_id,json=objectId,proto3" json:"object_id,omitempty"`
 	// Output only. As in Pool.
-	Etag          string `protobuf:"bytes,21,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,21,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The VM may send router advertisements and redirects, although it is LOCKED or on a network with ra_guard.
+	AllowRouterAdvertisements bool `protobuf:"varint,22,opt,name=allow_router_advertisements,json=allowRouterAdvertisements,proto3" json:"allow_router_advertisements,omitempty"`
+	// The VM may answer as a DHCP server, IPv4 and IPv6, although it is LOCKED or on a network with dhcp_guard.
+	AllowDhcpServer bool `protobuf:"varint,23,opt,name=allow_dhcp_server,json=allowDhcpServer,proto3" json:"allow_dhcp_server,omitempty"`
+	// Output only. What is odd about the VIF: a limit that the host's switch cannot keep.
+	Warnings      []string `protobuf:"bytes,24,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,6 +304,62 @@ func (x *Vif) GetRealization() *Realization {
 	return nil
 }
 
+func (x *Vif) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Vif) GetObservedLabels() map[string]string {
+	if x != nil {
+		return x.ObservedLabels
+	}
+	return nil
+}
+
+func (x *Vif) GetAllowedAddressPairs() []*AddressPair {
+	if x != nil {
+		return x.AllowedAddressPairs
+	}
+	return nil
+}
+
+func (x *Vif) GetVirtualRouters() []*VirtualRouter {
+	if x != nil {
+		return x.VirtualRouters
+	}
+	return nil
+}
+
+func (x *Vif) GetTrunks() []uint32 {
+	if x != nil {
+		return x.Trunks
+	}
+	return nil
+}
+
+func (x *Vif) GetIsolation() Isolation {
+	if x != nil {
+		return x.Isolation
+	}
+	return Isolation_ISOLATION_UNSPECIFIED
+}
+
+func (x *Vif) GetCommunity() string {
+	if x != nil {
+		return x.Community
+	}
+	return ""
+}
+
+func (x *Vif) GetQos() *Qos {
+	if x != nil {
+		return x.Qos
+	}
+	return nil
+}
+
 func (x *Vif) GetObjectId() uint32 {
 	if x != nil {
 		return x.ObjectId
@@ -235,6 +372,220 @@ func (x *Vif) GetEtag() string {
 		return x.Etag
 	}
 	return ""
+}
+
+func (x *Vif) GetAllowRouterAdvertisements() bool {
+	if x != nil {
+		return x.AllowRouterAdvertisements
+	}
+	return false
+}
+
+func (x *Vif) GetAllowDhcpServer() bool {
+	if x != nil {
+		return x.AllowDhcpServer
+	}
+	return false
+}
+
+func (x *Vif) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// AddressPair is an address that a VIF may use besides its own.
+type AddressPair struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Source MAC address; the VIF's own when empty.
+	Mac string `protobuf:"bytes,1,opt,name=mac,proto3" json:"mac,omitempty"`
+	// IPv4 or IPv6 address or prefix. Required.
+	Address       string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddressPair) Reset() {
+	*x = AddressPair{}
+	mi := &file_poolwire_v1_vif_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddressPair) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddressPair) ProtoMessage() {}
+
+func (x *AddressPair) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_vif_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddressPair.ProtoReflect.Descriptor instead.
+func (*AddressPair) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *AddressPair) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *AddressPair) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+// VirtualRouter is a VRRP or CARP virtual router: the VIF may send protocol 112 from its own addresses, and use the virtual MAC address
+// (00:00:5e:00:01:VRID, and 00:00:5e:00:02:VRID for IPv6) with the virtual addresses.
+type VirtualRouter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Virtual router id (CARP: vhid), 1 to 255.
+	Vrid uint32 `protobuf:"varint,1,opt,name=vrid,proto3" json:"vrid,omitempty"`
+	// The virtual addresses, IPv4 or IPv6, 1 to 32.
+	Addresses     []string `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VirtualRouter) Reset() {
+	*x = VirtualRouter{}
+	mi := &file_poolwire_v1_vif_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VirtualRouter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VirtualRouter) ProtoMessage() {}
+
+func (x *VirtualRouter) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_vif_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VirtualRouter.ProtoReflect.Descriptor instead.
+func (*VirtualRouter) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *VirtualRouter) GetVrid() uint32 {
+	if x != nil {
+		return x.Vrid
+	}
+	return 0
+}
+
+func (x *VirtualRouter) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+// Qos limits a VIF's rate, policing what is over. Rates are those of Ethernet frames without preamble and checksum.
+type Qos struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Limit on what is sent to the VM, in bit/s, 1000 to 10^12; 0 for none.
+	InboundBps uint64 `protobuf:"varint,1,opt,name=inbound_bps,json=inboundBps,proto3" json:"inbound_bps,omitempty"`
+	// How much above the rate may pass at once, in bits; a fifth of a second's worth, at least 120000, when 0.
+	InboundBurstBits uint64 `protobuf:"varint,2,opt,name=inbound_burst_bits,json=inboundBurstBits,proto3" json:"inbound_burst_bits,omitempty"`
+	// Limit on what the VM sends, in bit/s, 1000 to 10^12; 0 for none.
+	OutboundBps uint64 `protobuf:"varint,3,opt,name=outbound_bps,json=outboundBps,proto3" json:"outbound_bps,omitempty"`
+	// As inbound_burst_bits.
+	OutboundBurstBits uint64 `protobuf:"varint,4,opt,name=outbound_burst_bits,json=outboundBurstBits,proto3" json:"outbound_burst_bits,omitempty"`
+	// Input only: XenServer's spelling of outbound_bps (VIF.qos_algorithm_params:kbps), in kilobytes of 1024 bytes per second. Refused beside outbound_bps.
+	Kbps          uint64 `protobuf:"varint,5,opt,name=kbps,proto3" json:"kbps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Qos) Reset() {
+	*x = Qos{}
+	mi := &file_poolwire_v1_vif_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Qos) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Qos) ProtoMessage() {}
+
+func (x *Qos) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_vif_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Qos.ProtoReflect.Descriptor instead.
+func (*Qos) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Qos) GetInboundBps() uint64 {
+	if x != nil {
+		return x.InboundBps
+	}
+	return 0
+}
+
+func (x *Qos) GetInboundBurstBits() uint64 {
+	if x != nil {
+		return x.InboundBurstBits
+	}
+	return 0
+}
+
+func (x *Qos) GetOutboundBps() uint64 {
+	if x != nil {
+		return x.OutboundBps
+	}
+	return 0
+}
+
+func (x *Qos) GetOutboundBurstBits() uint64 {
+	if x != nil {
+		return x.OutboundBurstBits
+	}
+	return 0
+}
+
+func (x *Qos) GetKbps() uint64 {
+	if x != nil {
+		return x.Kbps
+	}
+	return 0
 }
 
 // VifLocation is one place where a VIF is plugged.
@@ -256,7 +607,7 @@ type VifLocation struct {
 
 func (x *VifLocation) Reset() {
 	*x = VifLocation{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[1]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -268,7 +619,7 @@ func (x *VifLocation) String() string {
 func (*VifLocation) ProtoMessage() {}
 
 func (x *VifLocation) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[1]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -281,7 +632,7 @@ func (x *VifLocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VifLocation.ProtoReflect.Descriptor instead.
 func (*VifLocation) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{1}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *VifLocation) GetHostUuid() string {
@@ -325,14 +676,18 @@ type CreateVifRequest struct {
 	// The VIF; uuid is required.
 	Vif *Vif `protobuf:"bytes,1,opt,name=vif,proto3" json:"vif,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateVifRequest) Reset() {
 	*x = CreateVifRequest{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[2]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +699,7 @@ func (x *CreateVifRequest) String() string {
 func (*CreateVifRequest) ProtoMessage() {}
 
 func (x *CreateVifRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[2]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +712,7 @@ func (x *CreateVifRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVifRequest.ProtoReflect.Descriptor instead.
 func (*CreateVifRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateVifRequest) GetVif() *Vif {
@@ -374,20 +729,36 @@ func (x *CreateVifRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *CreateVifRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *CreateVifRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // CreateVifResponse returns the VIF as stored.
 type CreateVifResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The VIF.
 	Vif *Vif `protobuf:"bytes,1,opt,name=vif,proto3" json:"vif,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateVifResponse) Reset() {
 	*x = CreateVifResponse{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[3]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -399,7 +770,7 @@ func (x *CreateVifResponse) String() string {
 func (*CreateVifResponse) ProtoMessage() {}
 
 func (x *CreateVifResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[3]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -412,7 +783,7 @@ func (x *CreateVifResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVifResponse.ProtoReflect.Descriptor instead.
 func (*CreateVifResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{3}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateVifResponse) GetVif() *Vif {
@@ -429,6 +800,13 @@ func (x *CreateVifResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *CreateVifResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 // GetVifRequest names a VIF.
 type GetVifRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -440,7 +818,7 @@ type GetVifRequest struct {
 
 func (x *GetVifRequest) Reset() {
 	*x = GetVifRequest{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[4]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -452,7 +830,7 @@ func (x *GetVifRequest) String() string {
 func (*GetVifRequest) ProtoMessage() {}
 
 func (x *GetVifRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[4]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -465,7 +843,7 @@ func (x *GetVifRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVifRequest.ProtoReflect.Descriptor instead.
 func (*GetVifRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{4}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetVifRequest) GetVif() string {
@@ -486,7 +864,7 @@ type GetVifResponse struct {
 
 func (x *GetVifResponse) Reset() {
 	*x = GetVifResponse{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[5]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +876,7 @@ func (x *GetVifResponse) String() string {
 func (*GetVifResponse) ProtoMessage() {}
 
 func (x *GetVifResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[5]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +889,7 @@ func (x *GetVifResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVifResponse.ProtoReflect.Descriptor instead.
 func (*GetVifResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{5}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetVifResponse) GetVif() *Vif {
@@ -540,7 +918,7 @@ type ListVifsRequest struct {
 
 func (x *ListVifsRequest) Reset() {
 	*x = ListVifsRequest{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[6]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -552,7 +930,7 @@ func (x *ListVifsRequest) String() string {
 func (*ListVifsRequest) ProtoMessage() {}
 
 func (x *ListVifsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[6]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -565,7 +943,7 @@ func (x *ListVifsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVifsRequest.ProtoReflect.Descriptor instead.
 func (*ListVifsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{6}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListVifsRequest) GetHost() string {
@@ -618,7 +996,7 @@ type ListVifsResponse struct {
 
 func (x *ListVifsResponse) Reset() {
 	*x = ListVifsResponse{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[7]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +1008,7 @@ func (x *ListVifsResponse) String() string {
 func (*ListVifsResponse) ProtoMessage() {}
 
 func (x *ListVifsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[7]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +1021,7 @@ func (x *ListVifsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVifsResponse.ProtoReflect.Descriptor instead.
 func (*ListVifsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{7}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListVifsResponse) GetVifs() []*Vif {
@@ -672,17 +1050,22 @@ type UpdateVifRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// uuid names the VIF; a non-empty etag must match.
 	Vif *Vif `protobuf:"bytes,1,opt,name=vif,proto3" json:"vif,omitempty"`
-	// Fields to change: name_label, locking_mode, ipv4_allowed, ipv6_allowed.
+	// Fields to change: name_label, locking_mode, ipv4_allowed, ipv6_allowed, labels, allowed_address_pairs,
+	// virtual_routers, trunks, isolation, community, qos, allow_router_advertisements, allow_dhcp_server.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateVifRequest) Reset() {
 	*x = UpdateVifRequest{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[8]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +1077,7 @@ func (x *UpdateVifRequest) String() string {
 func (*UpdateVifRequest) ProtoMessage() {}
 
 func (x *UpdateVifRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[8]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +1090,7 @@ func (x *UpdateVifRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVifRequest.ProtoReflect.Descriptor instead.
 func (*UpdateVifRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdateVifRequest) GetVif() *Vif {
@@ -731,20 +1114,36 @@ func (x *UpdateVifRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *UpdateVifRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *UpdateVifRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // UpdateVifResponse returns the VIF as stored.
 type UpdateVifResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The changed VIF.
 	Vif *Vif `protobuf:"bytes,1,opt,name=vif,proto3" json:"vif,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateVifResponse) Reset() {
 	*x = UpdateVifResponse{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[9]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +1155,7 @@ func (x *UpdateVifResponse) String() string {
 func (*UpdateVifResponse) ProtoMessage() {}
 
 func (x *UpdateVifResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[9]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +1168,7 @@ func (x *UpdateVifResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVifResponse.ProtoReflect.Descriptor instead.
 func (*UpdateVifResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UpdateVifResponse) GetVif() *Vif {
@@ -786,6 +1185,13 @@ func (x *UpdateVifResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *UpdateVifResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 // DeleteVifRequest names the VIF whose intent is forgotten.
 type DeleteVifRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -794,14 +1200,18 @@ type DeleteVifRequest struct {
 	// When set, must match the stored etag (else ABORTED).
 	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
 	// As in CreatePoolRequest.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteVifRequest) Reset() {
 	*x = DeleteVifRequest{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[10]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +1223,7 @@ func (x *DeleteVifRequest) String() string {
 func (*DeleteVifRequest) ProtoMessage() {}
 
 func (x *DeleteVifRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[10]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +1236,7 @@ func (x *DeleteVifRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVifRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVifRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeleteVifRequest) GetVif() string {
@@ -850,18 +1260,34 @@ func (x *DeleteVifRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *DeleteVifRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *DeleteVifRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
 // DeleteVifResponse reports the removal.
 type DeleteVifResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// What the change would do; only with validate_only.
+	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteVifResponse) Reset() {
 	*x = DeleteVifResponse{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[11]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +1299,7 @@ func (x *DeleteVifResponse) String() string {
 func (*DeleteVifResponse) ProtoMessage() {}
 
 func (x *DeleteVifResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[11]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +1312,7 @@ func (x *DeleteVifResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVifResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVifResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteVifResponse) GetRevision() uint64 {
@@ -896,11 +1322,18 @@ func (x *DeleteVifResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *DeleteVifResponse) GetPreview() *Preview {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 var File_poolwire_v1_vif_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_vif_proto_rawDesc = "" +
 	"\n" +
-	"\x15poolwire/v1/vif.proto\x12\vpoolwire.v1\x1a google/protobuf/field_mask.proto\x1a\x1dpoolwire/v1/realization.proto\"\xfe\x03\n" +
+	"\x15poolwire/v1/vif.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x18poolwire/v1/change.proto\x1a\x1dpoolwire/v1/realization.proto\"\xac\t\n" +
 	"\x03Vif\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x1d\n" +
 	"\n" +
@@ -914,9 +1347,39 @@ const file_poolwire_v1_vif_proto_rawDesc = "" +
 	"\tlocations\x18\t \x03(\v2\x18.poolwire.v1.VifLocationR\tlocations\x12N\n" +
 	"\x16effective_locking_mode\x18\n" +
 	" \x01(\x0e2\x18.poolwire.v1.LockingModeR\x14effectiveLockingMode\x12:\n" +
-	"\vrealization\x18\v \x01(\v2\x18.poolwire.v1.RealizationR\vrealization\x12\x1b\n" +
+	"\vrealization\x18\v \x01(\v2\x18.poolwire.v1.RealizationR\vrealization\x124\n" +
+	"\x06labels\x18\f \x03(\v2\x1c.poolwire.v1.Vif.LabelsEntryR\x06labels\x12M\n" +
+	"\x0fobserved_labels\x18\r \x03(\v2$.poolwire.v1.Vif.ObservedLabelsEntryR\x0eobservedLabels\x12L\n" +
+	"\x15allowed_address_pairs\x18\x0e \x03(\v2\x18.poolwire.v1.AddressPairR\x13allowedAddressPairs\x12C\n" +
+	"\x0fvirtual_routers\x18\x0f \x03(\v2\x1a.poolwire.v1.VirtualRouterR\x0evirtualRouters\x12\x16\n" +
+	"\x06trunks\x18\x10 \x03(\rR\x06trunks\x124\n" +
+	"\tisolation\x18\x11 \x01(\x0e2\x16.poolwire.v1.IsolationR\tisolation\x12\x1c\n" +
+	"\tcommunity\x18\x12 \x01(\tR\tcommunity\x12\"\n" +
+	"\x03qos\x18\x13 \x01(\v2\x10.poolwire.v1.QosR\x03qos\x12\x1b\n" +
 	"\tobject_id\x18\x14 \x01(\rR\bobjectId\x12\x12\n" +
-	"\x04etag\x18\x15 \x01(\tR\x04etag\"\xa4\x01\n" +
+	"\x04etag\x18\x15 \x01(\tR\x04etag\x12>\n" +
+	"\x1ballow_router_advertisements\x18\x16 \x01(\bR\x19allowRouterAdvertisements\x12*\n" +
+	"\x11allow_dhcp_server\x18\x17 \x01(\bR\x0fallowDhcpServer\x12\x1a\n" +
+	"\bwarnings\x18\x18 \x03(\tR\bwarnings\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aA\n" +
+	"\x13ObservedLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"9\n" +
+	"\vAddressPair\x12\x10\n" +
+	"\x03mac\x18\x01 \x01(\tR\x03mac\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\"A\n" +
+	"\rVirtualRouter\x12\x12\n" +
+	"\x04vrid\x18\x01 \x01(\rR\x04vrid\x12\x1c\n" +
+	"\taddresses\x18\x02 \x03(\tR\taddresses\"\xbb\x01\n" +
+	"\x03Qos\x12\x1f\n" +
+	"\vinbound_bps\x18\x01 \x01(\x04R\n" +
+	"inboundBps\x12,\n" +
+	"\x12inbound_burst_bits\x18\x02 \x01(\x04R\x10inboundBurstBits\x12!\n" +
+	"\foutbound_bps\x18\x03 \x01(\x04R\voutboundBps\x12.\n" +
+	"\x13outbound_burst_bits\x18\x04 \x01(\x04R\x11outboundBurstBits\x12\x12\n" +
+	"\x04kbps\x18\x05 \x01(\x04R\x04kbps\"\xa4\x01\n" +
 	"\vVifLocation\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12&\n" +
 	"\x0fhost_name_label\x18\x02 \x01(\tR\rhostNameLabel\x12\x16\n" +
@@ -924,14 +1387,17 @@ const file_poolwire_v1_vif_proto_rawDesc = "" +
 	"\n" +
 	"interfaces\x18\x04 \x03(\tR\n" +
 	"interfaces\x12\x18\n" +
-	"\aofports\x18\x05 \x03(\rR\aofports\"U\n" +
+	"\aofports\x18\x05 \x03(\rR\aofports\"\xbc\x01\n" +
 	"\x10CreateVifRequest\x12\"\n" +
 	"\x03vif\x18\x01 \x01(\v2\x10.poolwire.v1.VifR\x03vif\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tR\trequestId\"S\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\x83\x01\n" +
 	"\x11CreateVifResponse\x12\"\n" +
 	"\x03vif\x18\x01 \x01(\v2\x10.poolwire.v1.VifR\x03vif\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"!\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"!\n" +
 	"\rGetVifRequest\x12\x10\n" +
 	"\x03vif\x18\x01 \x01(\tR\x03vif\"4\n" +
 	"\x0eGetVifResponse\x12\"\n" +
@@ -946,29 +1412,40 @@ const file_poolwire_v1_vif_proto_rawDesc = "" +
 	"\x10ListVifsResponse\x12$\n" +
 	"\x04vifs\x18\x01 \x03(\v2\x10.poolwire.v1.VifR\x04vifs\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x04R\brevision\"\x92\x01\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"\xf9\x01\n" +
 	"\x10UpdateVifRequest\x12\"\n" +
 	"\x03vif\x18\x01 \x01(\v2\x10.poolwire.v1.VifR\x03vif\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"S\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\x83\x01\n" +
 	"\x11UpdateVifResponse\x12\"\n" +
 	"\x03vif\x18\x01 \x01(\v2\x10.poolwire.v1.VifR\x03vif\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"W\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"\xbe\x01\n" +
 	"\x10DeleteVifRequest\x12\x10\n" +
 	"\x03vif\x18\x01 \x01(\tR\x03vif\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"/\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"_\n" +
 	"\x11DeleteVifResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision*\x9c\x01\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12.\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview*\x9c\x01\n" +
 	"\vLockingMode\x12\x1c\n" +
 	"\x18LOCKING_MODE_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cLOCKING_MODE_NETWORK_DEFAULT\x10\x01\x12\x19\n" +
 	"\x15LOCKING_MODE_UNLOCKED\x10\x02\x12\x17\n" +
 	"\x13LOCKING_MODE_LOCKED\x10\x03\x12\x19\n" +
-	"\x15LOCKING_MODE_DISABLED\x10\x042\xfc\x02\n" +
+	"\x15LOCKING_MODE_DISABLED\x10\x04*r\n" +
+	"\tIsolation\x12\x19\n" +
+	"\x15ISOLATION_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15ISOLATION_PROMISCUOUS\x10\x01\x12\x16\n" +
+	"\x12ISOLATION_ISOLATED\x10\x02\x12\x17\n" +
+	"\x13ISOLATION_COMMUNITY\x10\x032\xfc\x02\n" +
 	"\n" +
 	"VifService\x12J\n" +
 	"\tCreateVif\x12\x1d.poolwire.v1.CreateVifRequest\x1a\x1e.poolwire.v1.CreateVifResponse\x12A\n" +
@@ -989,52 +1466,72 @@ func file_poolwire_v1_vif_proto_rawDescGZIP() []byte {
 	return file_poolwire_v1_vif_proto_rawDescData
 }
 
-var file_poolwire_v1_vif_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_poolwire_v1_vif_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_poolwire_v1_vif_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_poolwire_v1_vif_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_poolwire_v1_vif_proto_goTypes = []any{
 	(LockingMode)(0),              // 0: poolwire.v1.LockingMode
-	(*Vif)(nil),                   // 1: poolwire.v1.Vif
-	(*VifLocation)(nil),           // 2: poolwire.v1.VifLocation
-	(*CreateVifRequest)(nil),      // 3: poolwire.v1.CreateVifRequest
-	(*CreateVifResponse)(nil),     // 4: poolwire.v1.CreateVifResponse
-	(*GetVifRequest)(nil),         // 5: poolwire.v1.GetVifRequest
-	(*GetVifResponse)(nil),        // 6: poolwire.v1.GetVifResponse
-	(*ListVifsRequest)(nil),       // 7: poolwire.v1.ListVifsRequest
-	(*ListVifsResponse)(nil),      // 8: poolwire.v1.ListVifsResponse
-	(*UpdateVifRequest)(nil),      // 9: poolwire.v1.UpdateVifRequest
-	(*UpdateVifResponse)(nil),     // 10: poolwire.v1.UpdateVifResponse
-	(*DeleteVifRequest)(nil),      // 11: poolwire.v1.DeleteVifRequest
-	(*DeleteVifResponse)(nil),     // 12: poolwire.v1.DeleteVifResponse
-	(*Realization)(nil),           // 13: poolwire.v1.Realization
-	(*fieldmaskpb.FieldMask)(nil), // 14: google.protobuf.FieldMask
+	(Isolation)(0),                // 1: poolwire.v1.Isolation
+	(*Vif)(nil),                   // 2: poolwire.v1.Vif
+	(*AddressPair)(nil),           // 3: poolwire.v1.AddressPair
+	(*VirtualRouter)(nil),         // 4: poolwire.v1.VirtualRouter
+	(*Qos)(nil),                   // 5: poolwire.v1.Qos
+	(*VifLocation)(nil),           // 6: poolwire.v1.VifLocation
+	(*CreateVifRequest)(nil),      // 7: poolwire.v1.CreateVifRequest
+	(*CreateVifResponse)(nil),     // 8: poolwire.v1.CreateVifResponse
+	(*GetVifRequest)(nil),         // 9: poolwire.v1.GetVifRequest
+	(*GetVifResponse)(nil),        // 10: poolwire.v1.GetVifResponse
+	(*ListVifsRequest)(nil),       // 11: poolwire.v1.ListVifsRequest
+	(*ListVifsResponse)(nil),      // 12: poolwire.v1.ListVifsResponse
+	(*UpdateVifRequest)(nil),      // 13: poolwire.v1.UpdateVifRequest
+	(*UpdateVifResponse)(nil),     // 14: poolwire.v1.UpdateVifResponse
+	(*DeleteVifRequest)(nil),      // 15: poolwire.v1.DeleteVifRequest
+	(*DeleteVifResponse)(nil),     // 16: poolwire.v1.DeleteVifResponse
+	nil,                           // 17: poolwire.v1.Vif.LabelsEntry
+	nil,                           // 18: poolwire.v1.Vif.ObservedLabelsEntry
+	(*Realization)(nil),           // 19: poolwire.v1.Realization
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(*Preview)(nil),               // 21: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil), // 22: google.protobuf.FieldMask
 }
 var file_poolwire_v1_vif_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.Vif.locking_mode:type_name -> poolwire.v1.LockingMode
-	2,  // 1: poolwire.v1.Vif.locations:type_name -> poolwire.v1.VifLocation
+	6,  // 1: poolwire.v1.Vif.locations:type_name -> poolwire.v1.VifLocation
 	0,  // 2: poolwire.v1.Vif.effective_locking_mode:type_name -> poolwire.v1.LockingMode
-	13, // 3: poolwire.v1.Vif.realization:type_name -> poolwire.v1.Realization
-	1,  // 4: poolwire.v1.CreateVifRequest.vif:type_name -> poolwire.v1.Vif
-	1,  // 5: poolwire.v1.CreateVifResponse.vif:type_name -> poolwire.v1.Vif
-	1,  // 6: poolwire.v1.GetVifResponse.vif:type_name -> poolwire.v1.Vif
-	1,  // 7: poolwire.v1.ListVifsResponse.vifs:type_name -> poolwire.v1.Vif
-	1,  // 8: poolwire.v1.UpdateVifRequest.vif:type_name -> poolwire.v1.Vif
-	14, // 9: poolwire.v1.UpdateVifRequest.update_mask:type_name -> google.protobuf.FieldMask
-	1,  // 10: poolwire.v1.UpdateVifResponse.vif:type_name -> poolwire.v1.Vif
-	3,  // 11: poolwire.v1.VifService.CreateVif:input_type -> poolwire.v1.CreateVifRequest
-	5,  // 12: poolwire.v1.VifService.GetVif:input_type -> poolwire.v1.GetVifRequest
-	7,  // 13: poolwire.v1.VifService.ListVifs:input_type -> poolwire.v1.ListVifsRequest
-	9,  // 14: poolwire.v1.VifService.UpdateVif:input_type -> poolwire.v1.UpdateVifRequest
-	11, // 15: poolwire.v1.VifService.DeleteVif:input_type -> poolwire.v1.DeleteVifRequest
-	4,  // 16: poolwire.v1.VifService.CreateVif:output_type -> poolwire.v1.CreateVifResponse
-	6,  // 17: poolwire.v1.VifService.GetVif:output_type -> poolwire.v1.GetVifResponse
-	8,  // 18: poolwire.v1.VifService.ListVifs:output_type -> poolwire.v1.ListVifsResponse
-	10, // 19: poolwire.v1.VifService.UpdateVif:output_type -> poolwire.v1.UpdateVifResponse
-	12, // 20: poolwire.v1.VifService.DeleteVif:output_type -> poolwire.v1.DeleteVifResponse
-	16, // [16:21] is the sub-list for method output_type
-	11, // [11:16] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	19, // 3: poolwire.v1.Vif.realization:type_name -> poolwire.v1.Realization
+	17, // 4: poolwire.v1.Vif.labels:type_name -> poolwire.v1.Vif.LabelsEntry
+	18, // 5: poolwire.v1.Vif.observed_labels:type_name -> poolwire.v1.Vif.ObservedLabelsEntry
+	3,  // 6: poolwire.v1.Vif.allowed_address_pairs:type_name -> poolwire.v1.AddressPair
+	4,  // 7: poolwire.v1.Vif.virtual_routers:type_name -> poolwire.v1.VirtualRouter
+	1,  // 8: poolwire.v1.Vif.isolation:type_name -> poolwire.v1.Isolation
+	5,  // 9: poolwire.v1.Vif.qos:type_name -> poolwire.v1.Qos
+	2,  // 10: poolwire.v1.CreateVifRequest.vif:type_name -> poolwire.v1.Vif
+	20, // 11: poolwire.v1.CreateVifRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 12: poolwire.v1.CreateVifResponse.vif:type_name -> poolwire.v1.Vif
+	21, // 13: poolwire.v1.CreateVifResponse.preview:type_name -> poolwire.v1.Preview
+	2,  // 14: poolwire.v1.GetVifResponse.vif:type_name -> poolwire.v1.Vif
+	2,  // 15: poolwire.v1.ListVifsResponse.vifs:type_name -> poolwire.v1.Vif
+	2,  // 16: poolwire.v1.UpdateVifRequest.vif:type_name -> poolwire.v1.Vif
+	22, // 17: poolwire.v1.UpdateVifRequest.update_mask:type_name -> google.protobuf.FieldMask
+	20, // 18: poolwire.v1.UpdateVifRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 19: poolwire.v1.UpdateVifResponse.vif:type_name -> poolwire.v1.Vif
+	21, // 20: poolwire.v1.UpdateVifResponse.preview:type_name -> poolwire.v1.Preview
+	20, // 21: poolwire.v1.DeleteVifRequest.confirm_within:type_name -> google.protobuf.Duration
+	21, // 22: poolwire.v1.DeleteVifResponse.preview:type_name -> poolwire.v1.Preview
+	7,  // 23: poolwire.v1.VifService.CreateVif:input_type -> poolwire.v1.CreateVifRequest
+	9,  // 24: poolwire.v1.VifService.GetVif:input_type -> poolwire.v1.GetVifRequest
+	11, // 25: poolwire.v1.VifService.ListVifs:input_type -> poolwire.v1.ListVifsRequest
+	13, // 26: poolwire.v1.VifService.UpdateVif:input_type -> poolwire.v1.UpdateVifRequest
+	15, // 27: poolwire.v1.VifService.DeleteVif:input_type -> poolwire.v1.DeleteVifRequest
+	8,  // 28: poolwire.v1.VifService.CreateVif:output_type -> poolwire.v1.CreateVifResponse
+	10, // 29: poolwire.v1.VifService.GetVif:output_type -> poolwire.v1.GetVifResponse
+	12, // 30: poolwire.v1.VifService.ListVifs:output_type -> poolwire.v1.ListVifsResponse
+	14, // 31: poolwire.v1.VifService.UpdateVif:output_type -> poolwire.v1.UpdateVifResponse
+	16, // 32: poolwire.v1.VifService.DeleteVif:output_type -> poolwire.v1.DeleteVifResponse
+	28, // [28:33] is the sub-list for method output_type
+	23, // [23:28] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_vif_proto_init() }
@@ -1042,14 +1539,15 @@ func file_poolwire_v1_vif_proto_init() {
 	if File_poolwire_v1_vif_proto != nil {
 		return
 	}
+	file_poolwire_v1_change_proto_init()
 	file_poolwire_v1_realization_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_vif_proto_rawDesc), len(file_poolwire_v1_vif_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   12,
+			NumEnums:      2,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -41,19 +41,28 @@ const (
 	ResourceKind_RESOURCE_KIND_VIF ResourceKind = 6
 	// Rules.
 	ResourceKind_RESOURCE_KIND_RULE ResourceKind = 7
+	// Policy rules.
+	ResourceKind_RESOURCE_KIND_POLICY_RULE ResourceKind = 8
+	// Address groups.
+	ResourceKind_RESOURCE_KIND_ADDRESS_GROUP ResourceKind = 9
+	// VIF groups (their definition; membership by labels is not part of the history).
+	ResourceKind_RESOURCE_KIND_VIF_GROUP ResourceKind = 10
 )
 
 // Enum value maps for ResourceKind.
 var (
 	ResourceKind_name = map[int32]string{
-		0: "RESOURCE_KIND_UNSPECIFIED",
-		1: "RESOURCE_KIND_POOL",
-		2: "RESOURCE_KIND_HOST",
-		3: "RESOURCE_KIND_PIF",
-		4: "RESOURCE_KIND_NETWORK",
-		5: "RESOURCE_KIND_PRIVATE_NETWORK",
-		6: "RESOURCE_KIND_VIF",
-		7: "RESOURCE_KIND_RULE",
+		0:  "RESOURCE_KIND_UNSPECIFIED",
+		1:  "RESOURCE_KIND_POOL",
+		2:  "RESOURCE_KIND_HOST",
+		3:  "RESOURCE_KIND_PIF",
+		4:  "RESOURCE_KIND_NETWORK",
+		5:  "RESOURCE_KIND_PRIVATE_NETWORK",
+		6:  "RESOURCE_KIND_VIF",
+		7:  "RESOURCE_KIND_RULE",
+		8:  "RESOURCE_KIND_POLICY_RULE",
+		9:  "RESOURCE_KIND_ADDRESS_GROUP",
+		10: "RESOURCE_KIND_VIF_GROUP",
 	}
 	ResourceKind_value = map[string]int32{
 		"RESOURCE_KIND_UNSPECIFIED":     0,
@@ -64,6 +73,9 @@ var (
 		"RESOURCE_KIND_PRIVATE_NETWORK": 5,
 		"RESOURCE_KIND_VIF":             6,
 		"RESOURCE_KIND_RULE":            7,
+		"RESOURCE_KIND_POLICY_RULE":     8,
+		"RESOURCE_KIND_ADDRESS_GROUP":   9,
+		"RESOURCE_KIND_VIF_GROUP":       10,
 	}
 )
 
@@ -273,6 +285,9 @@ type Change struct {
 	//	*Change_PrivateNetwork
 	//	*Change_Vif
 	//	*Change_Rule
+	//	*Change_PolicyRule
+	//	*Change_AddressGroup
+	//	*Change_VifGroup
 	Resource      isChange_Resource `protobuf_oneof:"resource"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -385,6 +400,33 @@ func (x *Change) GetRule() *Rule {
 	return nil
 }
 
+func (x *Change) GetPolicyRule() *PolicyRule {
+	if x != nil {
+		if x, ok := x.Resource.(*Change_PolicyRule); ok {
+			return x.PolicyRule
+		}
+	}
+	return nil
+}
+
+func (x *Change) GetAddressGroup() *AddressGroup {
+	if x != nil {
+		if x, ok := x.Resource.(*Change_AddressGroup); ok {
+			return x.AddressGroup
+		}
+	}
+	return nil
+}
+
+func (x *Change) GetVifGroup() *VifGroup {
+	if x != nil {
+		if x, ok := x.Resource.(*Change_VifGroup); ok {
+			return x.VifGroup
+		}
+	}
+	return nil
+}
+
 type isChange_Resource interface {
 	isChange_Resource()
 }
@@ -424,6 +466,21 @@ type Change_Rule struct {
 	Rule *Rule `protobuf:"bytes,8,opt,name=rule,proto3,oneof"`
 }
 
+type Change_PolicyRule struct {
+	// A policy rule.
+	PolicyRule *PolicyRule `protobuf:"bytes,9,opt,name=policy_rule,json=policyRule,proto3,oneof"`
+}
+
+type Change_AddressGroup struct {
+	// An address group.
+	AddressGroup *AddressGroup `protobuf:"bytes,10,opt,name=address_group,json=addressGroup,proto3,oneof"`
+}
+
+type Change_VifGroup struct {
+	// A VIF group.
+	VifGroup *VifGroup `protobuf:"bytes,11,opt,name=vif_group,json=vifGroup,proto3,oneof"`
+}
+
 func (*Change_Pool) isChange_Resource() {}
 
 func (*Change_Host) isChange_Resource() {}
@@ -438,17 +495,23 @@ func (*Change_Vif) isChange_Resource() {}
 
 func (*Change_Rule) isChange_Resource() {}
 
+func (*Change_PolicyRule) isChange_Resource() {}
+
+func (*Change_AddressGroup) isChange_Resource() {}
+
+func (*Change_VifGroup) isChange_Resource() {}
+
 var File_poolwire_v1_watch_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_watch_proto_rawDesc = "" +
 	"\n" +
-	"\x17poolwire/v1/watch.proto\x12\vpoolwire.v1\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x15poolwire/v1/pif.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"d\n" +
+	"\x17poolwire/v1/watch.proto\x12\vpoolwire.v1\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x15poolwire/v1/pif.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"d\n" +
 	"\fWatchRequest\x12/\n" +
 	"\x05kinds\x18\x01 \x03(\x0e2\x19.poolwire.v1.ResourceKindR\x05kinds\x12#\n" +
 	"\rfrom_revision\x18\x02 \x01(\x04R\ffromRevision\"Z\n" +
 	"\rWatchResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12-\n" +
-	"\achanges\x18\x02 \x03(\v2\x13.poolwire.v1.ChangeR\achanges\"\x82\x03\n" +
+	"\achanges\x18\x02 \x03(\v2\x13.poolwire.v1.ChangeR\achanges\"\xb6\x04\n" +
 	"\x06Change\x12+\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x17.poolwire.v1.ChangeKindR\x04kind\x12'\n" +
 	"\x04pool\x18\x02 \x01(\v2\x11.poolwire.v1.PoolH\x00R\x04pool\x12'\n" +
@@ -457,9 +520,14 @@ const file_poolwire_v1_watch_proto_rawDesc = "" +
 	"\anetwork\x18\x05 \x01(\v2\x14.poolwire.v1.NetworkH\x00R\anetwork\x12F\n" +
 	"\x0fprivate_network\x18\x06 \x01(\v2\x1b.poolwire.v1.PrivateNetworkH\x00R\x0eprivateNetwork\x12$\n" +
 	"\x03vif\x18\a \x01(\v2\x10.poolwire.v1.VifH\x00R\x03vif\x12'\n" +
-	"\x04rule\x18\b \x01(\v2\x11.poolwire.v1.RuleH\x00R\x04ruleB\n" +
+	"\x04rule\x18\b \x01(\v2\x11.poolwire.v1.RuleH\x00R\x04rule\x12:\n" +
+	"\vpolicy_rule\x18\t \x01(\v2\x17.poolwire.v1.PolicyRuleH\x00R\n" +
+	"policyRule\x12@\n" +
+	"\raddress_group\x18\n" +
+	" \x01(\v2\x19.poolwire.v1.AddressGroupH\x00R\faddressGroup\x124\n" +
+	"\tvif_group\x18\v \x01(\v2\x15.poolwire.v1.VifGroupH\x00R\bvifGroupB\n" +
 	"\n" +
-	"\bresource*\xe1\x01\n" +
+	"\bresource*\xbe\x02\n" +
 	"\fResourceKind\x12\x1d\n" +
 	"\x19RESOURCE_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12RESOURCE_KIND_POOL\x10\x01\x12\x16\n" +
@@ -468,7 +536,11 @@ const file_poolwire_v1_watch_proto_rawDesc = "" +
 	"\x15RESOURCE_KIND_NETWORK\x10\x04\x12!\n" +
 	"\x1dRESOURCE_KIND_PRIVATE_NETWORK\x10\x05\x12\x15\n" +
 	"\x11RESOURCE_KIND_VIF\x10\x06\x12\x16\n" +
-	"\x12RESOURCE_KIND_RULE\x10\a*V\n" +
+	"\x12RESOURCE_KIND_RULE\x10\a\x12\x1d\n" +
+	"\x19RESOURCE_KIND_POLICY_RULE\x10\b\x12\x1f\n" +
+	"\x1bRESOURCE_KIND_ADDRESS_GROUP\x10\t\x12\x1b\n" +
+	"\x17RESOURCE_KIND_VIF_GROUP\x10\n" +
+	"*V\n" +
 	"\n" +
 	"ChangeKind\x12\x1b\n" +
 	"\x17CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
@@ -504,6 +576,9 @@ var file_poolwire_v1_watch_proto_goTypes = []any{
 	(*PrivateNetwork)(nil), // 9: poolwire.v1.PrivateNetwork
 	(*Vif)(nil),            // 10: poolwire.v1.Vif
 	(*Rule)(nil),           // 11: poolwire.v1.Rule
+	(*PolicyRule)(nil),     // 12: poolwire.v1.PolicyRule
+	(*AddressGroup)(nil),   // 13: poolwire.v1.AddressGroup
+	(*VifGroup)(nil),       // 14: poolwire.v1.VifGroup
 }
 var file_poolwire_v1_watch_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.WatchRequest.kinds:type_name -> poolwire.v1.ResourceKind
@@ -516,13 +591,16 @@ var file_poolwire_v1_watch_proto_depIdxs = []int32{
 	9,  // 7: poolwire.v1.Change.private_network:type_name -> poolwire.v1.PrivateNetwork
 	10, // 8: poolwire.v1.Change.vif:type_name -> poolwire.v1.Vif
 	11, // 9: poolwire.v1.Change.rule:type_name -> poolwire.v1.Rule
-	2,  // 10: poolwire.v1.WatchService.Watch:input_type -> poolwire.v1.WatchRequest
-	3,  // 11: poolwire.v1.WatchService.Watch:output_type -> poolwire.v1.WatchResponse
-	11, // [11:12] is the sub-list for method output_type
-	10, // [10:11] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	12, // 10: poolwire.v1.Change.policy_rule:type_name -> poolwire.v1.PolicyRule
+	13, // 11: poolwire.v1.Change.address_group:type_name -> poolwire.v1.AddressGroup
+	14, // 12: poolwire.v1.Change.vif_group:type_name -> poolwire.v1.VifGroup
+	2,  // 13: poolwire.v1.WatchService.Watch:input_type -> poolwire.v1.WatchRequest
+	3,  // 14: poolwire.v1.WatchService.Watch:output_type -> poolwire.v1.WatchResponse
+	14, // [14:15] is the sub-list for method output_type
+	13, // [13:14] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_watch_proto_init() }
@@ -530,9 +608,11 @@ func file_poolwire_v1_watch_proto_init() {
 	if File_poolwire_v1_watch_proto != nil {
 		return
 	}
+	file_poolwire_v1_group_proto_init()
 	file_poolwire_v1_host_proto_init()
 	file_poolwire_v1_network_proto_init()
 	file_poolwire_v1_pif_proto_init()
+	file_poolwire_v1_policy_proto_init()
 	file_poolwire_v1_pool_proto_init()
 	file_poolwire_v1_private_network_proto_init()
 	file_poolwire_v1_rule_proto_init()
@@ -545,6 +625,9 @@ func file_poolwire_v1_watch_proto_init() {
 		(*Change_PrivateNetwork)(nil),
 		(*Change_Vif)(nil),
 		(*Change_Rule)(nil),
+		(*Change_PolicyRule)(nil),
+		(*Change_AddressGroup)(nil),
+		(*Change_VifGroup)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -11,6 +11,7 @@ package storev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	v1 "poolwire/proto/poolwire/v1"
 	reflect "reflect"
@@ -106,11 +107,24 @@ type Command struct {
 	//	*Command_ObserveHost
 	//	*Command_PutNode
 	//	*Command_DeleteNode
+	//	*Command_PutPolicyRule
+	//	*Command_DeletePolicyRule
+	//	*Command_PutAddressGroup
+	//	*Command_DeleteAddressGroup
+	//	*Command_PutVifGroup
+	//	*Command_DeleteVifGroup
+	//	*Command_ModifyGroup
+	//	*Command_ExpirePolicyRules
+	//	*Command_ResolveChange
 	Body isCommand_Body `protobuf_oneof:"body"`
 	// Client's id for safe retries; empty for none.
 	RequestId string `protobuf:"bytes,1000,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Time of the proposal on the proposing node.
-	Time          *timestamppb.Timestamp `protobuf:"bytes,1001,opt,name=time,proto3" json:"time,omitempty"`
+	Time *timestamppb.Timestamp `protobuf:"bytes,1001,opt,name=time,proto3" json:"time,omitempty"`
+	// Undo the command this long after time unless it is confirmed; absent: never. 1 s to 24 h.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,1002,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
+	// Who asked: the name in the client's certificate; empty for the controller itself.
+	Author        string `protobuf:"bytes,1003,opt,name=author,proto3" json:"author,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -287,6 +301,87 @@ func (x *Command) GetDeleteNode() *Delete {
 	return nil
 }
 
+func (x *Command) GetPutPolicyRule() *PutPolicyRule {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutPolicyRule); ok {
+			return x.PutPolicyRule
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeletePolicyRule() *Delete {
+	if x != nil {
+		if x, ok := x.Body.(*Command_DeletePolicyRule); ok {
+			return x.DeletePolicyRule
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutAddressGroup() *PutAddressGroup {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutAddressGroup); ok {
+			return x.PutAddressGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteAddressGroup() *Delete {
+	if x != nil {
+		if x, ok := x.Body.(*Command_DeleteAddressGroup); ok {
+			return x.DeleteAddressGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutVifGroup() *PutVifGroup {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutVifGroup); ok {
+			return x.PutVifGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteVifGroup() *Delete {
+	if x != nil {
+		if x, ok := x.Body.(*Command_DeleteVifGroup); ok {
+			return x.DeleteVifGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetModifyGroup() *ModifyGroup {
+	if x != nil {
+		if x, ok := x.Body.(*Command_ModifyGroup); ok {
+			return x.ModifyGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetExpirePolicyRules() *ExpirePolicyRules {
+	if x != nil {
+		if x, ok := x.Body.(*Command_ExpirePolicyRules); ok {
+			return x.ExpirePolicyRules
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetResolveChange() *ResolveChange {
+	if x != nil {
+		if x, ok := x.Body.(*Command_ResolveChange); ok {
+			return x.ResolveChange
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
@@ -299,6 +394,20 @@ func (x *Command) GetTime() *timestamppb.Timestamp {
 		return x.Time
 	}
 	return nil
+}
+
+func (x *Command) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
+}
+
+func (x *Command) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
 }
 
 type isCommand_Body interface {
@@ -380,6 +489,51 @@ type Command_DeleteNode struct {
 	DeleteNode *Delete `protobuf:"bytes,15,opt,name=delete_node,json=deleteNode,proto3,oneof"`
 }
 
+type Command_PutPolicyRule struct {
+	// Creates or changes a policy rule.
+	PutPolicyRule *PutPolicyRule `protobuf:"bytes,16,opt,name=put_policy_rule,json=putPolicyRule,proto3,oneof"`
+}
+
+type Command_DeletePolicyRule struct {
+	// Removes a policy rule.
+	DeletePolicyRule *Delete `protobuf:"bytes,17,opt,name=delete_policy_rule,json=deletePolicyRule,proto3,oneof"`
+}
+
+type Command_PutAddressGroup struct {
+	// Creates or changes an address group.
+	PutAddressGroup *PutAddressGroup `protobuf:"bytes,18,opt,name=put_address_group,json=putAddressGroup,proto3,oneof"`
+}
+
+type Command_DeleteAddressGroup struct {
+	// Removes an address group that nothing names.
+	DeleteAddressGroup *Delete `protobuf:"bytes,19,opt,name=delete_address_group,json=deleteAddressGroup,proto3,oneof"`
+}
+
+type Command_PutVifGroup struct {
+	// Creates or changes a VIF group.
+	PutVifGroup *PutVifGroup `protobuf:"bytes,20,opt,name=put_vif_group,json=putVifGroup,proto3,oneof"`
+}
+
+type Command_DeleteVifGroup struct {
+	// Removes a VIF group that nothing names.
+	DeleteVifGroup *Delete `protobuf:"bytes,21,opt,name=delete_vif_group,json=deleteVifGroup,proto3,oneof"`
+}
+
+type Command_ModifyGroup struct {
+	// Adds members to a group and removes others.
+	ModifyGroup *ModifyGroup `protobuf:"bytes,22,opt,name=modify_group,json=modifyGroup,proto3,oneof"`
+}
+
+type Command_ExpirePolicyRules struct {
+	// Takes policy rules whose time has come out of force.
+	ExpirePolicyRules *ExpirePolicyRules `protobuf:"bytes,23,opt,name=expire_policy_rules,json=expirePolicyRules,proto3,oneof"`
+}
+
+type Command_ResolveChange struct {
+	// Confirms or undoes a pending change.
+	ResolveChange *ResolveChange `protobuf:"bytes,24,opt,name=resolve_change,json=resolveChange,proto3,oneof"`
+}
+
 func (*Command_BootstrapCluster) isCommand_Body() {}
 
 func (*Command_PutPool) isCommand_Body() {}
@@ -409,6 +563,24 @@ func (*Command_ObserveHost) isCommand_Body() {}
 func (*Command_PutNode) isCommand_Body() {}
 
 func (*Command_DeleteNode) isCommand_Body() {}
+
+func (*Command_PutPolicyRule) isCommand_Body() {}
+
+func (*Command_DeletePolicyRule) isCommand_Body() {}
+
+func (*Command_PutAddressGroup) isCommand_Body() {}
+
+func (*Command_DeleteAddressGroup) isCommand_Body() {}
+
+func (*Command_PutVifGroup) isCommand_Body() {}
+
+func (*Command_DeleteVifGroup) isCommand_Body() {}
+
+func (*Command_ModifyGroup) isCommand_Body() {}
+
+func (*Command_ExpirePolicyRules) isCommand_Body() {}
+
+func (*Command_ResolveChange) isCommand_Body() {}
 
 // BootstrapCluster gives the cluster its identity.
 type BootstrapCluster struct {
@@ -570,7 +742,9 @@ func (x *PutHost) GetCreate() bool {
 type PutNetwork struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// uuid and the intent fields. With a non-empty etag it must match the stored one.
-	Network       *v1.Network `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
+	Network *v1.Network `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
+	// Change default_locking_mode although VIFs are attached.
+	Force         bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -612,13 +786,22 @@ func (x *PutNetwork) GetNetwork() *v1.Network {
 	return nil
 }
 
+func (x *PutNetwork) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 // PutPrivateNetwork stores a private network.
 type PutPrivateNetwork struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The whole network, intent fields only. With a non-empty etag it must match the stored one. VNI 0 at creation: lowest free.
 	PrivateNetwork *v1.PrivateNetwork `protobuf:"bytes,1,opt,name=private_network,json=privateNetwork,proto3" json:"private_network,omitempty"`
 	// The network must not exist yet; otherwise it must.
-	Create        bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
+	Create bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
+	// Change default_locking_mode although VIFs are attached.
+	Force         bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -663,6 +846,13 @@ func (x *PutPrivateNetwork) GetPrivateNetwork() *v1.PrivateNetwork {
 func (x *PutPrivateNetwork) GetCreate() bool {
 	if x != nil {
 		return x.Create
+	}
+	return false
+}
+
+func (x *PutPrivateNetwork) GetForce() bool {
+	if x != nil {
+		return x.Force
 	}
 	return false
 }
@@ -832,6 +1022,491 @@ func (x *DeleteRules) GetEtag() string {
 	return ""
 }
 
+// PutPolicyRule stores a policy rule.
+type PutPolicyRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The whole rule, intent fields only. With a non-empty etag it must match the stored one.
+	PolicyRule *v1.PolicyRule `protobuf:"bytes,1,opt,name=policy_rule,json=policyRule,proto3" json:"policy_rule,omitempty"`
+	// The rule must not exist yet; otherwise it must.
+	Create        bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutPolicyRule) Reset() {
+	*x = PutPolicyRule{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutPolicyRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutPolicyRule) ProtoMessage() {}
+
+func (x *PutPolicyRule) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutPolicyRule.ProtoReflect.Descriptor instead.
+func (*PutPolicyRule) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PutPolicyRule) GetPolicyRule() *v1.PolicyRule {
+	if x != nil {
+		return x.PolicyRule
+	}
+	return nil
+}
+
+func (x *PutPolicyRule) GetCreate() bool {
+	if x != nil {
+		return x.Create
+	}
+	return false
+}
+
+// PutAddressGroup stores an address group.
+type PutAddressGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The whole group, intent fields only. With a non-empty etag it must match the stored one.
+	AddressGroup *v1.AddressGroup `protobuf:"bytes,1,opt,name=address_group,json=addressGroup,proto3" json:"address_group,omitempty"`
+	// The group must not exist yet; otherwise it must.
+	Create        bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutAddressGroup) Reset() {
+	*x = PutAddressGroup{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutAddressGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutAddressGroup) ProtoMessage() {}
+
+func (x *PutAddressGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutAddressGroup.ProtoReflect.Descriptor instead.
+func (*PutAddressGroup) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PutAddressGroup) GetAddressGroup() *v1.AddressGroup {
+	if x != nil {
+		return x.AddressGroup
+	}
+	return nil
+}
+
+func (x *PutAddressGroup) GetCreate() bool {
+	if x != nil {
+		return x.Create
+	}
+	return false
+}
+
+// PutVifGroup stores a VIF group.
+type PutVifGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The whole group, intent fields only. With a non-empty etag it must match the stored one.
+	VifGroup *v1.VifGroup `protobuf:"bytes,1,opt,name=vif_group,json=vifGroup,proto3" json:"vif_group,omitempty"`
+	// The group must not exist yet; otherwise it must.
+	Create        bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutVifGroup) Reset() {
+	*x = PutVifGroup{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutVifGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutVifGroup) ProtoMessage() {}
+
+func (x *PutVifGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutVifGroup.ProtoReflect.Descriptor instead.
+func (*PutVifGroup) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PutVifGroup) GetVifGroup() *v1.VifGroup {
+	if x != nil {
+		return x.VifGroup
+	}
+	return nil
+}
+
+func (x *PutVifGroup) GetCreate() bool {
+	if x != nil {
+		return x.Create
+	}
+	return false
+}
+
+// ModifyGroup changes the members of an address group or a VIF group.
+type ModifyGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the group.
+	Uuid string `protobuf:"bytes,1,opt,name=uuid,proto3" json:"uuid,omitempty"`
+	// Addresses, or UUIDs of VIFs, to add.
+	Add []string `protobuf:"bytes,2,rep,name=add,proto3" json:"add,omitempty"`
+	// Those to remove.
+	Remove        []string `protobuf:"bytes,3,rep,name=remove,proto3" json:"remove,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModifyGroup) Reset() {
+	*x = ModifyGroup{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModifyGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModifyGroup) ProtoMessage() {}
+
+func (x *ModifyGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModifyGroup.ProtoReflect.Descriptor instead.
+func (*ModifyGroup) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ModifyGroup) GetUuid() string {
+	if x != nil {
+		return x.Uuid
+	}
+	return ""
+}
+
+func (x *ModifyGroup) GetAdd() []string {
+	if x != nil {
+		return x.Add
+	}
+	return nil
+}
+
+func (x *ModifyGroup) GetRemove() []string {
+	if x != nil {
+		return x.Remove
+	}
+	return nil
+}
+
+// ExpirePolicyRules takes rules out of force whose expire_time is not after the command's time; others are passed over.
+type ExpirePolicyRules struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUIDs.
+	Uuids         []string `protobuf:"bytes,1,rep,name=uuids,proto3" json:"uuids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpirePolicyRules) Reset() {
+	*x = ExpirePolicyRules{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpirePolicyRules) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpirePolicyRules) ProtoMessage() {}
+
+func (x *ExpirePolicyRules) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpirePolicyRules.ProtoReflect.Descriptor instead.
+func (*ExpirePolicyRules) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ExpirePolicyRules) GetUuids() []string {
+	if x != nil {
+		return x.Uuids
+	}
+	return nil
+}
+
+// ResolveChange ends a pending change.
+type ResolveChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PendingChange.id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Keep it; otherwise undo it.
+	Confirm       bool `protobuf:"varint,2,opt,name=confirm,proto3" json:"confirm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveChange) Reset() {
+	*x = ResolveChange{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveChange) ProtoMessage() {}
+
+func (x *ResolveChange) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveChange.ProtoReflect.Descriptor instead.
+func (*ResolveChange) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ResolveChange) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ResolveChange) GetConfirm() bool {
+	if x != nil {
+		return x.Confirm
+	}
+	return false
+}
+
+// PendingChange is a change that is undone unless it is confirmed.
+type PendingChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The revision of the change, in decimal.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// When it is undone.
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// Who made it.
+	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	// What it changed.
+	Objects       []*ChangedObject `protobuf:"bytes,4,rep,name=objects,proto3" json:"objects,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PendingChange) Reset() {
+	*x = PendingChange{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingChange) ProtoMessage() {}
+
+func (x *PendingChange) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingChange.ProtoReflect.Descriptor instead.
+func (*PendingChange) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PendingChange) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PendingChange) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *PendingChange) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *PendingChange) GetObjects() []*ChangedObject {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+// ChangedObject is one object before a pending change.
+type ChangedObject struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Table of the state.
+	Table uint32 `protobuf:"varint,1,opt,name=table,proto3" json:"table,omitempty"`
+	// Key in the table.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// The object as it was, encoded; empty when the change made it.
+	Before []byte `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	// The change removed it.
+	Removed bool `protobuf:"varint,4,opt,name=removed,proto3" json:"removed,omitempty"`
+	// Name of the object, for a person.
+	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangedObject) Reset() {
+	*x = ChangedObject{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangedObject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangedObject) ProtoMessage() {}
+
+func (x *ChangedObject) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangedObject.ProtoReflect.Descriptor instead.
+func (*ChangedObject) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ChangedObject) GetTable() uint32 {
+	if x != nil {
+		return x.Table
+	}
+	return 0
+}
+
+func (x *ChangedObject) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ChangedObject) GetBefore() []byte {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *ChangedObject) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
+func (x *ChangedObject) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // Delete removes one resource.
 type Delete struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -845,7 +1520,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +1532,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +1545,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Delete) GetUuid() string {
@@ -898,7 +1573,7 @@ type PutNode struct {
 
 func (x *PutNode) Reset() {
 	*x = PutNode{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1585,7 @@ func (x *PutNode) String() string {
 func (*PutNode) ProtoMessage() {}
 
 func (x *PutNode) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1598,7 @@ func (x *PutNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutNode.ProtoReflect.Descriptor instead.
 func (*PutNode) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PutNode) GetNode() *v1.Node {
@@ -954,7 +1629,7 @@ type ObserveHost struct {
 
 func (x *ObserveHost) Reset() {
 	*x = ObserveHost{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +1641,7 @@ func (x *ObserveHost) String() string {
 func (*ObserveHost) ProtoMessage() {}
 
 func (x *ObserveHost) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +1654,7 @@ func (x *ObserveHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveHost.ProtoReflect.Descriptor instead.
 func (*ObserveHost) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ObserveHost) GetHostUuid() string {
@@ -1028,7 +1703,7 @@ var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\xbd\b\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\xc6\x0e\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -1050,10 +1725,21 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\fobserve_host\x18\r \x01(\v2\x1e.poolwire.store.v1.ObserveHostH\x00R\vobserveHost\x127\n" +
 	"\bput_node\x18\x0e \x01(\v2\x1a.poolwire.store.v1.PutNodeH\x00R\aputNode\x12<\n" +
 	"\vdelete_node\x18\x0f \x01(\v2\x19.poolwire.store.v1.DeleteH\x00R\n" +
-	"deleteNode\x12\x1e\n" +
+	"deleteNode\x12J\n" +
+	"\x0fput_policy_rule\x18\x10 \x01(\v2 .poolwire.store.v1.PutPolicyRuleH\x00R\rputPolicyRule\x12I\n" +
+	"\x12delete_policy_rule\x18\x11 \x01(\v2\x19.poolwire.store.v1.DeleteH\x00R\x10deletePolicyRule\x12P\n" +
+	"\x11put_address_group\x18\x12 \x01(\v2\".poolwire.store.v1.PutAddressGroupH\x00R\x0fputAddressGroup\x12M\n" +
+	"\x14delete_address_group\x18\x13 \x01(\v2\x19.poolwire.store.v1.DeleteH\x00R\x12deleteAddressGroup\x12D\n" +
+	"\rput_vif_group\x18\x14 \x01(\v2\x1e.poolwire.store.v1.PutVifGroupH\x00R\vputVifGroup\x12E\n" +
+	"\x10delete_vif_group\x18\x15 \x01(\v2\x19.poolwire.store.v1.DeleteH\x00R\x0edeleteVifGroup\x12C\n" +
+	"\fmodify_group\x18\x16 \x01(\v2\x1e.poolwire.store.v1.ModifyGroupH\x00R\vmodifyGroup\x12V\n" +
+	"\x13expire_policy_rules\x18\x17 \x01(\v2$.poolwire.store.v1.ExpirePolicyRulesH\x00R\x11expirePolicyRules\x12I\n" +
+	"\x0eresolve_change\x18\x18 \x01(\v2 .poolwire.store.v1.ResolveChangeH\x00R\rresolveChange\x12\x1e\n" +
 	"\n" +
 	"request_id\x18\xe8\a \x01(\tR\trequestId\x12/\n" +
-	"\x04time\x18\xe9\a \x01(\v2\x1a.google.protobuf.TimestampR\x04timeB\x06\n" +
+	"\x04time\x18\xe9\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12A\n" +
+	"\x0econfirm_within\x18\xea\a \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\x12\x17\n" +
+	"\x06author\x18\xeb\a \x01(\tR\x06authorB\x06\n" +
 	"\x04body\"5\n" +
 	"\x10BootstrapCluster\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\"H\n" +
@@ -1062,13 +1748,15 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x06create\x18\x02 \x01(\bR\x06create\"H\n" +
 	"\aPutHost\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.poolwire.v1.HostR\x04host\x12\x16\n" +
-	"\x06create\x18\x02 \x01(\bR\x06create\"<\n" +
+	"\x06create\x18\x02 \x01(\bR\x06create\"R\n" +
 	"\n" +
 	"PutNetwork\x12.\n" +
-	"\anetwork\x18\x01 \x01(\v2\x14.poolwire.v1.NetworkR\anetwork\"q\n" +
+	"\anetwork\x18\x01 \x01(\v2\x14.poolwire.v1.NetworkR\anetwork\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"\x87\x01\n" +
 	"\x11PutPrivateNetwork\x12D\n" +
 	"\x0fprivate_network\x18\x01 \x01(\v2\x1b.poolwire.v1.PrivateNetworkR\x0eprivateNetwork\x12\x16\n" +
-	"\x06create\x18\x02 \x01(\bR\x06create\"D\n" +
+	"\x06create\x18\x02 \x01(\bR\x06create\x12\x14\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force\"D\n" +
 	"\x06PutVif\x12\"\n" +
 	"\x03vif\x18\x01 \x01(\v2\x10.poolwire.v1.VifR\x03vif\x12\x16\n" +
 	"\x06create\x18\x02 \x01(\bR\x06create\"`\n" +
@@ -1077,7 +1765,37 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x04mode\x18\x02 \x01(\x0e2\x1a.poolwire.store.v1.PutModeR\x04mode\"7\n" +
 	"\vDeleteRules\x12\x14\n" +
 	"\x05uuids\x18\x01 \x03(\tR\x05uuids\x12\x12\n" +
-	"\x04etag\x18\x02 \x01(\tR\x04etag\"0\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\"a\n" +
+	"\rPutPolicyRule\x128\n" +
+	"\vpolicy_rule\x18\x01 \x01(\v2\x17.poolwire.v1.PolicyRuleR\n" +
+	"policyRule\x12\x16\n" +
+	"\x06create\x18\x02 \x01(\bR\x06create\"i\n" +
+	"\x0fPutAddressGroup\x12>\n" +
+	"\raddress_group\x18\x01 \x01(\v2\x19.poolwire.v1.AddressGroupR\faddressGroup\x12\x16\n" +
+	"\x06create\x18\x02 \x01(\bR\x06create\"Y\n" +
+	"\vPutVifGroup\x122\n" +
+	"\tvif_group\x18\x01 \x01(\v2\x15.poolwire.v1.VifGroupR\bvifGroup\x12\x16\n" +
+	"\x06create\x18\x02 \x01(\bR\x06create\"K\n" +
+	"\vModifyGroup\x12\x12\n" +
+	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x10\n" +
+	"\x03add\x18\x02 \x03(\tR\x03add\x12\x16\n" +
+	"\x06remove\x18\x03 \x03(\tR\x06remove\")\n" +
+	"\x11ExpirePolicyRules\x12\x14\n" +
+	"\x05uuids\x18\x01 \x03(\tR\x05uuids\"9\n" +
+	"\rResolveChange\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aconfirm\x18\x02 \x01(\bR\aconfirm\"\xab\x01\n" +
+	"\rPendingChange\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x126\n" +
+	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12:\n" +
+	"\aobjects\x18\x04 \x03(\v2 .poolwire.store.v1.ChangedObjectR\aobjects\"}\n" +
+	"\rChangedObject\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\rR\x05table\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x16\n" +
+	"\x06before\x18\x03 \x01(\fR\x06before\x12\x18\n" +
+	"\aremoved\x18\x04 \x01(\bR\aremoved\x12\x12\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\"0\n" +
 	"\x06Delete\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\"0\n" +
@@ -1110,7 +1828,7 @@ func file_poolwire_store_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(PutMode)(0),                  // 0: poolwire.store.v1.PutMode
 	(*Command)(nil),               // 1: poolwire.store.v1.Command
@@ -1122,54 +1840,81 @@ var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(*PutVif)(nil),                // 7: poolwire.store.v1.PutVif
 	(*PutRule)(nil),               // 8: poolwire.store.v1.PutRule
 	(*DeleteRules)(nil),           // 9: poolwire.store.v1.DeleteRules
-	(*Delete)(nil),                // 10: poolwire.store.v1.Delete
-	(*PutNode)(nil),               // 11: poolwire.store.v1.PutNode
-	(*ObserveHost)(nil),           // 12: poolwire.store.v1.ObserveHost
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*v1.Pool)(nil),               // 14: poolwire.v1.Pool
-	(*v1.Host)(nil),               // 15: poolwire.v1.Host
-	(*v1.Network)(nil),            // 16: poolwire.v1.Network
-	(*v1.PrivateNetwork)(nil),     // 17: poolwire.v1.PrivateNetwork
-	(*v1.Vif)(nil),                // 18: poolwire.v1.Vif
-	(*v1.Rule)(nil),               // 19: poolwire.v1.Rule
-	(*v1.Node)(nil),               // 20: poolwire.v1.Node
-	(*Bridge)(nil),                // 21: poolwire.store.v1.Bridge
-	(*Port)(nil),                  // 22: poolwire.store.v1.Port
-	(*HostFacts)(nil),             // 23: poolwire.store.v1.HostFacts
+	(*PutPolicyRule)(nil),         // 10: poolwire.store.v1.PutPolicyRule
+	(*PutAddressGroup)(nil),       // 11: poolwire.store.v1.PutAddressGroup
+	(*PutVifGroup)(nil),           // 12: poolwire.store.v1.PutVifGroup
+	(*ModifyGroup)(nil),           // 13: poolwire.store.v1.ModifyGroup
+	(*ExpirePolicyRules)(nil),     // 14: poolwire.store.v1.ExpirePolicyRules
+	(*ResolveChange)(nil),         // 15: poolwire.store.v1.ResolveChange
+	(*PendingChange)(nil),         // 16: poolwire.store.v1.PendingChange
+	(*ChangedObject)(nil),         // 17: poolwire.store.v1.ChangedObject
+	(*Delete)(nil),                // 18: poolwire.store.v1.Delete
+	(*PutNode)(nil),               // 19: poolwire.store.v1.PutNode
+	(*ObserveHost)(nil),           // 20: poolwire.store.v1.ObserveHost
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(*v1.Pool)(nil),               // 23: poolwire.v1.Pool
+	(*v1.Host)(nil),               // 24: poolwire.v1.Host
+	(*v1.Network)(nil),            // 25: poolwire.v1.Network
+	(*v1.PrivateNetwork)(nil),     // 26: poolwire.v1.PrivateNetwork
+	(*v1.Vif)(nil),                // 27: poolwire.v1.Vif
+	(*v1.Rule)(nil),               // 28: poolwire.v1.Rule
+	(*v1.PolicyRule)(nil),         // 29: poolwire.v1.PolicyRule
+	(*v1.AddressGroup)(nil),       // 30: poolwire.v1.AddressGroup
+	(*v1.VifGroup)(nil),           // 31: poolwire.v1.VifGroup
+	(*v1.Node)(nil),               // 32: poolwire.v1.Node
+	(*Bridge)(nil),                // 33: poolwire.store.v1.Bridge
+	(*Port)(nil),                  // 34: poolwire.store.v1.Port
+	(*HostFacts)(nil),             // 35: poolwire.store.v1.HostFacts
 }
 var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	2,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
 	3,  // 1: poolwire.store.v1.Command.put_pool:type_name -> poolwire.store.v1.PutPool
-	10, // 2: poolwire.store.v1.Command.delete_pool:type_name -> poolwire.store.v1.Delete
+	18, // 2: poolwire.store.v1.Command.delete_pool:type_name -> poolwire.store.v1.Delete
 	4,  // 3: poolwire.store.v1.Command.put_host:type_name -> poolwire.store.v1.PutHost
-	10, // 4: poolwire.store.v1.Command.delete_host:type_name -> poolwire.store.v1.Delete
+	18, // 4: poolwire.store.v1.Command.delete_host:type_name -> poolwire.store.v1.Delete
 	5,  // 5: poolwire.store.v1.Command.put_network:type_name -> poolwire.store.v1.PutNetwork
 	6,  // 6: poolwire.store.v1.Command.put_private_network:type_name -> poolwire.store.v1.PutPrivateNetwork
-	10, // 7: poolwire.store.v1.Command.delete_private_network:type_name -> poolwire.store.v1.Delete
+	18, // 7: poolwire.store.v1.Command.delete_private_network:type_name -> poolwire.store.v1.Delete
 	7,  // 8: poolwire.store.v1.Command.put_vif:type_name -> poolwire.store.v1.PutVif
-	10, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
+	18, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
 	8,  // 10: poolwire.store.v1.Command.put_rule:type_name -> poolwire.store.v1.PutRule
 	9,  // 11: poolwire.store.v1.Command.delete_rules:type_name -> poolwire.store.v1.DeleteRules
-	12, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
-	11, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
-	10, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
-	13, // 15: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
-	14, // 16: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
-	15, // 17: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
-	16, // 18: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
-	17, // 19: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
-	18, // 20: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
-	19, // 21: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
-	0,  // 22: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
-	20, // 23: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
-	21, // 24: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
-	22, // 25: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
-	23, // 26: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	20, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
+	19, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
+	18, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
+	10, // 15: poolwire.store.v1.Command.put_policy_rule:type_name -> poolwire.store.v1.PutPolicyRule
+	18, // 16: poolwire.store.v1.Command.delete_policy_rule:type_name -> poolwire.store.v1.Delete
+	11, // 17: poolwire.store.v1.Command.put_address_group:type_name -> poolwire.store.v1.PutAddressGroup
+	18, // 18: poolwire.store.v1.Command.delete_address_group:type_name -> poolwire.store.v1.Delete
+	12, // 19: poolwire.store.v1.Command.put_vif_group:type_name -> poolwire.store.v1.PutVifGroup
+	18, // 20: poolwire.store.v1.Command.delete_vif_group:type_name -> poolwire.store.v1.Delete
+	13, // 21: poolwire.store.v1.Command.modify_group:type_name -> poolwire.store.v1.ModifyGroup
+	14, // 22: poolwire.store.v1.Command.expire_policy_rules:type_name -> poolwire.store.v1.ExpirePolicyRules
+	15, // 23: poolwire.store.v1.Command.resolve_change:type_name -> poolwire.store.v1.ResolveChange
+	21, // 24: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
+	22, // 25: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
+	23, // 26: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
+	24, // 27: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
+	25, // 28: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
+	26, // 29: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
+	27, // 30: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
+	28, // 31: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
+	0,  // 32: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
+	29, // 33: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
+	30, // 34: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
+	31, // 35: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
+	21, // 36: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
+	17, // 37: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
+	32, // 38: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
+	33, // 39: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
+	34, // 40: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
+	35, // 41: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_command_proto_init() }
@@ -1194,6 +1939,15 @@ func file_poolwire_store_v1_command_proto_init() {
 		(*Command_ObserveHost)(nil),
 		(*Command_PutNode)(nil),
 		(*Command_DeleteNode)(nil),
+		(*Command_PutPolicyRule)(nil),
+		(*Command_DeletePolicyRule)(nil),
+		(*Command_PutAddressGroup)(nil),
+		(*Command_DeleteAddressGroup)(nil),
+		(*Command_PutVifGroup)(nil),
+		(*Command_DeleteVifGroup)(nil),
+		(*Command_ModifyGroup)(nil),
+		(*Command_ExpirePolicyRules)(nil),
+		(*Command_ResolveChange)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1201,7 +1955,7 @@ func file_poolwire_store_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_command_proto_rawDesc), len(file_poolwire_store_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

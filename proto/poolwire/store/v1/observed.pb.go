@@ -370,7 +370,13 @@ type Port struct {
 	// What the row is for, on owned ports (external_ids:poolwire-object).
 	Object string `protobuf:"bytes,16,opt,name=object,proto3" json:"object,omitempty"`
 	// Interface.error.
-	Error         string `protobuf:"bytes,17,opt,name=error,proto3" json:"error,omitempty"`
+	Error string `protobuf:"bytes,17,opt,name=error,proto3" json:"error,omitempty"`
+	// Labels of a VIF: external_ids:poolwire-label-KEY.
+	Labels map[string]string `protobuf:"bytes,18,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Conntrack zone and meter slot of a VIF on this host, 1 to 65535: given by the store, the same for vif and tap; 0: none is free.
+	Zone uint32 `protobuf:"varint,19,opt,name=zone,proto3" json:"zone,omitempty"`
+	// A bond's member that is not its active one, in a bond without LACP: what is flooded there arrives by the active one too.
+	BondInactive  bool `protobuf:"varint,20,opt,name=bond_inactive,json=bondInactive,proto3" json:"bond_inactive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -524,6 +530,27 @@ func (x *Port) GetError() string {
 	return ""
 }
 
+func (x *Port) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Port) GetZone() uint32 {
+	if x != nil {
+		return x.Zone
+	}
+	return 0
+}
+
+func (x *Port) GetBondInactive() bool {
+	if x != nil {
+		return x.BondInactive
+	}
+	return false
+}
+
 var File_poolwire_store_v1_observed_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_observed_proto_rawDesc = "" +
@@ -553,7 +580,7 @@ const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"\tfail_mode\x18\f \x01(\tR\bfailMode\x12\x1e\n" +
 	"\n" +
 	"controlled\x18\r \x01(\bR\n" +
-	"controlled\"\xbf\x03\n" +
+	"controlled\"\xf0\x04\n" +
 	"\x04Port\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -572,7 +599,13 @@ const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"\x03mtu\x18\x0e \x01(\rR\x03mtu\x12\x14\n" +
 	"\x05owned\x18\x0f \x01(\bR\x05owned\x12\x16\n" +
 	"\x06object\x18\x10 \x01(\tR\x06object\x12\x14\n" +
-	"\x05error\x18\x11 \x01(\tR\x05error*\xd8\x01\n" +
+	"\x05error\x18\x11 \x01(\tR\x05error\x12;\n" +
+	"\x06labels\x18\x12 \x03(\v2#.poolwire.store.v1.Port.LabelsEntryR\x06labels\x12\x12\n" +
+	"\x04zone\x18\x13 \x01(\rR\x04zone\x12#\n" +
+	"\rbond_inactive\x18\x14 \x01(\bR\fbondInactive\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xd8\x01\n" +
 	"\bPortKind\x12\x19\n" +
 	"\x15PORT_KIND_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPORT_KIND_VIF\x10\x01\x12\x16\n" +
@@ -597,20 +630,22 @@ func file_poolwire_store_v1_observed_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_store_v1_observed_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_poolwire_store_v1_observed_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_poolwire_store_v1_observed_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_poolwire_store_v1_observed_proto_goTypes = []any{
 	(PortKind)(0),     // 0: poolwire.store.v1.PortKind
 	(*HostFacts)(nil), // 1: poolwire.store.v1.HostFacts
 	(*Bridge)(nil),    // 2: poolwire.store.v1.Bridge
 	(*Port)(nil),      // 3: poolwire.store.v1.Port
+	nil,               // 4: poolwire.store.v1.Port.LabelsEntry
 }
 var file_poolwire_store_v1_observed_proto_depIdxs = []int32{
 	0, // 0: poolwire.store.v1.Port.kind:type_name -> poolwire.store.v1.PortKind
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	4, // 1: poolwire.store.v1.Port.labels:type_name -> poolwire.store.v1.Port.LabelsEntry
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_observed_proto_init() }
@@ -624,7 +659,7 @@ func file_poolwire_store_v1_observed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_observed_proto_rawDesc), len(file_poolwire_store_v1_observed_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
