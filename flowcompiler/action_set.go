@@ -10,7 +10,7 @@ import (
 )
 
 // ActionSet is a set of kinds of actions.
-type ActionSet uint8
+type ActionSet uint16
 
 // The kinds of actions that flows of ours have, besides goto_table and resubmit.
 const (
@@ -28,9 +28,17 @@ const (
 	ActionLearn
 	// ActionReverse looks a packet up as if it were sent back (push, move, pop).
 	ActionReverse
+	// ActionTrack looks a packet up in, or enters it into, the connection table.
+	ActionTrack
+	// ActionConjunction is a clause of a conjunctive match.
+	ActionConjunction
+	// ActionController sends a packet to the controller.
+	ActionController
+	// ActionMeter polices the rate.
+	ActionMeter
 )
 
-var actionNames = [...]string{"load", "output", "NORMAL", "pop_vlan", "set_tunnel", "learn", "reverse"}
+var actionNames = [...]string{"load", "output", "NORMAL", "pop_vlan", "set_tunnel", "learn", "reverse", "ct", "conjunction", "controller", "meter"}
 
 // String lists the actions of the set.
 func (s ActionSet) String() string {
@@ -53,7 +61,8 @@ type effects struct {
 }
 
 // writable are the registers that hold fields.
-var writable = [...]MatchFields{MatchReg0, MatchReg1, MatchReg2, MatchReg3, MatchReg4, MatchReg5, MatchReg6}
+var writable = [...]MatchFields{MatchReg0, MatchReg1, MatchReg2, MatchReg3, MatchReg4, MatchReg5, MatchReg6, MatchReg7,
+	MatchReg8, MatchReg9, MatchReg10, MatchReg11}
 
 func (e *effects) addNext(table uint8) { e.next[table/64] |= 1 << (table % 64) }
 

@@ -15,10 +15,16 @@ type Delta struct {
 	// is no longer ours to configure appears only if it had a setting to undo; it
 	// may be gone from the switch.
 	Ports map[uint32]PortConfig
+	// Meters are the meters that are new or changed, and have to be in place before the
+	// flows; MetersGone are no longer named by a flow once the flows are in place.
+	Meters     map[uint32]Meter
+	MetersGone []uint32
 }
 
 // Empty tells whether there is nothing to do.
-func (d Delta) Empty() bool { return d.Flows.Empty() && len(d.Ports) == 0 }
+func (d Delta) Empty() bool {
+	return d.Flows.Empty() && len(d.Ports) == 0 && len(d.Meters) == 0 && len(d.MetersGone) == 0
+}
 
 // Commit compiles what was touched since the last Commit and returns what that
 // changes. On an error (a RowError, ErrTooManyRanks, ErrTooLong) nothing has
@@ -170,6 +176,8 @@ type Input struct {
 	VIFs     []VIF
 	Ports    []Port
 	Remotes  []Remote
+	Policies map[PolicyScope][]PolicyRule
+	Peers    map[uint32][]Peer // by network
 }
 
 // Compile compiles a bridge from scratch. The Compiler it returns can be fed
@@ -188,6 +196,12 @@ func Compile(in Input) (*Compiler, error) {
 	}
 	for _, r := range in.Remotes {
 		c.SetRemote(r)
+	}
+	for s, rules := range in.Policies {
+		c.SetPolicy(s, rules)
+	}
+	for network, peers := range in.Peers {
+		c.SetPeers(network, peers)
 	}
 	_, err := c.Commit()
 	return c, err

@@ -17,13 +17,14 @@ import (
 type Compiler struct {
 	state
 	program *program
-	gotos   [64]flow.Instructions
+	gotos   [256]flow.Instructions
 
 	// dirty are the parts to compile at the next Commit, dirtyPorts the ports whose
 	// configuration to look at again.
 	dirty      map[partID]struct{}
 	dirtyPorts map[uint32]struct{}
 	configs    map[uint32]PortConfig
+	meters     map[uint32]Meter
 	// privateOnly is what the last Commit found; see state.onlyPrivateNetworks.
 	privateOnly bool
 }
@@ -36,6 +37,7 @@ func New() *Compiler {
 		dirty:      map[partID]struct{}{{kind: partBase}: {}},
 		dirtyPorts: make(map[uint32]struct{}),
 		configs:    make(map[uint32]PortConfig),
+		meters:     make(map[uint32]Meter),
 	}
 	for _, row := range tables {
 		c.gotos[row.Table] = flow.Goto(uint8(row.Table))

@@ -34,20 +34,24 @@ const (
 	// the VIF whose MAC address was learned, or the network for addresses that
 	// were learned from elsewhere.
 	KindLearned Kind = 10
+	// KindPolicy flows are a policy rule; the object is the rule.
+	KindPolicy Kind = 11
+	// KindPeer flows know an isolated VIF of another host; the object is the network.
+	KindPeer Kind = 12
 )
 
 // kindNames is indexed by Kind.
 var kindNames = [...]string{
 	KindBase: "bridge", KindPort: "port", KindVIF: "VIF", KindLocking: "port locking", KindVIFRule: "VIF rule",
 	KindNetworkRule: "network rule", KindNetwork: "network", KindFlood: "flood list", KindRemote: "remote host",
-	KindLearned: "learned MAC address",
+	KindLearned: "learned MAC address", KindPolicy: "policy rule", KindPeer: "isolated VIF of another host",
 }
 
 // kindObjects is what the object id of a kind identifies.
 var kindObjects = [...]string{
 	KindBase: "0", KindPort: "OpenFlow port number", KindVIF: "VIF", KindLocking: "VIF, or 0", KindVIFRule: "rule",
 	KindNetworkRule: "rule", KindNetwork: "network", KindFlood: "network", KindRemote: "host",
-	KindLearned: "VIF, or network for addresses learned from elsewhere",
+	KindLearned: "VIF, or network for addresses learned from elsewhere", KindPolicy: "policy rule", KindPeer: "network",
 }
 
 // Kinds lists all kinds in the order of their numbers.

@@ -42,6 +42,24 @@ const (
 	MatchNDTarget
 	MatchNDSLL
 	MatchNDTLL
+	MatchReg7
+	MatchReg8
+	MatchReg9
+	MatchReg10
+	MatchReg11
+	MatchICMPv4Type
+	MatchICMPv4Code
+	MatchSCTPSrc
+	MatchSCTPDst
+	MatchCTState
+	MatchCTProto
+	MatchCTIPv4Src
+	MatchCTIPv4Dst
+	MatchCTIPv6Src
+	MatchCTIPv6Dst
+	MatchCTPortSrc
+	MatchCTPortDst
+	MatchConjID
 )
 
 // matchField ties a field to its OXM identity and to the name ovs-ofctl prints.
@@ -83,6 +101,24 @@ var matchFields = [...]matchField{
 	{MatchNDTarget, flow.FieldNDTarget, "nd_target"},
 	{MatchNDSLL, flow.FieldNDSLL, "nd_sll"},
 	{MatchNDTLL, flow.FieldNDTLL, "nd_tll"},
+	{MatchReg7, flow.FieldReg0 + 7, "reg7"},
+	{MatchReg8, flow.FieldReg0 + 8, "reg8"},
+	{MatchReg9, flow.FieldReg0 + 9, "reg9"},
+	{MatchReg10, flow.FieldReg0 + 10, "reg10"},
+	{MatchReg11, flow.FieldReg0 + 11, "reg11"},
+	{MatchICMPv4Type, flow.FieldInPort + 19, "icmp_type"},
+	{MatchICMPv4Code, flow.FieldInPort + 20, "icmp_code"},
+	{MatchSCTPSrc, flow.FieldInPort + 17, "sctp_src"},
+	{MatchSCTPDst, flow.FieldInPort + 18, "sctp_dst"},
+	{MatchCTState, flow.FieldReg0 + 105, "ct_state"},
+	{MatchCTProto, flow.FieldReg0 + 119, "ct_nw_proto"},
+	{MatchCTIPv4Src, flow.FieldReg0 + 120, "ct_nw_src"},
+	{MatchCTIPv4Dst, flow.FieldReg0 + 121, "ct_nw_dst"},
+	{MatchCTIPv6Src, flow.FieldReg0 + 122, "ct_ipv6_src"},
+	{MatchCTIPv6Dst, flow.FieldReg0 + 123, "ct_ipv6_dst"},
+	{MatchCTPortSrc, flow.FieldReg0 + 124, "ct_tp_src"},
+	{MatchCTPortDst, flow.FieldReg0 + 125, "ct_tp_dst"},
+	{MatchConjID, flow.FieldReg0 + 37, "conj_id"},
 }
 
 // Names lists the fields of the set, by the names that ovs-ofctl prints.

@@ -31,6 +31,12 @@ type Bridge struct {
 	// NoLearnLimit is for a switch that cannot limit how much it learns: Open
 	// vSwitch before 2.8 refuses a learn action with a limit.
 	NoLearnLimit bool
+	// NoPolicies is for a switch that cannot match connections as policy rules do: Open
+	// vSwitch before 2.9. Policies, isolation and limits have no effect there.
+	NoPolicies bool
+	// NoMeters is for a switch without meters: nothing is limited, logged or rejected
+	// there, and what would be rejected is dropped.
+	NoMeters bool
 }
 
 // LockingMode is a VIF's locking_mode after its network's default.
@@ -57,7 +63,12 @@ type Network struct {
 	DefaultLocking LockingMode
 	// VNI identifies a private network on the wire, 1 to 2^24-1.
 	VNI uint32
-	// Rules are the network-wide rules: they apply to what enters the network from
+	// DropInbound and DropOutbound make the default action a drop: of what reaches, and
+	// what comes from, a VIF plugged into the network, where no rule decides.
+	DropInbound, DropOutbound bool
+	// RAGuard and DHCPGuard drop what only routers, and DHCP servers, send.
+	RAGuard, DHCPGuard bool
+	// Rules are the network-wide rules of XCP-ng's form: they apply to what enters the network from
 	// any VIF and any uplink, never to what the host itself sends.
 	Rules []Rule
 }
@@ -74,7 +85,75 @@ type VIF struct {
 	Locking LockingMode
 	// IPv4 and IPv6 are the allowed addresses of a Locked VIF.
 	IPv4, IPv6 []netip.Prefix
-	Rules      []Rule
+	// Pairs are more addresses a Locked VIF may use, each under a MAC address.
+	Pairs []AddressPair
+	// VRRP lists the virtual router ids a Locked VIF takes part in; their addresses are
+	// among Pairs.
+	VRRP []uint8
+	// Trunks are the VLANs, 1 to 4094, that a VIF of an untagged network may tag frames
+	// into; it matters for a VIF that is Locked, guarded or restricted.
+	Trunks []uint16
+	// MayAdvertise and MayServeDHCP exempt the VIF from what is dropped of a Locked VIF
+	// and of one on a network with a guard.
+	MayAdvertise, MayServeDHCP bool
+	// Isolation says which VIFs of its network the VIF talks to; Community is the number
+	// of its community, 1 to MaxCommunity.
+	Isolation Isolation
+	Community uint16
+	// Inbound and Outbound limit the rate of what reaches the VIF, and of what it sends.
+	Inbound, Outbound Limit
+	// Zone is the VIF's conntrack zone, 1 to 65535, unique on the host; it also numbers
+	// its meters. 0: there is none, and then policies with stateful rules let nothing pass.
+	Zone uint16
+	// Groups are the VIF groups it is in, ascending.
+	Groups []uint32
+	// Copies says that NORMAL does not flood to the VIF's ports any more (OFPPC_NO_FLOOD,
+	// see PortConfig): it gets copies of its own, by its rules.
+	Copies bool
+	// Rules are the VIF's rules of XCP-ng's form.
+	Rules []Rule
+}
+
+// AddressPair lets a VIF send from an address under a MAC address.
+type AddressPair struct {
+	MAC    flow.MAC
+	Prefix netip.Prefix
+}
+
+// Isolation is a VIF's part in a private VLAN (RFC 5517).
+type Isolation uint8
+
+// The parts.
+const (
+	// Promiscuous VIFs talk to everyone.
+	Promiscuous Isolation = iota
+	// Isolated VIFs talk to promiscuous ports only.
+	Isolated
+	// Community VIFs talk to promiscuous ports and to their own community.
+	Community
+)
+
+// MaxCommunity is the highest number of a community.
+const MaxCommunity = 1<<14 - 1
+
+// Limit is a limit on a rate. The zero Limit is none.
+type Limit struct {
+	// BitsPerSecond is the rate, in bit/s; Burst how many bits may pass at once above it.
+	BitsPerSecond, Burst uint64
+}
+
+// Peer is a restricted VIF of a network that is plugged on another host.
+type Peer struct {
+	MAC       flow.MAC
+	Isolation Isolation
+	Community uint16
+}
+
+// Meter is an OpenFlow meter with one band that drops what is over.
+type Meter struct {
+	// Packets: Rate is in packets/s and Burst in packets; else kbit/s and kbit.
+	Packets     bool
+	Rate, Burst uint32
 }
 
 // PortKind says what a port that belongs to no VIF is.
@@ -111,6 +190,9 @@ type Port struct {
 	Network uint32
 	// MAC is the address of a PortHost; zero when unknown.
 	MAC flow.MAC
+	// Inactive is a PortUplink in a bond without LACP that is not the bond's active
+	// member: what the other end floods arrives there too.
+	Inactive bool
 	// Tunnel is the other end of a PortTunnel.
 	Tunnel Tunnel
 }
@@ -129,6 +211,8 @@ type Remote struct {
 type PortConfig struct {
 	// NoForward is OFPPC_NO_FWD: the switch drops what would leave by the port.
 	NoForward bool
+	// NoFlood is OFPPC_NO_FLOOD: NORMAL leaves the port out when it floods.
+	NoFlood bool
 }
 
 // Direction says which end of the traffic a rule describes.

@@ -35,22 +35,71 @@ var (
 // Table spoof_guard. Neighbour discovery is decided above plain addresses, and
 // what a VM must never send (router advertisements, redirects) between the two.
 var (
-	bandGuardTagged    = Band{500, 500, "a VLAN tag: dropped"}
+	bandGuardUnlocked  = Band{600, 600, "not from a locked VIF"}
 	bandGuardMalformed = Band{450, 450, "neighbour discovery the switch could not parse: dropped"}
 	bandGuardND        = Band{400, 400, "neighbour discovery for an allowed address"}
 	bandGuardReserved  = Band{300, 300, "other neighbour discovery and router messages: dropped"}
 	bandGuardAddress   = Band{200, 200, "allowed addresses, address configuration"}
 )
 
+// Table guest_guard. A VIF that may is let pass before what others may not is dropped.
+var (
+	bandGuestExempt  = Band{500, 500, "a tag among the VIF's trunks"}
+	bandGuestTagged  = Band{400, 400, "any other tag: dropped"}
+	bandGuestMAC     = Band{300, 310, "an isolated VIF: its own MAC addresses (310), any other is dropped"}
+	bandGuestService = Band{200, 210, "router advertisements and DHCP answers: of a VIF that may send them (210), of others they are dropped"}
+)
+
+// Table out_state.
+var (
+	bandStateNeighbor = Band{200, 200, "neighbour discovery belongs to no connection"}
+	bandStateTrack    = Band{100, 100, "IP of a tracked VIF"}
+)
+
+// Tables out_policy and in_policy.
+var (
+	bandPolicyNone     = Band{490, 500, "no policy: what rules of XCP-ng's form said holds (500: a denial)"}
+	bandPolicyNeighbor = Band{400, 400, "ARP and neighbour discovery"}
+	bandPolicyRelated  = Band{300, 300, "ICMP errors about a connection"}
+	bandPolicyReply    = Band{200, 200, "a reply: judged as the connection it belongs to"}
+)
+
+// Tables out_verdict and in_verdict.
+var (
+	bandVerdict        = Band{200, 210, "what was said (210: a new connection to remember)"}
+	bandVerdictInvalid = Band{100, 110, "no rule: what fits no connection is dropped (110: ARP and neighbour discovery are not)"}
+)
+
+// The rule tables hold the levels of the hierarchy one above the other: the switch takes
+// the matching flow of the highest priority, which is the first match. Within a band each
+// list has its own ranks. A VIF's own list has room for 20,000 different ranks.
+var (
+	bandGlobalMandatory  = Band{56880, 65071, "mandatory rules for all VIFs"}
+	bandPoolMandatory    = Band{48688, 56879, "mandatory rules of the pool"}
+	bandNetworkMandatory = Band{36400, 48687, "mandatory rules of the subject's network"}
+	bandGroupMandatory   = Band{20016, 36399, "mandatory rules of the subject's VIF groups"}
+	bandVIFMandatory     = Band{16, 20015, "mandatory rules of the subject"}
+	bandCompat           = Band{10, 11, "what rules of XCP-ng's form said"}
+
+	bandVIFDefault     = Band{45072, 65071, "default rules of the subject"}
+	bandGroupDefault   = Band{28688, 45071, "default rules of the subject's VIF groups"}
+	bandNetworkDefault = Band{16400, 28687, "default rules of the subject's network"}
+	bandPoolDefault    = Band{8208, 16399, "default rules of the pool"}
+	bandGlobalDefault  = Band{16, 8207, "default rules for all VIFs"}
+	bandExempt         = Band{12, 12, "what every station needs passes a default action that drops"}
+	bandDefaultAction  = Band{11, 11, "the default action of the subject's network"}
+)
+
 // bandRule holds users' rules in from_vif, from_trunk and to_vif, at the user's own priority
 // wherever that is possible (see rank). 0 is the table's miss.
-var bandRule = Band{1, 65535, "rules, at the priority their user gave"}
+var bandRule = Band{1, 65535, "rules of XCP-ng's form, at the priority their user gave"}
 
 // Table learn. The host's MAC addresses come first here too: NORMAL learns from what
 // passes, and would send the host's traffic to the VIF that used one.
 var (
 	bandLearnHost  = Band{500, 500, "a MAC address of the host, used by a VIF of an external network: dropped"}
 	bandLearnNever = Band{400, 400, "a group address as source: never learned"}
+	bandLearnPeer  = Band{350, 350, "an isolated VIF of another host: noted as such"}
 	bandLearnKnown = Band{300, 300, "a MAC address whose place is known: not learned"}
 	bandLearn      = Band{200, 200, "any other source: learned"}
 )
@@ -85,6 +134,17 @@ var (
 // bandFlood is the priority of the pages of a flood list.
 var bandFlood = Band{100, 100, "one page of one network"}
 
+// Table in_state.
+var (
+	bandInOwn        = Band{400, 400, "a copy of what the VIF itself has sent: dropped"}
+	bandInCommunity  = Band{300, 310, "a sender of the VIF's own community (310: tracked)"}
+	bandInRestricted = Band{200, 200, "another restricted sender: dropped"}
+	bandInSubject    = Band{100, 110, "any sender (110: tracked)"}
+)
+
+// bandDeniedReject is the priority of what is rejected in table denied.
+var bandDeniedReject = Band{100, 100, "rejected: the controller tells the sender"}
+
 // Table host_delivery.
 var (
 	bandHostReflected = Band{200, 200, "what the host itself has sent and an uplink brings back: dropped"}
@@ -93,6 +153,7 @@ var (
 
 // Table forward.
 var (
+	bandForwardCopy    = Band{300, 310, "a copy for one VIF of an external network (310: the tag comes off)"}
 	bandForwardPort    = Band{200, 200, "one VIF of a private network; overlay bridge: one network's patch port"}
 	bandForwardPrivate = Band{100, 100, "a private network never uses NORMAL"}
 )

@@ -19,6 +19,8 @@ const (
 	partRemote
 	partFlood
 	partFloodPage
+	partPeers
+	partPolicy
 )
 
 // partID names one part: the flows that are compiled together and replaced

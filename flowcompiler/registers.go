@@ -29,6 +29,38 @@ const (
 	FieldTunnel
 	// FieldFloodPage is the page of the flood list being read.
 	FieldFloodPage
+	// FieldCopy is 1 on a copy of a flooded packet that is for FieldDestination alone.
+	FieldCopy
+	// FieldNeighbor is 1 on ARP and neighbour discovery.
+	FieldNeighbor
+	// FieldInbound is 1 while the policy on what reaches a VIF is walked.
+	FieldInbound
+	// FieldCompat is what rules of XCP-ng's form have said.
+	FieldCompat
+	// FieldVerdict is what the policy has said.
+	FieldVerdict
+	// FieldPoliced is 1 when a policy applies to the subject.
+	FieldPoliced
+	// FieldTracked is 1 when the subject's connections are tracked.
+	FieldTracked
+	// FieldDuplicate is 1 on what arrives by a member of a bond that is not its active one.
+	FieldDuplicate
+	// FieldLocked is 1 when the sender's addresses are checked.
+	FieldLocked
+	// FieldRestricted is 1 when the sender is isolated or in a community.
+	FieldRestricted
+	// FieldCommunity is the sender's community.
+	FieldCommunity
+	// FieldRule is the rule that decided.
+	FieldRule
+	// FieldSubject is the VIF whose policy is walked.
+	FieldSubject
+	// FieldSubjectNetwork is the network that the subject is plugged into.
+	FieldSubjectNetwork
+	// FieldSubjectGroups stands for the VIF groups that the subject is in.
+	FieldSubjectGroups
+	// FieldZone is the subject's conntrack zone.
+	FieldZone
 )
 
 // Values of FieldSource.
@@ -40,6 +72,24 @@ const (
 	sourcePatch   = 4
 	sourceTunnel  = 5
 	sourceForeign = 6
+)
+
+// Values of FieldCompat.
+const (
+	compatNone  = 0
+	compatAllow = 1
+	compatDeny  = 2
+)
+
+// Values of FieldVerdict.
+const (
+	verdictNone = 0
+	// verdictAllow lets a packet pass by itself.
+	verdictAllow = 1
+	// verdictCommit lets a packet pass, and remembers its connection when it is new.
+	verdictCommit = 2
+	verdictDrop   = 3
+	verdictReject = 4
 )
 
 // Values of FieldPinned.
@@ -83,7 +133,7 @@ var fields = [...]FieldRow{
 			{sourceTunnel, "a tunnel"}, {sourceForeign, "a known port that is none of these"},
 		},
 		Written: []Table{TableClassify},
-		Read:    []Table{TableVLAN, TableFromTrunk, TableLearn, TableDestination, TableHostDelivery, TableForward},
+		Read:    []Table{TableVLAN, TableGuestGuard, TableFromTrunk, TableOutPolicy, TableLearn, TableDestination, TableInState, TableHostDelivery, TableForward},
 	},
 	{
 		Field: FieldPinned, Name: "pinned", Register: 0, Low: 4, Bits: 1,
@@ -99,13 +149,13 @@ var fields = [...]FieldRow{
 		Field: FieldSourceVIF, Name: "source_vif", Register: 1, Low: 0, Bits: 32,
 		Holds:   "object id of the VIF that sent the packet; Elsewhere (0xffffffff) for a packet from another host; 0: neither",
 		Written: []Table{TableClassify},
-		Read:    []Table{TableSpoofGuard, TableLearn, TableAdmit},
+		Read:    []Table{TableSpoofGuard, TableGuestGuard, TableLearn, TableAdmit, TableInState},
 	},
 	{
 		Field: FieldNetwork, Name: "network", Register: 2, Low: 0, Bits: 32,
 		Holds:   "object id of the network the packet is on; 0: a VLAN that is no known network",
 		Written: []Table{TableClassify, TableVLAN},
-		Read: []Table{TableLearn, TableAdmit, TableDestination, TableLearned, TableDeliver, TableFlood, TableHostDelivery,
+		Read: []Table{TableGuestGuard, TableLearn, TableAdmit, TableDestination, TableLearned, TableDeliver, TableFlood, TableHostDelivery,
 			TableForward, TableTunnelOut},
 	},
 	{
@@ -120,7 +170,7 @@ var fields = [...]FieldRow{
 		Holds: "object id of the VIF the packet is for; Elsewhere (0xffffffff) for another host of a private network; 0: not known. " +
 			"From learn to admit: the VIF that what is sent to the packet's source is for",
 		Written: []Table{TableAdmit, TableDestination, TableLearned, TableFlood},
-		Read:    []Table{TableAdmit, TableDeliver, TableToVIF, TableForward},
+		Read:    []Table{TableAdmit, TableDeliver, TableInState, TableToVIF, TableForward},
 	},
 	{
 		Field: FieldTunnel, Name: "tunnel", Register: 5, Low: 0, Bits: 16,
@@ -131,8 +181,107 @@ var fields = [...]FieldRow{
 	{
 		Field: FieldFloodPage, Name: "flood_page", Register: 6, Low: 0, Bits: 16,
 		Holds:   "page of the flood list, counted from 1",
-		Written: []Table{TableDeliver},
+		Written: []Table{TableDestination, TableDeliver},
 		Read:    []Table{TableFlood},
+	},
+	{
+		Field: FieldCopy, Name: "copy", Register: 0, Low: 5, Bits: 1,
+		Holds:   "whether this is a copy of a flooded packet, for the destination alone",
+		Written: []Table{TableDestination, TableFlood},
+		Read:    []Table{TableInState, TableForward},
+	},
+	{
+		Field: FieldNeighbor, Name: "neighbor", Register: 0, Low: 6, Bits: 1,
+		Holds:   "whether the packet is ARP or neighbour discovery, which only rules that name it decide over",
+		Written: []Table{TableOutPolicy, TableInState, TableInPolicy},
+		Read:    []Table{TableOutVerdict, TableInVerdict, TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
+	},
+	{
+		Field: FieldInbound, Name: "inbound", Register: 0, Low: 7, Bits: 1,
+		Holds:   "whether the packet is looked at as one that reaches the subject",
+		Written: []Table{TableInState, TableToVIF},
+		Read:    []Table{TableDenied},
+	},
+	{
+		Field: FieldCompat, Name: "compat", Register: 0, Low: 8, Bits: 2,
+		Holds:   "what rules of XCP-ng's form have said",
+		Values:  []FieldValue{{compatNone, "nothing"}, {compatAllow, "allow"}, {compatDeny, "deny"}},
+		Written: []Table{TableFromVIF, TableFromTrunk, TableFlood, TableDestination, TableDeliver, TableInState, TableToVIF},
+		Read:    []Table{TableOutPolicy, TableMandatoryOut, TableMandatoryIn, TableInPolicy},
+	},
+	{
+		Field: FieldVerdict, Name: "verdict", Register: 0, Low: 10, Bits: 3,
+		Holds: "what the policy has said",
+		Values: []FieldValue{{verdictNone, "nothing"}, {verdictAllow, "allow"}, {verdictCommit, "allow, and remember the connection"},
+			{verdictDrop, "drop"}, {verdictReject, "reject"}},
+		Written: []Table{TableOutPolicy, TableInState, TableInPolicy, TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
+		Read:    []Table{TableOutVerdict, TableInVerdict, TableDenied},
+	},
+	{
+		Field: FieldPoliced, Name: "policed", Register: 0, Low: 13, Bits: 1,
+		Holds:   "whether a policy applies to the subject",
+		Written: []Table{TableClassify, TableInState},
+		Read:    []Table{TableOutPolicy, TableInPolicy},
+	},
+	{
+		Field: FieldTracked, Name: "tracked", Register: 0, Low: 14, Bits: 1,
+		Holds:   "whether the subject's connections are tracked",
+		Written: []Table{TableClassify, TableInState},
+		Read:    []Table{TableOutState, TableOutPolicy, TableInPolicy},
+	},
+	{
+		Field: FieldDuplicate, Name: "duplicate", Register: 0, Low: 15, Bits: 1,
+		Holds:   "whether the packet came by a bond's member that is not the active one: what is flooded there comes twice",
+		Written: []Table{TableClassify},
+		Read:    []Table{TableDestination},
+	},
+	{
+		Field: FieldLocked, Name: "locked", Register: 0, Low: 17, Bits: 1,
+		Holds:   "whether the sender is a locked VIF, whose addresses are checked",
+		Written: []Table{TableClassify},
+		Read:    []Table{TableSpoofGuard},
+	},
+	{
+		Field: FieldRestricted, Name: "restricted", Register: 0, Low: 16, Bits: 1,
+		Holds:   "whether the sender is isolated or in a community",
+		Written: []Table{TableClassify, TableLearn},
+		Read:    []Table{TableInState},
+	},
+	{
+		Field: FieldCommunity, Name: "community", Register: 0, Low: 18, Bits: 14,
+		Holds:   "number of the sender's community; 0: isolated",
+		Written: []Table{TableClassify, TableLearn},
+		Read:    []Table{TableInState},
+	},
+	{
+		Field: FieldRule, Name: "rule", Register: 7, Low: 0, Bits: 32,
+		Holds:   "object id of the rule that decided; 0: none, or the network's default action",
+		Written: []Table{TableFromVIF, TableFromTrunk, TableInState, TableToVIF, TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
+		Read:    []Table{TableDenied},
+	},
+	{
+		Field: FieldSubject, Name: "subject", Register: 8, Low: 0, Bits: 32,
+		Holds:   "object id of the VIF whose policy is walked: of the sender, then of the receiver",
+		Written: []Table{TableClassify, TableInState},
+		Read:    []Table{TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn, TableDenied},
+	},
+	{
+		Field: FieldSubjectNetwork, Name: "subject_network", Register: 9, Low: 0, Bits: 32,
+		Holds:   "object id of the network that the subject is plugged into, whatever VLAN the packet is on",
+		Written: []Table{TableClassify, TableInState},
+		Read:    []Table{TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
+	},
+	{
+		Field: FieldSubjectGroups, Name: "subject_groups", Register: 10, Low: 0, Bits: 32,
+		Holds:   "number that stands for the set of VIF groups the subject is in: the group's object id, or a number of the bridge's own for several",
+		Written: []Table{TableClassify, TableInState},
+		Read:    []Table{TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
+	},
+	{
+		Field: FieldZone, Name: "zone", Register: 11, Low: 0, Bits: 16,
+		Holds:   "the subject's conntrack zone on this host, 1 to 65535",
+		Written: []Table{TableClassify, TableInState},
+		Read:    []Table{TableOutState, TableOutVerdict, TableInState, TableInVerdict},
 	},
 }
 

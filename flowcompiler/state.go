@@ -7,6 +7,8 @@ type state struct {
 	vifs     map[uint32]*VIF
 	ports    map[uint32]*Port
 	remotes  map[remoteKey]*Remote
+	policies map[PolicyScope][]PolicyRule
+	peers    map[uint32][]Peer // by network
 
 	vifsOn      multimap[uint32, uint32]    // network -> VIFs
 	vifsAt      multimap[uint32, uint32]    // port -> VIFs that say it is theirs
@@ -61,6 +63,8 @@ func newState() state {
 		vifs:     make(map[uint32]*VIF),
 		ports:    make(map[uint32]*Port),
 		remotes:  make(map[remoteKey]*Remote),
+		policies: make(map[PolicyScope][]PolicyRule),
+		peers:    make(map[uint32][]Peer),
 
 		vifsOn:      make(multimap[uint32, uint32]),
 		vifsAt:      make(multimap[uint32, uint32]),

@@ -46,7 +46,6 @@ var (
 // could match.
 func (e *emitter) spoofGuardBase() {
 	base := Cookie{Kind: KindLocking}
-	e.at(TableSpoofGuard, bandGuardTagged.Low).emit(base, flow.NewMatch().VLANPresent(), drop)
 	for _, icmpType := range []uint8{neighborSolicitation, neighborAdvertisement} {
 		e.at(TableSpoofGuard, bandGuardMalformed.Low).emit(base,
 			icmp6(flow.NewMatch(), icmpType).ICMPv6Code(0).NDTarget(netip.IPv6Unspecified()), drop)

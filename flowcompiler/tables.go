@@ -16,18 +16,30 @@ const (
 	TableClassify     Table = 0
 	TableVLAN         Table = 5
 	TableSpoofGuard   Table = 10
+	TableGuestGuard   Table = 12
+	TableOutState     Table = 14
 	TableFromVIF      Table = 20
 	TableFromTrunk    Table = 22
+	TableOutPolicy    Table = 23
+	TableOutVerdict   Table = 24
 	TableLearn        Table = 25
 	TableAdmit        Table = 27
 	TableDestination  Table = 30
 	TableLearned      Table = 35
 	TableDeliver      Table = 36
 	TableFlood        Table = 37
+	TableInState      Table = 38
 	TableToVIF        Table = 40
+	TableInPolicy     Table = 41
+	TableInVerdict    Table = 42
 	TableHostDelivery Table = 45
+	TableDenied       Table = 48
 	TableForward      Table = 50
 	TableTunnelOut    Table = 60
+	TableMandatoryOut Table = 70
+	TableDefaultOut   Table = 71
+	TableMandatoryIn  Table = 75
+	TableDefaultIn    Table = 76
 )
 
 // TableRow declares one table. Every flow the compiler makes is checked against
@@ -57,7 +69,7 @@ var tables = [...]TableRow{
 		Table: TableClassify, Name: "classify",
 		Decides: "which port a packet comes from. The only table shared with other programs: all priorities here are above theirs",
 		Match:   MatchInPort | MatchTunnelID,
-		Next:    []Table{TableVLAN, TableSpoofGuard, TableFromVIF, TableLearn, TableDestination, TableForward},
+		Next:    []Table{TableVLAN, TableSpoofGuard, TableLearn, TableDestination, TableForward},
 		Actions: ActionLoad,
 		Bands:   []Band{bandClassifyPort, bandClassifyLocal, bandClassifyDefault},
 		Miss:    "never reached: the default of this table drops, or forwards where unclassified ports are admitted",
@@ -66,45 +78,84 @@ var tables = [...]TableRow{
 		Table: TableVLAN, Name: "vlan",
 		Decides: "which network a packet belongs to, where one port carries several: uplinks, the bridge's own port, VIFs on the untagged network",
 		Match:   MatchReg0 | MatchEthDst | MatchVLAN,
-		Next:    []Table{TableFromVIF, TableForward},
+		Next:    []Table{TableSpoofGuard, TableForward},
 		Actions: ActionLoad,
 		Bands:   []Band{bandVLANHost, bandVLANTag, bandMiss},
-		Miss:    "a VLAN without a network: on to from_vif, as no network's packet",
+		Miss:    "a VLAN without a network: on to spoof_guard, as no network's packet",
 	},
 	{
 		Table: TableSpoofGuard, Name: "spoof_guard",
 		Decides: "port locking: may this locked VIF send from this MAC and IP address?",
-		Match: MatchReg1 | MatchEthSrc | MatchEthType | MatchVLAN | MatchIPProto | MatchIPv4Src | MatchIPv6Src | MatchUDPSrc | MatchUDPDst |
-			MatchICMPv6Type | MatchICMPv6Code | MatchARPSPA | MatchARPSHA | MatchNDTarget | MatchNDSLL | MatchNDTLL,
-		Next:  []Table{TableFromVIF},
-		Bands: []Band{bandGuardTagged, bandGuardMalformed, bandGuardND, bandGuardReserved, bandGuardAddress, bandMiss},
+		Match: MatchReg0 | MatchReg1 | MatchEthSrc | MatchEthType | MatchIPProto | MatchIPv4Src | MatchIPv4Dst | MatchIPv6Src |
+			MatchIPv6Dst | MatchUDPSrc | MatchUDPDst | MatchICMPv6Type | MatchICMPv6Code | MatchARPSPA | MatchARPSHA | MatchNDTarget |
+			MatchNDSLL | MatchNDTLL,
+		Next:  []Table{TableGuestGuard},
+		Bands: []Band{bandGuardUnlocked, bandGuardMalformed, bandGuardND, bandGuardReserved, bandGuardAddress, bandMiss},
 		Miss:  "drop",
 	},
 	{
+		Table: TableGuestGuard, Name: "guest_guard",
+		Decides: "what a guest must not send whatever its address: VLAN tags it has no part in, other MAC addresses of an isolated VIF, router advertisements, DHCP answers",
+		Match: MatchReg0 | MatchReg1 | MatchReg2 | MatchEthSrc | MatchEthType | MatchVLAN | MatchIPProto | MatchUDPSrc | MatchUDPDst |
+			MatchICMPv6Type,
+		Next:  []Table{TableOutState},
+		Bands: []Band{bandGuestExempt, bandGuestTagged, bandGuestMAC, bandGuestService, bandMiss},
+		Miss:  "on to out_state",
+	},
+	{
+		Table: TableOutState, Name: "out_state",
+		Decides: "to which connection of a tracked VIF a packet belongs that it sends",
+		Match:   MatchReg0 | MatchEthType | MatchIPProto | MatchICMPv6Type,
+		Next:    []Table{TableFromVIF},
+		Actions: ActionTrack,
+		Bands:   []Band{bandStateNeighbor, bandStateTrack, bandMiss},
+		Miss:    "on to from_vif, untracked",
+	},
+	{
 		Table: TableFromVIF, Name: "from_vif",
-		Decides: "rules on what a VIF sends, and network-wide rules on what enters a network",
+		Decides: "rules of XCP-ng's form on what a VIF sends, and network-wide ones on what enters a network",
 		Match: MatchReg3 | MatchEthType | MatchIPProto | MatchIPv4Src | MatchIPv4Dst | MatchIPv6Src | MatchIPv6Dst |
 			MatchTCPSrc | MatchTCPDst | MatchUDPSrc | MatchUDPDst | MatchARPSPA | MatchARPTPA,
-		Next:  []Table{TableFromTrunk, TableLearn, TableHostDelivery},
-		Bands: []Band{bandRule, bandMiss},
-		Miss:  "on to from_trunk",
+		Next:    []Table{TableFromTrunk, TableOutPolicy},
+		Actions: ActionLoad,
+		Bands:   []Band{bandRule, bandMiss},
+		Miss:    "on to from_trunk",
 	},
 	{
 		Table: TableFromTrunk, Name: "from_trunk",
 		Decides: "network-wide rules of the VLAN that a VIF with rules of its own has tagged a packet into",
 		Match: MatchReg0 | MatchEthType | MatchVLAN | MatchIPProto | MatchIPv4Src | MatchIPv4Dst | MatchIPv6Src | MatchIPv6Dst |
 			MatchTCPSrc | MatchTCPDst | MatchUDPSrc | MatchUDPDst | MatchARPSPA | MatchARPTPA,
-		Next:  []Table{TableLearn},
-		Bands: []Band{bandRule, bandMiss},
-		Miss:  "on to learn",
+		Next:    []Table{TableOutPolicy},
+		Actions: ActionLoad,
+		Bands:   []Band{bandRule, bandMiss},
+		Miss:    "on to out_policy",
+	},
+	{
+		Table: TableOutPolicy, Name: "out_policy",
+		Decides: "which list judges what a policed VIF sends: its outbound rules, or for a reply the inbound ones that let the connection in",
+		Match:   MatchReg0 | MatchEthType | MatchIPProto | MatchICMPv6Type | MatchCTState,
+		Next:    []Table{TableOutVerdict, TableLearn, TableHostDelivery, TableMandatoryOut, TableMandatoryIn},
+		Actions: ActionLoad,
+		Bands:   []Band{bandPolicyNone, bandPolicyNeighbor, bandPolicyRelated, bandPolicyReply, bandMiss},
+		Miss:    "the subject's outbound rules, then out_verdict",
+	},
+	{
+		Table: TableOutVerdict, Name: "out_verdict",
+		Decides: "carries out what the policy said of a packet that a VIF sends",
+		Match:   MatchReg0 | MatchCTState,
+		Next:    []Table{TableLearn, TableDenied},
+		Actions: ActionTrack,
+		Bands:   []Band{bandVerdict, bandVerdictInvalid, bandMiss},
+		Miss:    "no rule: on to learn",
 	},
 	{
 		Table: TableLearn, Name: "learn",
-		Decides: "whether to remember the sender's MAC address",
+		Decides: "whether to remember the sender's MAC address; whether a sender on another host is isolated",
 		Match:   MatchReg0 | MatchReg1 | MatchReg2 | MatchEthSrc,
 		Next:    []Table{TableAdmit, TableDestination, TableLearned, TableForward},
-		Actions: ActionLearn | ActionReverse,
-		Bands:   []Band{bandLearnHost, bandLearnNever, bandLearnKnown, bandLearn, bandMiss},
+		Actions: ActionLearn | ActionReverse | ActionLoad,
+		Bands:   []Band{bandLearnHost, bandLearnNever, bandLearnPeer, bandLearnKnown, bandLearn, bandMiss},
 		Miss:    "on to destination, nothing learned",
 	},
 	{
@@ -120,7 +171,7 @@ var tables = [...]TableRow{
 		Table: TableDestination, Name: "destination",
 		Decides: "which VIF, or which other host, a packet is for",
 		Match:   MatchReg0 | MatchReg2 | MatchEthDst,
-		Next:    []Table{TableLearned, TableDeliver, TableToVIF, TableForward, TableTunnelOut},
+		Next:    []Table{TableLearned, TableDeliver, TableFlood, TableInState, TableToVIF, TableForward, TableTunnelOut},
 		Actions: ActionLoad | ActionOutput,
 		Bands: []Band{bandDestinationReserved, bandDestinationGroup, bandDestinationHost, bandDestinationMAC,
 			bandDestinationTrunk, bandDestinationNetwork, bandDestinationFromHost, bandMiss},
@@ -138,43 +189,80 @@ var tables = [...]TableRow{
 		Table: TableDeliver, Name: "deliver",
 		Decides: "private networks: to the VIF found, to another host, or to everyone",
 		Match:   MatchReg2 | MatchReg4,
-		Next:    []Table{TableFlood, TableToVIF},
+		Next:    []Table{TableFlood, TableInState, TableToVIF, TableForward},
 		Actions: ActionLoad | ActionOutput,
 		Bands:   []Band{bandDeliverKnown, bandDeliverFlood, bandMiss},
 		Miss:    "drop",
 	},
 	{
 		Table: TableFlood, Name: "flood",
-		Decides: "private networks: one page of the ports that get a copy; entered by resubmit",
+		Decides: "one page of the ports that get a copy: all on a private network, those of guarded VIFs on an external one; entered by resubmit",
 		Match:   MatchReg2 | MatchReg6,
-		Next:    []Table{TableToVIF},
+		Next:    []Table{TableInState, TableToVIF, TableForward},
 		Actions: ActionLoad | ActionOutput,
 		Bands:   []Band{bandFlood, bandMiss},
 		Miss:    "no copy",
 	},
 	{
+		Table: TableInState, Name: "in_state",
+		Decides: "for a VIF with a policy or restricted to some senders: may it hear this one, and to which of its connections does the packet belong?",
+		Match:   MatchReg0 | MatchReg1 | MatchReg4 | MatchEthSrc | MatchEthType,
+		Next:    []Table{TableToVIF},
+		Actions: ActionLoad | ActionTrack,
+		Bands:   []Band{bandInOwn, bandInCommunity, bandInRestricted, bandInSubject, bandMiss},
+		Miss:    "on to to_vif",
+	},
+	{
 		Table: TableToVIF, Name: "to_vif",
-		Decides: "rules on what reaches a VIF",
+		Decides: "rules of XCP-ng's form on what reaches a VIF",
 		Match: MatchReg4 | MatchEthType | MatchIPProto | MatchIPv4Src | MatchIPv6Src |
 			MatchTCPSrc | MatchUDPSrc | MatchARPSPA,
-		Next:  []Table{TableForward},
-		Bands: []Band{bandRule, bandMiss},
-		Miss:  "on to forward",
+		Next:    []Table{TableInPolicy},
+		Actions: ActionLoad,
+		Bands:   []Band{bandRule, bandMiss},
+		Miss:    "on to in_policy",
+	},
+	{
+		Table: TableInPolicy, Name: "in_policy",
+		Decides: "which list judges what reaches a policed VIF: its inbound rules, or for a reply the outbound ones that let the connection out",
+		Match:   MatchReg0 | MatchEthType | MatchIPProto | MatchICMPv6Type | MatchCTState,
+		Next:    []Table{TableInVerdict, TableDenied, TableForward, TableMandatoryOut, TableMandatoryIn},
+		Actions: ActionLoad,
+		Bands:   []Band{bandPolicyNone, bandPolicyNeighbor, bandPolicyRelated, bandPolicyReply, bandMiss},
+		Miss:    "the subject's inbound rules, then in_verdict",
+	},
+	{
+		Table: TableInVerdict, Name: "in_verdict",
+		Decides: "carries out what the policy said of a packet that reaches a VIF",
+		Match:   MatchReg0 | MatchCTState,
+		Next:    []Table{TableDenied, TableForward},
+		Actions: ActionTrack,
+		Bands:   []Band{bandVerdict, bandVerdictInvalid, bandMiss},
+		Miss:    "no rule: on to forward",
 	},
 	{
 		Table: TableHostDelivery, Name: "host_delivery",
-		Decides: "what a network-wide rule denies: multicast from an uplink still reaches the host itself, the rest is dropped",
+		Decides: "what a network-wide rule denies: multicast from an uplink still reaches the host itself",
 		Match:   MatchReg0 | MatchReg2 | MatchEthSrc | MatchEthDst | MatchVLAN,
+		Next:    []Table{TableDenied},
 		Actions: ActionOutput | ActionPopVLAN,
 		Bands:   []Band{bandHostReflected, bandHostDelivery, bandMiss},
-		Miss:    "drop",
+		Miss:    "on to denied",
+	},
+	{
+		Table: TableDenied, Name: "denied",
+		Decides: "the end of what a rule denies: a sample goes to the controller, which logs it, and answers what is rejected",
+		Match:   MatchReg0,
+		Actions: ActionController | ActionMeter,
+		Bands:   []Band{bandDeniedReject, bandMiss},
+		Miss:    "drop, after a sample for the log",
 	},
 	{
 		Table: TableForward, Name: "forward",
 		Decides: "the way out: the switch's own forwarding on external networks, one port on private ones",
-		Match:   MatchReg0 | MatchReg2 | MatchReg4,
-		Actions: ActionOutput | ActionNormal,
-		Bands:   []Band{bandForwardPort, bandForwardPrivate, bandMiss},
+		Match:   MatchReg0 | MatchReg2 | MatchReg4 | MatchVLAN,
+		Actions: ActionOutput | ActionNormal | ActionPopVLAN | ActionMeter,
+		Bands:   []Band{bandForwardCopy, bandForwardPort, bandForwardPrivate, bandMiss},
 		Miss:    "NORMAL; drop on bridges of private networks and on the overlay bridge",
 	},
 	{
@@ -185,7 +273,43 @@ var tables = [...]TableRow{
 		Bands:   []Band{bandTunnelHost, bandTunnelFlood, bandMiss},
 		Miss:    "drop",
 	},
+	{
+		Table: TableMandatoryOut, Name: "mandatory_out",
+		Decides: "mandatory rules on the connections that the subject opens, from the outside in; entered by resubmit",
+		Match:   ruleMatch | MatchReg0, Next: []Table{TableDefaultOut}, Actions: ActionLoad | ActionConjunction,
+		Bands: []Band{bandGlobalMandatory, bandPoolMandatory, bandNetworkMandatory, bandGroupMandatory, bandVIFMandatory, bandCompat, bandMiss},
+		Miss:  "on to default_out",
+	},
+	{
+		Table: TableDefaultOut, Name: "default_out",
+		Decides: "default rules on the connections that the subject opens, from the inside out, then its network's default action",
+		Match:   ruleMatch | MatchReg0, Actions: ActionLoad | ActionConjunction,
+		Bands: []Band{bandVIFDefault, bandGroupDefault, bandNetworkDefault, bandPoolDefault, bandGlobalDefault, bandExempt, bandDefaultAction, bandMiss},
+		Miss:  "nothing is said",
+	},
+	{
+		Table: TableMandatoryIn, Name: "mandatory_in",
+		Decides: "mandatory rules on the connections that others open to the subject, from the outside in; entered by resubmit",
+		Match:   ruleMatch | MatchReg0, Next: []Table{TableDefaultIn}, Actions: ActionLoad | ActionConjunction,
+		Bands: []Band{bandGlobalMandatory, bandPoolMandatory, bandNetworkMandatory, bandGroupMandatory, bandVIFMandatory, bandCompat, bandMiss},
+		Miss:  "on to default_in",
+	},
+	{
+		Table: TableDefaultIn, Name: "default_in",
+		Decides: "default rules on the connections that others open to the subject, from the inside out, then its network's default action",
+		Match:   ruleMatch | MatchReg0, Actions: ActionLoad | ActionConjunction,
+		Bands: []Band{bandVIFDefault, bandGroupDefault, bandNetworkDefault, bandPoolDefault, bandGlobalDefault, bandExempt, bandDefaultAction, bandMiss},
+		Miss:  "nothing is said",
+	},
 }
+
+// ruleMatch is what policy rules match: whose policy it is, the connection where one is
+// tracked, else the packet.
+const ruleMatch = MatchReg8 | MatchReg9 | MatchReg10 | MatchEthSrc | MatchEthDst | MatchEthType | MatchVLAN | MatchIPProto |
+	MatchIPv4Src | MatchIPv4Dst | MatchIPv6Src | MatchIPv6Dst | MatchTCPSrc | MatchTCPDst | MatchUDPSrc | MatchUDPDst |
+	MatchSCTPSrc | MatchSCTPDst | MatchICMPv4Type | MatchICMPv4Code | MatchICMPv6Type | MatchICMPv6Code | MatchARPSPA | MatchARPTPA |
+	MatchCTState | MatchCTProto | MatchCTIPv4Src | MatchCTIPv4Dst | MatchCTIPv6Src | MatchCTIPv6Dst | MatchCTPortSrc | MatchCTPortDst |
+	MatchConjID
 
 // Tables returns the rows of all tables in packet order.
 func Tables() []TableRow { return slices.Clone(tables[:]) }
