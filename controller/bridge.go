@@ -63,7 +63,20 @@ type bridgeState struct {
 	// is up: a flow that the switch refuses, for example.
 	obstacle error
 	session  *openflow.Switch
+	// meters says whether the switch has meters. It stays known while the bridge is away.
+	meters meterState
+	// flagless names the ports that NORMAL should not flood to and still does.
+	flagless []string
 }
+
+// meterState says whether a switch has meters.
+type meterState uint8
+
+const (
+	metersUnknown meterState = iota
+	metersPresent
+	metersMissing
+)
 
 func newBridgeActor(h *hostActor, name string, datapathID uint64) *bridgeActor {
 	a := &bridgeActor{

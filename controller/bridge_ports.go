@@ -50,6 +50,8 @@ func (s *session) portsChanged(ctx context.Context) error {
 		return err
 	}
 	s.noteNumbers(ports)
+	s.flood.due = true
+	s.marks.nudge()
 	return s.configure(ctx, ports, s.program.compiler.PortConfigs())
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"poolwire/flowcompiler"
+	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 	"poolwire/southbound/openflow"
 	"poolwire/southbound/openflow/flow"
@@ -26,17 +27,37 @@ type session struct {
 	full bool
 	// repairing: the next full look finds drift rather than news.
 	repairing bool
+	// noMeters: the switch has no meters. zonesKnown: the zones of VIFs that came while
+	// nobody led have been flushed.
+	noMeters, zonesKnown bool
+	flood                flood
+	// samples and answers bound what is done for denied packets.
+	samples, answers bucket
+}
+
+func (a *bridgeActor) newSession(sw *openflow.Switch) *session {
+	return &session{
+		bridgeActor: a, sw: sw, program: newProgram(), full: true, sync: a.newSync(), flood: flood{closed: map[uint32]bool{}, due: true},
+		samples: bucket{perSecond: samplesPerSecond}, answers: bucket{perSecond: answersPerSecond},
+	}
 }
 
 // serve makes the bridge right and keeps it so until the connection ends.
 func (a *bridgeActor) serve(ctx context.Context, sw *openflow.Switch, arrivals <-chan struct{}) error {
-	s := &session{bridgeActor: a, sw: sw, program: newProgram(), full: true, sync: a.newSync()}
+	s := a.newSession(sw)
 	if err := s.identify(ctx); err != nil {
 		return err
 	}
 	if err := s.claim(ctx); err != nil {
 		return err
 	}
+	if err := s.findMeters(ctx); err != nil {
+		return err
+	}
+	if err := s.setFragments(ctx, openflow.FragmentsMatch); err != nil {
+		return err
+	}
+	sw.EnablePacketIns()
 	a.log.Info("openflow session up", "remote", sw.RemoteAddr())
 	a.update(func(st *bridgeState) { st.connected, st.session, st.err, st.obstacle = true, sw, nil, nil })
 	a.marks.add(markSet{all: true})
@@ -57,12 +78,27 @@ func (s *session) identify(ctx context.Context) error {
 	return nil
 }
 
+// setFragments says how the bridge matches fragments. A switch that cannot be told keeps
+// its own way, by which rules about ports do not see the first fragment's.
+func (s *session) setFragments(ctx context.Context, f openflow.Fragments) error {
+	err := s.lead.withDeadline(ctx, func(ctx context.Context) error { return s.sw.SetFragments(ctx, f) })
+	if refusedBySwitch(err) {
+		s.log.Warn("rules about ports do not see fragments", "error", err)
+		return nil
+	}
+	return err
+}
+
 // work answers to whatever happens on the session.
 func (s *session) work(ctx context.Context, arrivals <-chan struct{}) error {
 	resync := time.NewTimer(jittered(s.lead.cfg.ResyncInterval))
 	defer resync.Stop()
 	again := time.NewTimer(0)
 	defer again.Stop()
+	warm := time.NewTicker(warmInterval)
+	defer warm.Stop()
+	flags := s.lead.board.flags.watch(s.datapathID)
+	defer s.lead.board.flags.unwatch(s.datapathID, flags)
 	delay := retryDelay
 	for {
 		select {
@@ -81,8 +117,19 @@ func (s *session) work(ctx context.Context, arrivals <-chan struct{}) error {
 			if err := s.portsChanged(ctx); err != nil {
 				return err
 			}
+		case <-flags:
+			s.flood.due = true
+			s.marks.nudge()
+		case in := <-s.sw.PacketIns():
+			if err := s.onPacketIn(ctx, in); err != nil {
+				return err
+			}
+		case <-warm.C:
+			if err := s.warm(ctx); err != nil {
+				return err
+			}
 		case <-resync.C:
-			s.full, s.repairing = true, true
+			s.full, s.repairing, s.flood.due = true, true, true
 			s.marks.nudge()
 			resync.Reset(jittered(s.lead.cfg.ResyncInterval))
 		case <-again.C:
@@ -157,12 +204,18 @@ func (s *session) step(ctx context.Context) error {
 		return nil // being removed; the host actor ends this one
 	}
 	begin := time.Now()
-	delta, err := s.program.apply(newModel(view, host, s.name, s.ports, s.lead.policies.none()), set)
+	if err := s.flushZones(ctx, view, set.zones); err != nil {
+		return err
+	}
+	delta, err := s.program.apply(s.model(view, host), set)
 	if err != nil {
 		return &obstacleError{fmt.Errorf("compiling: %w", err)}
 	}
 	s.lead.metrics.compile.Observe(time.Since(begin).Seconds())
 	if err := s.push(ctx, delta); err != nil {
+		return err
+	}
+	if err := s.setFlags(ctx, set.revision); err != nil {
 		return err
 	}
 	if took := s.lead.sinceChange(set.revision); took > 0 {
@@ -174,6 +227,13 @@ func (s *session) step(ctx context.Context) error {
 		st.wanted, st.held = s.program.compiler.Len(), s.program.compiler.Len()
 	})
 	return nil
+}
+
+// model is the bridge as the store and this session know it.
+func (s *session) model(view *raftstore.View, host *poolwirev1.Host) model {
+	m := newModel(view, host, s.name, s.ports, s.lead.policies.none())
+	m.noMeters, m.closed = s.noMeters, s.flood.closed
+	return m
 }
 
 // portsOutdated reports whether the marks name an interface that OVSDB knows the
@@ -201,6 +261,7 @@ func (s *session) portsOutdated(view *raftstore.View, set markSet) bool {
 // push applies a delta, or looks at the whole table when that is due.
 func (s *session) push(ctx context.Context, delta flowcompiler.Delta) error {
 	want := delta.Ports
+	s.flood.due = s.flood.due || len(want) > 0
 	if s.full {
 		want = s.program.compiler.PortConfigs()
 	}
@@ -209,6 +270,9 @@ func (s *session) push(ctx context.Context, delta flowcompiler.Delta) error {
 	}
 	if s.full && !s.repairing {
 		return s.pushFull(ctx)
+	}
+	if err := s.changeMeters(ctx, delta.Meters, nil); err != nil {
+		return err
 	}
 	err := s.lead.withDeadline(ctx, func(ctx context.Context) error {
 		return s.sync.Incremental(ctx, s.sw, delta.Flows)
@@ -221,7 +285,7 @@ func (s *session) push(ctx context.Context, delta flowcompiler.Delta) error {
 		// The news is in; what differs now is drift.
 		return s.pushFull(ctx)
 	}
-	return nil
+	return s.changeMeters(ctx, nil, delta.MetersGone)
 }
 
 // refused makes an obstacle of an error that names a flow: the bundle is atomic,
@@ -237,13 +301,23 @@ func refused(err error) error {
 // pushFull reads the table and changes only what differs.
 func (s *session) pushFull(ctx context.Context) error {
 	var report openflow.Report
-	err := s.lead.withFullDeadline(ctx, func(ctx context.Context) (err error) {
+	set, gone, err := s.compareMeters(ctx, s.program.compiler.Meters())
+	if err != nil {
+		return err
+	}
+	if err := s.changeMeters(ctx, set, nil); err != nil {
+		return err
+	}
+	err = s.lead.withFullDeadline(ctx, func(ctx context.Context) (err error) {
 		report, err = s.sync.Full(ctx, s.sw, s.program.compiler.Flows())
 		return err
 	})
 	if err != nil {
 		s.repairing = false
 		return refused(fmt.Errorf("synchronising flows: %w", err))
+	}
+	if err := s.changeMeters(ctx, nil, gone); err != nil {
+		return err
 	}
 	changed := report.Added + report.Modified + report.Deleted
 	drift := uint64(0)
@@ -273,11 +347,25 @@ func (s *session) withdrawAll(ctx context.Context, w withdrawal) error {
 	for number := range s.program.compiler.PortConfigs() {
 		open[number] = flowcompiler.PortConfig{}
 	}
-	if err := s.pushPorts(ctx, open); err != nil || !w.flows {
+	err := errors.Join(s.pushPorts(ctx, open), s.clearFlags(ctx), s.setFragments(ctx, openflow.FragmentsNormal))
+	if !w.flows {
 		return err
 	}
-	return s.lead.withFullDeadline(ctx, func(ctx context.Context) error {
+	return errors.Join(err, s.withdrawFlows(ctx))
+}
+
+// withdrawFlows removes all flows of ours, and then the meters that they named.
+func (s *session) withdrawFlows(ctx context.Context) error {
+	_, meters, err := s.compareMeters(ctx, nil)
+	if err != nil {
+		return err
+	}
+	err = s.lead.withFullDeadline(ctx, func(ctx context.Context) error {
 		_, err := s.sync.Full(ctx, s.sw, slices.Values([]flow.Flow(nil)))
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return s.changeMeters(ctx, nil, meters)
 }

@@ -243,6 +243,7 @@ func (k *cluster) differences() string {
 			}
 			fresh := newProgram()
 			m := newModel(view, host, b.GetName(), numbersOf(ports), newPolicies(view).none())
+			m.noMeters = k.unmetered(host.GetUuid(), b.GetName())
 			if _, err := fresh.apply(m, markSet{all: true}); err != nil {
 				return err.Error()
 			}
@@ -261,6 +262,20 @@ func (k *cluster) differences() string {
 		}
 	}
 	return ""
+}
+
+// unmetered tells what the controller has found out about the meters of a bridge.
+func (k *cluster) unmetered(host, bridge string) bool {
+	l := k.c.current.Load()
+	if l == nil || l.host(host) == nil {
+		return false
+	}
+	for _, a := range l.host(host).bridgeActors() {
+		if a.name == bridge {
+			return a.state.Load().meters == metersMissing
+		}
+	}
+	return false
 }
 
 // putsRight waits until the switches are as they should be.

@@ -39,13 +39,14 @@ type Store interface {
 	ReadView(ctx context.Context) (*raftstore.View, error)
 }
 
-// Config is what a Controller works with. All fields but Registerer and
-// ResyncInterval are required.
+// Config is what a Controller works with. All fields but PortFlagsPort, Clock,
+// Registerer and ResyncInterval are required.
 type Config struct {
 	// NodeID is the Raft id of this node.
 	NodeID string
-	// OpenFlowPort is the TCP port bridges dial on this node.
-	OpenFlowPort int
+	// OpenFlowPort is the TCP port bridges dial on this node, PortFlagsPort the one for
+	// the port flags that OpenFlow 1.0 alone can set; 0 for the one after OpenFlowPort.
+	OpenFlowPort, PortFlagsPort int
 	// Store is the replicated store.
 	Store Store
 	// Board holds the sessions that hosts open to this node.
@@ -58,6 +59,8 @@ type Config struct {
 	Session ovsdb.SessionConfig
 	// ResyncInterval is how often a bridge is read to find drift.
 	ResyncInterval time.Duration
+	// Clock tells when rules expire and changes are undone; nil for the machine's.
+	Clock Clock
 	// Log receives the controller's messages.
 	Log *slog.Logger
 	// Registerer receives the controller's metrics; nil for none.
@@ -79,6 +82,12 @@ func New(cfg Config) (*Controller, error) {
 	}
 	if cfg.ResyncInterval <= 0 {
 		cfg.ResyncInterval = DefaultResyncInterval
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = systemClock{}
+	}
+	if cfg.PortFlagsPort == 0 {
+		cfg.PortFlagsPort = cfg.OpenFlowPort + 1
 	}
 	c := &Controller{cfg: cfg}
 	c.metrics = newMetrics(c)

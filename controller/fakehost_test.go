@@ -37,6 +37,8 @@ type fakeHost struct {
 	// silent keeps the switches from dialling; refuse decides over flows.
 	silent atomic.Bool
 	refuse atomic.Pointer[func(flow.Flow, flow.Command) *openflowtest.Refusal]
+	// extras answers what the fake switch does not know.
+	extras extras
 
 	mu       sync.Mutex
 	switches map[string]*fakeBridge // by bridge name
@@ -193,7 +195,7 @@ func (h *fakeHost) bridge(ctx context.Context, row *ovsdb.BridgeRow) *fakeBridge
 		if id := h.ids[row.Name]; id != 0 {
 			b.id = id
 		}
-		b.Switch = openflowtest.New(openflowtest.Config{DatapathID: b.id, Refuse: func(f flow.Flow, c flow.Command) *openflowtest.Refusal {
+		b.Switch = openflowtest.New(openflowtest.Config{DatapathID: b.id, Intercept: h.extras.intercept, Refuse: func(f flow.Flow, c flow.Command) *openflowtest.Refusal {
 			if decide := h.refuse.Load(); decide != nil {
 				return (*decide)(f, c)
 			}

@@ -1,6 +1,11 @@
 package controller
 
-import "poolwire/raftstore"
+import (
+	"slices"
+
+	"poolwire/raftstore"
+	"poolwire/southbound/ovsdb"
+)
 
 // followBridges starts an actor for every bridge to be programmed and stops
 // those of bridges that are gone.
@@ -53,4 +58,23 @@ func (h *hostActor) stopBridges() {
 	for _, a := range actors {
 		a.stop()
 	}
+}
+
+// unmetered names the bridges whose switches have said that they have no meters, or
+// are too old for flows with them. Of one that has not been asked yet it goes by what
+// was planned before.
+func (h *hostActor) unmetered(t ovsdb.Topology) map[string]bool {
+	out := map[string]bool{}
+	for _, a := range h.bridgeActors() {
+		switch known := a.state.Load().meters; {
+		case known == metersMissing || noPolicies(t.OVSVersion):
+			out[a.name] = true
+		case known == metersUnknown:
+			out[a.name] = slices.ContainsFunc(t.Ports, func(p ovsdb.Port) bool {
+				_, limited := p.ExternalIDs[ovsdb.KeyPolicingBefore]
+				return limited && p.Bridge == a.name
+			})
+		}
+	}
+	return out
 }

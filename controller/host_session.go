@@ -180,9 +180,11 @@ func (s *hostSession) rowsInput(view *raftstore.View) rowsInput {
 	if own := addrOf(s.db.LocalAddr()); own.IsValid() {
 		fallback = net.JoinHostPort(own.String(), strconv.Itoa(s.lead.cfg.OpenFlowPort))
 	}
+	self := ownNode{id: s.lead.cfg.NodeID, openflow: s.lead.cfg.OpenFlowPort, flags: s.lead.cfg.PortFlagsPort}
 	return rowsInput{
 		hostUUID: s.uuid, cluster: s.lead.cluster, epoch: s.lead.term,
-		targets: openflowTargets(view.Nodes(), s.lead.cfg.NodeID, fallback),
+		targets:   self.targets(view.Nodes(), fallback),
+		unmetered: s.unmetered(ovsdb.Discover(s.db.Snapshot())),
 	}
 }
 

@@ -154,6 +154,9 @@ func (a *bridgeActor) describe(v *raftstore.View, out *poolwirev1.HostStatus) {
 	if st.err != nil {
 		out.LastError = fmt.Sprintf("bridge %s: %s", a.name, said(st.err))
 	}
+	if len(st.flagless) > 0 {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("bridge %s floods to %d VIFs past their rules: %s", a.name, len(st.flagless), noFlags))
+	}
 	for _, f := range st.shadowing {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("bridge %s: a foreign flow wins over Poolwire's: %s", a.name, f))
 	}

@@ -37,10 +37,14 @@ type leader struct {
 	ctx      context.Context
 	end      context.CancelCauseFunc
 	policies *policies // set before the first actor starts
+	// deadlines is set before the first change is given out.
+	deadlines *deadlines
+	denied    *deniedHub
 
 	mu    sync.Mutex
 	hosts map[string]*hostActor // guarded by mu
-	// leaving counts the actors of forgotten hosts that have not ended yet.
+	// leaving counts what has not ended yet besides the actors of hosts: those of
+	// forgotten hosts, and what keeps the deadlines.
 	leaving sync.WaitGroup
 
 	// processed is the last revision whose marks have been given out.
@@ -60,7 +64,7 @@ type sighting struct {
 func newLeader(ctx context.Context, c *Controller, term uint64) *leader {
 	l := &leader{
 		cfg: c.cfg, store: c.cfg.Store, board: c.cfg.Board, metrics: c.metrics, term: term,
-		hosts: map[string]*hostActor{}, progress: make(chan struct{}),
+		hosts: map[string]*hostActor{}, progress: make(chan struct{}), denied: newDeniedHub(),
 	}
 	l.ctx, l.end = context.WithCancelCause(ctx)
 	l.cluster = l.store.View().ClusterUUID()
@@ -97,9 +101,11 @@ func (l *leader) run() error {
 	// Policies are counted from here on: in the very view whose successors are
 	// followed, or a change in between would be missed for good.
 	l.policies = newPolicies(view)
+	l.deadlines = newDeadlines(view)
 	for _, h := range view.Hosts() {
 		l.addHost(h.GetUuid())
 	}
+	l.leaving.Go(func() { l.keepDeadlines(l.ctx) })
 	l.processed.Store(view.Revision())
 	l.progressed()
 	for {
@@ -125,10 +131,12 @@ func (l *leader) relist(err error) error {
 func (l *leader) dispatch(set raftstore.ChangeSet) {
 	l.seen[set.Revision%changeTimes].Store(&sighting{set.Revision, time.Now()})
 	view := l.store.View()
+	l.deadlines.await(view.PendingChanges())
 	k := newMarker(view, set.Revision)
 	flipped := false
 	for _, c := range set.Changes {
 		flipped = l.policies.change(c) || flipped
+		l.deadlines.change(c)
 		k.change(c)
 	}
 	for uuid := range k.hosts {

@@ -25,11 +25,14 @@ func (a *bridgeActor) lifeline(ctx context.Context, sw *openflow.Switch) error {
 	if host == nil || row == nil || row.GetOwned() || carriedNetwork(view, a.host.uuid, a.name) != nil {
 		return nil // carries no address of the host's
 	}
-	s := &session{bridgeActor: a, sw: sw, program: newProgram(), full: true, sync: a.newSync()}
+	s := a.newSession(sw)
 	if err := s.identify(ctx); err != nil {
 		return err
 	}
 	if err := s.claim(ctx); err != nil {
+		return err
+	}
+	if err := s.findMeters(ctx); err != nil {
 		return err
 	}
 	var held int

@@ -22,10 +22,12 @@ type marker struct {
 	bridges map[string]map[string]*markSet
 	// hosts: hosts that were added, changed or removed themselves.
 	hosts map[string]struct{}
+	// came counts the ports that VIFs have got, by host and VIF.
+	came map[hostVIF]int
 }
 
 func newMarker(view *raftstore.View, revision uint64) *marker {
-	return &marker{view: view, revision: revision, rows: setOf(), bridges: map[string]map[string]*markSet{}, hosts: setOf()}
+	return &marker{view: view, revision: revision, rows: setOf(), bridges: map[string]map[string]*markSet{}, hosts: setOf(), came: map[hostVIF]int{}}
 }
 
 func (k *marker) at(host, bridge string) *markSet {
@@ -67,6 +69,12 @@ func (k *marker) change(c raftstore.Change) {
 		k.vif(c)
 	case raftstore.TableRules:
 		each(c, func(r *poolwirev1.Rule) { k.rule(r) })
+	case raftstore.TablePolicyRules:
+		each(c, func(r *poolwirev1.PolicyRule) { k.scope(scopeOf(r)) })
+	case raftstore.TableAddressGroups:
+		k.groupUsers(c.Key)
+	case raftstore.TableVifGroups:
+		k.vifGroup(c)
 	case raftstore.TableBridges:
 		each(c, func(b *storev1.Bridge) { k.everything(b.GetHostUuid()) })
 	case raftstore.TablePorts:
@@ -161,7 +169,10 @@ func (k *marker) network(c raftstore.Change) {
 	before, _ := c.Before.(*poolwirev1.Network)
 	after, _ := c.After.(*poolwirev1.Network)
 	same := before != nil && after != nil && before.GetObjectId() == after.GetObjectId() &&
-		before.GetDefaultLockingMode() == after.GetDefaultLockingMode()
+		before.GetDefaultLockingMode() == after.GetDefaultLockingMode() &&
+		before.GetDefaultInboundAction() == after.GetDefaultInboundAction() &&
+		before.GetDefaultOutboundAction() == after.GetDefaultOutboundAction() &&
+		before.GetRaGuard() == after.GetRaGuard() && before.GetDhcpGuard() == after.GetDhcpGuard()
 	stays := setOf()
 	if same {
 		for _, host := range before.GetHostUuids() {
@@ -177,6 +188,9 @@ func (k *marker) network(c raftstore.Change) {
 			}
 		}
 	})
+	if before != nil && after != nil && !slices.Equal(before.GetHostUuids(), after.GetHostUuids()) {
+		k.restrictedOn(after.GetUuid())
+	}
 }
 
 // networkAt marks a network on one host: its own bridge, or the fake bridge's parent.
@@ -193,25 +207,35 @@ func (k *marker) privateNetwork(c raftstore.Change) {
 	each(c, func(pn *poolwirev1.PrivateNetwork) { k.members(pn, k.everything) })
 }
 
-// vif marks a VIF wherever it is plugged. Only its intent matters here: what is
-// observed of it comes with the ports.
+// vif marks a VIF wherever it is plugged, and what names it. Only its intent matters
+// here: what is observed of it comes with the ports.
 func (k *marker) vif(c raftstore.Change) {
-	for _, p := range k.view.PortsByVif(c.Key) {
+	k.plugged(c.Key)
+	before, _ := c.Before.(*poolwirev1.Vif)
+	after, _ := c.After.(*poolwirev1.Vif)
+	k.vifIsolation(before, after)
+	k.vifLimit(c.Key, before, after)
+	k.vifAsMember(c.Key, before, after)
+}
+
+// plugged marks a VIF wherever it is plugged.
+func (k *marker) plugged(vif string) {
+	for _, p := range k.view.PortsByVif(vif) {
 		s := k.at(p.GetHostUuid(), p.GetBridge())
-		s.vifs = union(s.vifs, setOf(c.Key))
+		s.vifs = union(s.vifs, setOf(vif))
 	}
 }
 
 func (k *marker) rule(r *poolwirev1.Rule) {
 	if r.GetVifUuid() != "" {
-		k.vif(raftstore.Change{Key: r.GetVifUuid()})
+		k.plugged(r.GetVifUuid())
 		return
 	}
 	if r.GetMac() != "" {
 		// A rule bound to an address concerns the VIFs that have it, wherever they are,
 		// and no other port of all the hosts with the network.
 		for _, v := range k.view.VifsByMAC(r.GetMac()) {
-			k.vif(raftstore.Change{Key: v.GetUuid()})
+			k.plugged(v.GetUuid())
 		}
 		return
 	}
@@ -245,6 +269,7 @@ func (k *marker) port(c raftstore.Change) {
 			k.everything(p.GetHostUuid())
 		}
 	})
+	k.portPolicy(before, after)
 	each(c, func(p *storev1.Port) {
 		s := k.at(p.GetHostUuid(), p.GetBridge())
 		s.ports = union(s.ports, setOf(p.GetName()))

@@ -24,6 +24,18 @@ type markSet struct {
 	vifs, networks, ports map[string]struct{}
 	// remotes holds the keys (remoteKey) of far ends of private networks.
 	remotes map[string]struct{}
+	// peers holds the UUIDs of networks whose restricted VIFs, or their communities, are
+	// others than before.
+	peers map[string]struct{}
+	// scopes are those whose policy rules are others than before, or resolve otherwise.
+	scopes map[scopeKey]struct{}
+	// zones holds conntrack zones that were given to another VIF, by number.
+	zones map[uint16]struct{}
+}
+
+// named is how many objects the set names.
+func (s *markSet) named() int {
+	return len(s.vifs) + len(s.networks) + len(s.ports) + len(s.remotes) + len(s.peers) + len(s.scopes) + len(s.zones)
 }
 
 // maxNamed is how many objects a set names one by one. Above that it asks for a
@@ -92,8 +104,7 @@ func older(a, b uint64) uint64 {
 }
 
 func (s *markSet) isEmpty() bool {
-	return !s.all && !s.base && s.revision == 0 &&
-		len(s.vifs)+len(s.networks)+len(s.ports)+len(s.remotes) == 0
+	return !s.all && !s.base && s.revision == 0 && s.named() == 0
 }
 
 func (s *markSet) merge(o markSet) {
@@ -104,8 +115,11 @@ func (s *markSet) merge(o markSet) {
 	s.networks = union(s.networks, o.networks)
 	s.ports = union(s.ports, o.ports)
 	s.remotes = union(s.remotes, o.remotes)
-	if len(s.vifs)+len(s.networks)+len(s.ports)+len(s.remotes) > maxNamed {
-		*s = markSet{revision: s.revision, all: true}
+	s.peers = union(s.peers, o.peers)
+	s.scopes = union(s.scopes, o.scopes)
+	s.zones = union(s.zones, o.zones) // never more than there are numbers
+	if s.named()-len(s.zones) > maxNamed {
+		*s = markSet{revision: s.revision, all: true, zones: s.zones}
 	}
 }
 
@@ -115,12 +129,12 @@ func (s *markSet) clone() markSet {
 	return c
 }
 
-func union(dst, src map[string]struct{}) map[string]struct{} {
+func union[K comparable](dst, src map[K]struct{}) map[K]struct{} {
 	if len(src) == 0 {
 		return dst
 	}
 	if dst == nil {
-		dst = make(map[string]struct{}, len(src))
+		dst = make(map[K]struct{}, len(src))
 	}
 	for k := range src {
 		dst[k] = struct{}{}

@@ -29,7 +29,7 @@ func newMetrics(c *Controller) *metrics {
 		repaired:   prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_drift_repaired_total", Help: "Differing flows put right."}),
 
 		hosts:       prometheus.NewDesc("poolwire_hosts", "Registered hosts by state.", []string{"state"}, nil),
-		sessions:    prometheus.NewDesc("poolwire_sessions", "Sessions with hosts: openflow that bridges opened to this node, ovsdb that this leader works on.", []string{"protocol"}, nil),
+		sessions:    prometheus.NewDesc("poolwire_sessions", "Sessions with hosts: openflow and portflags that bridges opened to this node, ovsdb that this leader works on.", []string{"protocol"}, nil),
 		flowsWanted: prometheus.NewDesc("poolwire_flows_wanted", "Flows that the connected bridges should hold.", nil, nil),
 		flowsHeld:   prometheus.NewDesc("poolwire_flows_installed", "Flows that the connected bridges confirmed.", nil, nil),
 		rowsWanted:  prometheus.NewDesc("poolwire_rows_wanted", "OVSDB rows of Poolwire's that the connected hosts should have.", nil, nil),
@@ -65,6 +65,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	gauge(m.sessions, float64(m.controller.cfg.Board.switches.size()), "openflow")
+	gauge(m.sessions, float64(m.controller.cfg.Board.flags.size()), "portflags")
 	l := m.controller.current.Load()
 	if l == nil {
 		return

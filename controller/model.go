@@ -22,12 +22,24 @@ type model struct {
 	ports  portNumbers
 	// admit lets ports pass that nobody has classified.
 	admit bool
-	// known remembers what networkOn found: it is asked for every port.
-	known map[string]bridgeNetwork
+	// noMeters is for a switch without meters.
+	noMeters bool
+	// closed are the OpenFlow numbers of the ports that NORMAL does not flood to.
+	closed map[uint32]bool
+	// known remembers what networkOn found: it is asked for every port. groups and
+	// numbered remember what VIF groups stand for, and the communities of networks.
+	known    map[string]bridgeNetwork
+	groups   map[string]flowcompiler.PolicyRemote
+	numbered map[uint32]map[string]uint16
+	// groupUUIDs has the VIF groups of the VIFs that were described, by object id.
+	groupUUIDs map[uint32]string
 }
 
 func newModel(view *raftstore.View, host *poolwirev1.Host, bridge string, ports portNumbers, admit bool) model {
-	return model{view: view, host: host, bridge: bridge, ports: ports, admit: admit, known: map[string]bridgeNetwork{}}
+	return model{
+		view: view, host: host, bridge: bridge, ports: ports, admit: admit, known: map[string]bridgeNetwork{},
+		groups: map[string]flowcompiler.PolicyRemote{}, numbered: map[uint32]map[string]uint16{}, groupUUIDs: map[uint32]string{},
+	}
 }
 
 func (m model) isOverlay() bool { return m.bridge == overlayBridge }
@@ -41,7 +53,8 @@ func (m model) base() flowcompiler.Bridge {
 	if row := m.view.Bridge(m.host.GetUuid(), m.bridge); row != nil {
 		b.LocalMAC, _ = flow.ParseMAC(row.GetMac())
 	}
-	b.NoLearnLimit = predates(m.view.HostFacts(m.host.GetUuid()).GetOvsVersion(), 2, 8)
+	version := m.view.HostFacts(m.host.GetUuid()).GetOvsVersion()
+	b.NoLearnLimit, b.NoPolicies, b.NoMeters = predates(version, 2, 8), noPolicies(version), m.noMeters
 	for _, name := range m.networkBridges() {
 		// A port that nobody knows yet may be on any of them.
 		if n := m.networkOn(name); n.Private || n.DefaultLocking == flowcompiler.Disabled {
@@ -50,6 +63,10 @@ func (m model) base() flowcompiler.Bridge {
 	}
 	return b
 }
+
+// noPolicies reports whether an Open vSwitch version is too old for policies: 2.9 is
+// the first to match the tuple of a connection and to forget it.
+func noPolicies(version string) bool { return predates(version, 2, 9) }
 
 // predates reports whether an Open vSwitch version ("2.5.3") is older than
 // major.minor. One that is not known is taken for a present one.
@@ -98,6 +115,8 @@ func (m model) networkOn(bridge string) bridgeNetwork {
 		} else {
 			n = bridgeNetwork{flowcompiler.Network{
 				ID: stored.GetObjectId(), VLAN: uint16(row.GetVlan()), DefaultLocking: defaultLocking(stored.GetDefaultLockingMode()),
+				DropInbound: drops(stored.GetDefaultInboundAction()), DropOutbound: drops(stored.GetDefaultOutboundAction()),
+				RAGuard: stored.GetRaGuard(), DHCPGuard: stored.GetDhcpGuard(),
 			}, []string{stored.GetUuid()}}
 		}
 	}
@@ -120,7 +139,13 @@ func privateNetwork(pn *poolwirev1.PrivateNetwork) flowcompiler.Network {
 	return flowcompiler.Network{
 		ID: pn.GetObjectId(), Private: true, VNI: pn.GetVni(),
 		DefaultLocking: defaultLocking(pn.GetDefaultLockingMode()),
+		DropInbound:    drops(pn.GetDefaultInboundAction()), DropOutbound: drops(pn.GetDefaultOutboundAction()),
+		RAGuard: pn.GetRaGuard(), DHCPGuard: pn.GetDhcpGuard(),
 	}
+}
+
+func drops(a poolwirev1.DefaultAction) bool {
+	return a == poolwirev1.DefaultAction_DEFAULT_ACTION_DROP
 }
 
 // networkRules are the network-wide rules of a network.
@@ -141,16 +166,10 @@ func (m model) vif(uuid string) (v flowcompiler.VIF, ok bool) {
 		return v, false
 	}
 	v.ID = stored.GetObjectId()
-	var at *storev1.Port
-	for _, p := range m.view.PortsByVif(uuid) {
-		if p.GetHostUuid() != m.host.GetUuid() || p.GetBridge() != m.bridge {
-			continue
-		}
-		if n := m.ports.of(p); n != 0 {
-			v.Ports = append(v.Ports, n)
-			at = p
-		}
-	}
+	at := m.plug(uuid, func(n uint32) {
+		v.Copies = m.closed[n] && (len(v.Ports) == 0 || v.Copies)
+		v.Ports = append(v.Ports, n)
+	})
 	if at == nil {
 		return v, false
 	}
@@ -165,7 +184,35 @@ func (m model) vif(uuid string) (v flowcompiler.VIF, ok bool) {
 	for _, r := range m.vifRules(stored, n) {
 		v.Rules = append(v.Rules, compileRule(r)...)
 	}
+	m.vifPolicy(&v, stored, n)
+	v.Zone = uint16(at.GetZone())
 	return v, true
+}
+
+// plug calls f with the numbers of a VIF's ports on this bridge, and returns one of
+// them; nil when there is none.
+func (m model) plug(uuid string, f func(number uint32)) (at *storev1.Port) {
+	for _, p := range m.view.PortsByVif(uuid) {
+		if p.GetHostUuid() != m.host.GetUuid() || p.GetBridge() != m.bridge {
+			continue
+		}
+		if n := m.ports.of(p); n != 0 {
+			f(n)
+			at = p
+		}
+	}
+	return at
+}
+
+// plugs are the ports of a VIF on this bridge, and the network that it is on. ok is
+// false when it has none.
+func (m model) plugs(uuid string) (ports []uint32, n bridgeNetwork, ok bool) {
+	at := m.plug(uuid, func(n uint32) { ports = append(ports, n) })
+	if at == nil {
+		return nil, n, false
+	}
+	n = m.networkOn(at.GetNetworkBridge())
+	return ports, n, n.ID != 0
 }
 
 // vifRules are a VIF's own rules: by its UUID, and those bound to its MAC
@@ -196,7 +243,7 @@ func (m model) port(p *storev1.Port) (out flowcompiler.Port, ok bool) {
 		out.Kind = flowcompiler.PortHost
 		out.MAC, _ = flow.ParseMAC(p.GetMac())
 	case storev1.PortKind_PORT_KIND_PHYSICAL, storev1.PortKind_PORT_KIND_BOND_MEMBER:
-		out.Kind = flowcompiler.PortUplink
+		out.Kind, out.Inactive = flowcompiler.PortUplink, p.GetBondInactive()
 	case storev1.PortKind_PORT_KIND_PATCH, storev1.PortKind_PORT_KIND_TUNNEL:
 		return m.linkPort(p, out, n)
 	default:

@@ -114,7 +114,9 @@ func (o observation) ports(v *raftstore.View, cmd *storev1.ObserveHost) {
 		}
 		now := storedPort(o.hostUUID, p)
 		seen[now.GetName()] = true
-		if !proto.Equal(now, v.Port(o.hostUUID, now.GetName())) {
+		was := v.Port(o.hostUUID, now.GetName())
+		now.Zone = was.GetZone() // given by the store, not reported
+		if !proto.Equal(now, was) {
 			cmd.Ports = append(cmd.Ports, now)
 		}
 	}

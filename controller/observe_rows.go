@@ -53,6 +53,7 @@ func storedPort(hostUUID string, p ovsdb.Port) *storev1.Port {
 		Vlan: uint32(p.VLAN), Mac: macText(p.MAC), AttachedMac: macText(p.AttachedMAC), VifUuid: p.VIFUUID, VmUuid: p.VMUUID,
 		Bond: p.Bond, LinkUp: p.LinkUp, Mtu: uint32(max(p.MTU, 0)), Owned: p.Owned,
 		Object: p.ExternalIDs[ovsdb.KeyObject], Error: clipped(p.Error, maxNameLength),
+		Labels: p.Labels, BondInactive: p.BondInactive,
 	}
 }
 

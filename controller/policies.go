@@ -3,11 +3,13 @@ package controller
 import (
 	"sync"
 
+	"poolwire/flowcompiler"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
 
-// policies counts what binds VIFs: locks and rules. While there is none, a port
+// policies counts what binds VIFs: locks, rules, isolation, limits and what networks
+// drop by default. While there is none, a port
 // that nobody has classified yet passes on an ordinary network, as it would
 // without a controller. From the first one on it passes nothing until it has
 // been classified, because it might be the very VIF that is bound.
@@ -17,11 +19,15 @@ type policies struct {
 }
 
 func newPolicies(v *raftstore.View) *policies {
-	p := &policies{count: len(v.Rules())}
+	p := &policies{count: len(v.Rules()) + len(v.PolicyRules())}
 	for _, vif := range v.Vifs() {
-		if binds(vif) {
-			p.count++
-		}
+		p.count += presence(restrains(vif))
+	}
+	for _, n := range v.Networks() {
+		p.count += presence(guards(n))
+	}
+	for _, n := range v.PrivateNetworks() {
+		p.count += presence(guards(n))
 	}
 	return p
 }
@@ -39,14 +45,40 @@ func (p *policies) change(c raftstore.Change) (flipped bool) {
 	defer p.mu.Unlock()
 	before := p.count == 0
 	switch c.Table {
-	case raftstore.TableRules:
+	case raftstore.TableRules, raftstore.TablePolicyRules:
 		p.count += presence(c.After != nil) - presence(c.Before != nil)
 	case raftstore.TableVifs:
 		was, _ := c.Before.(*poolwirev1.Vif)
 		is, _ := c.After.(*poolwirev1.Vif)
-		p.count += presence(binds(is)) - presence(binds(was))
+		p.count += presence(restrains(is)) - presence(restrains(was))
+	case raftstore.TableNetworks:
+		was, _ := c.Before.(*poolwirev1.Network)
+		is, _ := c.After.(*poolwirev1.Network)
+		p.count += presence(guards(is)) - presence(guards(was))
+	case raftstore.TablePrivateNetworks:
+		was, _ := c.Before.(*poolwirev1.PrivateNetwork)
+		is, _ := c.After.(*poolwirev1.PrivateNetwork)
+		p.count += presence(guards(is)) - presence(guards(was))
 	}
 	return before != (p.count == 0)
+}
+
+// restrains reports a VIF that something holds back by itself.
+func restrains(v *poolwirev1.Vif) bool {
+	return binds(v) || isolation(v) != flowcompiler.Promiscuous || v.GetQos().GetInboundBps() != 0 || v.GetQos().GetOutboundBps() != 0
+}
+
+// guarding is what Network and PrivateNetwork share.
+type guarding interface {
+	GetDefaultInboundAction() poolwirev1.DefaultAction
+	GetDefaultOutboundAction() poolwirev1.DefaultAction
+	GetRaGuard() bool
+	GetDhcpGuard() bool
+}
+
+// guards reports a network that holds its VIFs back.
+func guards(n guarding) bool {
+	return drops(n.GetDefaultInboundAction()) || drops(n.GetDefaultOutboundAction()) || n.GetRaGuard() || n.GetDhcpGuard()
 }
 
 func binds(v *poolwirev1.Vif) bool {

@@ -5,6 +5,7 @@ import (
 
 	"poolwire/flowcompiler"
 	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
 // program is what one bridge should hold: the compiler, and under which ids
@@ -16,6 +17,7 @@ type program struct {
 	ports    map[string]uint32               // interface name -> OpenFlow port
 	networks map[string]flowcompiler.Network // bridge name, or private network UUID on the overlay
 	remotes  map[string]flowcompiler.Remote  // remoteKey
+	groups   groupUses
 }
 
 func newProgram() *program {
@@ -23,6 +25,7 @@ func newProgram() *program {
 		compiler: flowcompiler.New(),
 		vifs:     map[string]uint32{}, ports: map[string]uint32{},
 		networks: map[string]flowcompiler.Network{}, remotes: map[string]flowcompiler.Remote{},
+		groups: newGroupUses(),
 	}
 }
 
@@ -46,6 +49,10 @@ func (p *program) apply(m model, s markSet) (flowcompiler.Delta, error) {
 	}
 	for key := range s.remotes {
 		p.setRemote(m, key)
+	}
+	p.setPeers(m, s.peers)
+	for key := range s.scopes {
+		p.setScope(m, key)
 	}
 	return p.compiler.Commit()
 }
@@ -77,6 +84,11 @@ func (p *program) applyAll(m model) {
 	for key := range p.allRemotes(m) {
 		p.setRemote(m, key)
 	}
+	p.setScope(m, globalScope)
+	p.setScope(m, scopeKey{poolwirev1.PolicyLevel_POLICY_LEVEL_POOL, m.host.GetPoolUuid()})
+	for uuid := range p.groups.uuids() {
+		p.setScope(m, scopeKey{poolwirev1.PolicyLevel_POLICY_LEVEL_VIF_GROUP, uuid})
+	}
 }
 
 // setNetworks looks at the networks with the given UUIDs, or at all when uuids
@@ -91,12 +103,14 @@ func (p *program) setNetworks(m model, uuids map[string]struct{}) {
 			continue // not among those asked for
 		}
 		p.compiler.RemoveNetwork(was.ID)
+		p.forgetNetworkPolicy(was.ID)
 		delete(p.networks, key)
 	}
 	for key, n := range now {
 		was, known := p.networks[key]
 		p.networks[key] = n
 		p.compiler.SetNetwork(n)
+		p.setNetworkPolicy(m, key)
 		if !known || was.ID != n.ID || was.DefaultLocking != n.DefaultLocking {
 			p.setVIFsOf(m, key)
 		}
@@ -154,11 +168,14 @@ func (p *program) setVIF(m model, uuid string) {
 	now, ok := m.vif(uuid)
 	if was, had := p.vifs[uuid]; had && (!ok || was != now.ID) {
 		p.compiler.RemoveVIF(was)
+		p.compiler.RemovePolicy(flowcompiler.PolicyScope{Level: flowcompiler.OfVIF, Object: was})
 		delete(p.vifs, uuid)
 	}
+	p.setGroups(m, uuid, now.Groups)
 	if ok {
 		p.compiler.SetVIF(now)
 		p.vifs[uuid] = now.ID
+		p.setScope(m, scopeKey{poolwirev1.PolicyLevel_POLICY_LEVEL_VIF, uuid})
 	}
 }
 

@@ -1,7 +1,7 @@
 package controller
 
 import (
-	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +28,8 @@ type rowsInput struct {
 	epoch    uint64
 	// targets are the Controller.target values of all nodes, sorted.
 	targets []string
+	// unmetered are the bridges whose switches have no meters.
+	unmetered map[string]bool
 }
 
 // desiredRows computes what Poolwire wants in a host's OVSDB.
@@ -55,8 +57,42 @@ func desiredRows(v *raftstore.View, in rowsInput) ovsdb.Desired {
 		d.Bridges = append(d.Bridges, overlay(v, in, members, carriers))
 	}
 	slices.SortFunc(d.Bridges, func(a, b ovsdb.DesiredBridge) int { return strings.Compare(a.Name, b.Name) })
+	d.Policing = policing(v, in)
 	return d
 }
+
+// policing limits what the VIFs of switches without meters send. It looks at what the
+// interface receives, ARP and all, before any flow does.
+func policing(v *raftstore.View, in rowsInput) map[string]ovsdb.Policing {
+	const kilo = 1000
+	var out map[string]ovsdb.Policing
+	for bridge, so := range in.unmetered {
+		if !so {
+			continue
+		}
+		for _, p := range v.PortsByBridge(in.hostUUID, bridge) {
+			if p.GetVifUuid() == "" || p.GetKind() != storev1.PortKind_PORT_KIND_VIF {
+				continue
+			}
+			qos := v.Vif(p.GetVifUuid()).GetQos()
+			l := limit(qos.GetOutboundBps(), qos.GetOutboundBurstBits())
+			if l.BitsPerSecond == 0 {
+				continue
+			}
+			if out == nil {
+				out = map[string]ovsdb.Policing{}
+			}
+			out[p.GetName()] = ovsdb.Policing{
+				Rate:  int64(min((l.BitsPerSecond+kilo-1)/kilo, math.MaxInt32)),
+				Burst: int64(min((l.Burst+kilo-1)/kilo, math.MaxInt32)),
+			}
+		}
+	}
+	return out
+}
+
+// protocols are those that our sessions need: 1.3, and 1.0 for port flags.
+func protocols() []string { return []string{"OpenFlow10", "OpenFlow13"} }
 
 // managedBridges lists the real bridges of a host that Poolwire programs:
 // those that XAPI marks as networks, that carry a VIF, or that are its own. One
@@ -106,7 +142,7 @@ func poolBridge(name string, pool *poolwirev1.Pool, targets []string) ovsdb.Desi
 		// The bridge may carry the host's own address, and the sessions run over it:
 		// in-band control keeps them alive while the flow table is empty.
 		InBand:     true,
-		Protocols:  []string{"OpenFlow13"},
+		Protocols:  protocols(),
 		TableNames: flowcompiler.TableNames(),
 	}
 	switch pool.GetFailMode() {
@@ -127,7 +163,7 @@ func privateBridge(v *raftstore.View, in rowsInput, name string) ovsdb.DesiredBr
 		Name: name, Create: existing == nil || existing.GetOwned(),
 		DatapathType: datapathType(v, in.hostUUID),
 		Controllers:  in.targets, InactivityProbe: inactivityProbe(pool),
-		FailMode: "secure", Protocols: []string{"OpenFlow13"},
+		FailMode: "secure", Protocols: protocols(),
 		TableNames: flowcompiler.TableNames(),
 	}
 }
@@ -136,6 +172,7 @@ func carrierBridge(v *raftstore.View, in rowsInput, name string, m membership) o
 	b := privateBridge(v, in, name)
 	if b.Create {
 		b.ExternalIDs = map[string]string{ovsdb.KeyObject: objectBridge + m.network.GetUuid()}
+		b.MTURequest = int(m.network.GetMtu())
 	}
 	vni := m.network.GetVni()
 	b.Ports = []ovsdb.DesiredPort{{
@@ -231,21 +268,4 @@ func grace(pool *poolwirev1.Pool) time.Duration {
 
 func inactivityProbe(pool *poolwirev1.Pool) time.Duration {
 	return grace(pool) / probesUntilFailOpen
-}
-
-// openflowTargets are the Controller.target values of the nodes. A node without
-// an advertised address is reached at fallback, the address this host knows us by.
-func openflowTargets(nodes []*poolwirev1.Node, selfID, fallback string) []string {
-	var out []string
-	for _, n := range nodes {
-		addr := n.GetOpenflowAddress()
-		if addr == "" && n.GetId() == selfID {
-			addr = fallback
-		}
-		if addr != "" {
-			out = append(out, fmt.Sprintf("ssl:%s", addr))
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }

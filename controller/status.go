@@ -21,6 +21,8 @@ var (
 	errAway     = errors.New("host is away")
 	// ErrNoBridge: the host has no such managed bridge.
 	ErrNoBridge = errors.New("controller: no such bridge")
+	// ErrUnplugged: the VIF is plugged in nowhere, or its switch has not numbered its port yet.
+	ErrUnplugged = errors.New("controller: not plugged in")
 )
 
 // HostStatus is the live status of a host; nil when this node does not lead or
@@ -127,6 +129,11 @@ func (l *leader) realization(revision uint64) *poolwirev1.Realization {
 
 // DumpFlows reads all flows of a bridge from its switch.
 func (c *Controller) DumpFlows(ctx context.Context, hostUUID, bridge string) ([]flow.Stats, error) {
+	return c.dumpFlows(ctx, hostUUID, bridge, openflow.FlowFilter{Table: openflow.TableAll})
+}
+
+// dumpFlows reads the flows of a bridge that a filter lets through.
+func (c *Controller) dumpFlows(ctx context.Context, hostUUID, bridge string, filter openflow.FlowFilter) ([]flow.Stats, error) {
 	l := c.current.Load()
 	if l == nil {
 		return nil, ErrNotLeading
@@ -143,7 +150,7 @@ func (c *Controller) DumpFlows(ctx context.Context, hostUUID, bridge string) ([]
 		if sw == nil {
 			return nil, fmt.Errorf("%w: bridge %s has no OpenFlow session", ErrHostAway, bridge)
 		}
-		return sw.DumpFlows(ctx, openflow.FlowFilter{Table: openflow.TableAll})
+		return sw.DumpFlows(ctx, filter)
 	}
 	return nil, fmt.Errorf("%w: %s", ErrNoBridge, bridge)
 }

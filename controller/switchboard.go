@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"poolwire/southbound/openflow"
+	"poolwire/southbound/openflow/portflags"
 	"poolwire/southbound/ovsdb"
 )
 
@@ -17,12 +18,13 @@ import (
 const maxRefusals = 20
 
 // Switchboard keeps the sessions that hosts open to this node, whether or not
-// it leads: OpenFlow sessions of bridges by datapath id, OVSDB sessions of
+// it leads: OpenFlow sessions of bridges by datapath id, those for port flags too, OVSDB sessions of
 // active hosts by system-id. A new leader finds its sessions already there.
 type Switchboard struct {
 	log      *slog.Logger
 	session  ovsdb.SessionConfig
 	switches *shelf[uint64, *openflow.Switch]
+	flags    *shelf[uint64, *portflags.Session]
 	sessions *shelf[string, *ovsdb.Session]
 
 	mu      sync.Mutex
@@ -43,12 +45,16 @@ type refusal struct {
 func NewSwitchboard(log *slog.Logger, session ovsdb.SessionConfig) *Switchboard {
 	b := &Switchboard{log: log, session: session}
 	b.switches = newShelf[uint64]((*openflow.Switch).Close, b.Refuse)
+	b.flags = newShelf[uint64]((*portflags.Session).Close, b.Refuse)
 	b.sessions = newShelf[string](func(s *ovsdb.Session, _ error) { s.Close() }, b.Refuse)
 	return b
 }
 
 // AcceptSwitch files a bridge's session until it ends.
 func (b *Switchboard) AcceptSwitch(sw *openflow.Switch) { b.switches.park(sw.DatapathID(), sw) }
+
+// AcceptFlags files a bridge's session for port flags until it ends.
+func (b *Switchboard) AcceptFlags(s *portflags.Session) { b.flags.park(s.DatapathID(), s) }
 
 // AcceptOVSDB reads who is calling and files the session until it ends. A
 // host that nobody has registered is reported, and stays connected for the

@@ -148,6 +148,9 @@ func (w *world) compare() {
 		if diff := cmp.Diff(lines(fresh.compiler), lines(b.program.compiler)); diff != "" {
 			w.t.Fatalf("flows of %v (-fresh +followed):\n%s", place, diff)
 		}
+		if diff := cmp.Diff(fresh.compiler.Meters(), b.program.compiler.Meters()); diff != "" {
+			w.t.Fatalf("meters of %v (-fresh +followed):\n%s", place, diff)
+		}
 		if diff := cmp.Diff(fresh.compiler.PortConfigs(), b.program.compiler.PortConfigs()); diff != "" {
 			w.t.Fatalf("ports of %v (-fresh +followed):\n%s", place, diff)
 		}
@@ -178,6 +181,13 @@ func kept(p *program) map[string][]string {
 	for name, number := range p.ports {
 		out["ports"] = append(out["ports"], fmt.Sprint(name, "=", number))
 	}
+	for id, n := range p.groups.members {
+		out["groups"] = append(out["groups"], fmt.Sprint(id, " ", p.groups.uuid[id], " ", p.groups.id[p.groups.uuid[id]], " ", n))
+	}
+	for vif, groups := range p.groups.of {
+		out["groups"] = append(out["groups"], fmt.Sprint(vif, groups))
+	}
+	slices.Sort(out["groups"])
 	slices.Sort(out["ports"])
 	return out
 }
@@ -241,6 +251,7 @@ func (w *world) randomPort(t *rapid.T, bridge string) *storev1.Port {
 	p := &storev1.Port{Bridge: parent, NetworkBridge: bridge, Ofport: uint32(rapid.IntRange(0, 9).Draw(t, "number"))}
 	switch rapid.IntRange(0, 9).Draw(t, "kind") {
 	case 0:
+		p.BondInactive = rapid.Bool().Draw(t, "inactive")
 		p.Name, p.Kind = "eth0", rapid.SampledFrom([]storev1.PortKind{storev1.PortKind_PORT_KIND_PHYSICAL, storev1.PortKind_PORT_KIND_BOND_MEMBER}).Draw(t, "nic")
 	case 1:
 		p.Name, p.Kind, p.Ofport, p.Mac = bridge, storev1.PortKind_PORT_KIND_LOCAL, ovsdbLocal, macOf(100)
@@ -260,6 +271,7 @@ func (w *world) randomPort(t *rapid.T, bridge string) *storev1.Port {
 		n := rapid.IntRange(1, 4).Draw(t, "vif")
 		p.Name, p.Kind, p.VifUuid = fmt.Sprintf("vif%d.0", n), storev1.PortKind_PORT_KIND_VIF, uuidOf("dddd", n)
 		p.AttachedMac = macOf(rapid.IntRange(1, 3).Draw(t, "mac"))
+		p.Labels = rapid.SampledFrom([]map[string]string{nil, {"app": "web"}}).Draw(t, "observed labels")
 	}
 	return p
 }
@@ -269,10 +281,15 @@ func (w *world) randomIntent(t *rapid.T) {
 	var cmd *storev1.Command
 	vif := uuidOf("dddd", rapid.IntRange(1, 4).Draw(t, "vif"))
 	private := rapid.IntRange(1, 2).Draw(t, "private")
-	switch rapid.IntRange(0, 11).Draw(t, "intent") {
+	switch rapid.IntRange(0, 17).Draw(t, "intent") {
 	case 0:
-		cmd = putVif(&poolwirev1.Vif{Uuid: vif, LockingMode: poolwirev1.LockingMode(rapid.IntRange(1, 4).Draw(t, "mode")),
-			Ipv4Allowed: rapid.SampledFrom([][]string{nil, {"10.9.0.1"}}).Draw(t, "allowed")}, rapid.Bool().Draw(t, "create"))
+		cmd = putVif(w.randomVif(t, vif), w.view().Vif(vif) == nil)
+	case 12, 13, 14:
+		cmd = w.randomPolicyRule(t, vif)
+	case 15, 16:
+		cmd = w.randomGroup(t, vif)
+	case 17:
+		cmd = w.randomRemoval(t)
 	case 1:
 		cmd = deleteVif(vif)
 	case 2, 3, 4:
@@ -291,6 +308,10 @@ func (w *world) randomIntent(t *rapid.T) {
 				Uuid:               pick(t, "network", networks).GetUuid(),
 				NameLabel:          rapid.SampledFrom([]string{"", "lan"}).Draw(t, "name"),
 				DefaultLockingMode: poolwirev1.DefaultLockingMode(rapid.IntRange(1, 2).Draw(t, "default")),
+
+				DefaultInboundAction:  poolwirev1.DefaultAction(rapid.IntRange(1, 2).Draw(t, "inbound")),
+				DefaultOutboundAction: poolwirev1.DefaultAction(rapid.IntRange(1, 2).Draw(t, "outbound")),
+				RaGuard:               rapid.Bool().Draw(t, "ra guard"), DhcpGuard: rapid.Bool().Draw(t, "dhcp guard"),
 			})
 		}
 	case 10:
@@ -326,6 +347,8 @@ func (w *world) randomPrivate(t *rapid.T, n int) *storev1.Command {
 		Uuid: uuidOf("cccc", n), NameLabel: fmt.Sprintf("private%d", n), Vni: uint32(n), Bridge: fmt.Sprintf("pw%d", n), Mtu: 1500,
 		Encapsulation:      poolwirev1.Encapsulation(n),
 		DefaultLockingMode: poolwirev1.DefaultLockingMode(rapid.IntRange(1, 2).Draw(t, "default")),
+
+		DefaultInboundAction: poolwirev1.DefaultAction(rapid.IntRange(1, 2).Draw(t, "inbound")),
 	}
 	for _, m := range []*poolwirev1.PrivateNetworkMember{
 		poolMember(uuidOf("aaaa", 1)), poolMember(uuidOf("aaaa", 2)),

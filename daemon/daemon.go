@@ -92,7 +92,7 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 	}
 	reach := hosts{n.authority}
 	n.control, err = controller.New(controller.Config{
-		NodeID: n.cfg.NodeID, OpenFlowPort: n.south.port(), Store: n.store, Board: n.board,
+		NodeID: n.cfg.NodeID, OpenFlowPort: n.south.port(), PortFlagsPort: n.south.flagsPort(), Store: n.store, Board: n.board,
 		Dial: reach.dial, Verify: reach.verify, Session: session,
 		ResyncInterval: cfg.Reconcile.ResyncInterval, Log: log, Registerer: n.metrics,
 	})

@@ -13,35 +13,61 @@ import (
 	"poolwire/daemon/config"
 	"poolwire/pki"
 	"poolwire/southbound/openflow"
+	"poolwire/southbound/openflow/portflags"
 	"poolwire/southbound/ovsdb"
 )
 
 // southbound is where hosts reach this node.
 type southbound struct {
-	openflow, ovsdb net.Listener // ovsdb is nil when no active hosts are served
-	board           *controller.Switchboard
-	limits          config.Limits
-	log             *slog.Logger
+	openflow net.Listener
+	flags    net.Listener // nil when there is no port left for it
+	ovsdb    net.Listener // nil when no active hosts are served
+	board    *controller.Switchboard
+	limits   config.Limits
+	log      *slog.Logger
 }
 
 // listenSouthbound opens the listeners of a node.
 func listenSouthbound(cfg config.Config, authority *pki.Authority, board *controller.Switchboard, log *slog.Logger) (*southbound, error) {
 	s := &southbound{board: board, limits: cfg.Limits, log: log}
-	var err error
-	if s.openflow, err = tls.Listen("tcp", cfg.Listen.OpenFlow, authority.ServerTLS()); err != nil {
-		return nil, fmt.Errorf("listen.openflow %q: %w", cfg.Listen.OpenFlow, err)
-	}
-	if cfg.Listen.OVSDB != "" {
-		if s.ovsdb, err = tls.Listen("tcp", cfg.Listen.OVSDB, authority.ServerTLS()); err != nil {
-			_ = s.openflow.Close()
-			return nil, fmt.Errorf("listen.ovsdb %q: %w", cfg.Listen.OVSDB, err)
+	for _, l := range []struct {
+		name, address string
+		listener      *net.Listener
+	}{
+		{"listen.openflow", cfg.Listen.OpenFlow, &s.openflow}, {"listen.portflags", cfg.Listen.PortFlagsAddress(), &s.flags},
+		{"listen.ovsdb", cfg.Listen.OVSDB, &s.ovsdb},
+	} {
+		if l.address == "" {
+			continue
+		}
+		var err error
+		if *l.listener, err = tls.Listen("tcp", l.address, authority.ServerTLS()); err != nil {
+			*l.listener = nil
+			s.close()
+			return nil, fmt.Errorf("%s %q: %w", l.name, l.address, err)
 		}
 	}
 	return s, nil
 }
 
-// port is the TCP port bridges dial.
+// close closes the listeners of a node that does not start.
+func (s *southbound) close() {
+	for _, l := range []net.Listener{s.openflow, s.flags, s.ovsdb} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
+// port is the TCP port bridges dial, flagsPort the one for port flags; 0 for none.
 func (s *southbound) port() int { return s.openflow.Addr().(*net.TCPAddr).Port }
+
+func (s *southbound) flagsPort() int {
+	if s.flags == nil {
+		return 0
+	}
+	return s.flags.Addr().(*net.TCPAddr).Port
+}
 
 // serve accepts until ctx ends.
 func (s *southbound) serve(ctx context.Context) error {
@@ -54,6 +80,12 @@ func (s *southbound) serve(ctx context.Context) error {
 		})
 		return server.Serve(ctx, s.openflow)
 	})
+	if s.flags != nil {
+		g.Go(func() error {
+			a := &ovsdb.Acceptor{Log: s.log, MaxConnections: s.limits.OpenFlowConnections, Rejected: s.board.Refuse}
+			return a.Serve(ctx, s.flags, func(c net.Conn) { s.serveFlags(ctx, c) })
+		})
+	}
 	if s.ovsdb != nil {
 		g.Go(func() error {
 			a := &ovsdb.Acceptor{Log: s.log, MaxConnections: s.limits.OVSDBConnections, Rejected: s.board.Refuse}
@@ -61,4 +93,16 @@ func (s *southbound) serve(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// serveFlags opens a session for port flags and files it until it ends.
+func (s *southbound) serveFlags(ctx context.Context, c net.Conn) {
+	session, err := portflags.Accept(ctx, c)
+	if err != nil {
+		s.board.Refuse(c.RemoteAddr(), err)
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { session.Close(context.Cause(ctx)) })
+	defer stop()
+	s.board.AcceptFlags(session)
 }

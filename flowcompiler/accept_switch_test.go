@@ -28,6 +28,7 @@ func TestSwitchTakesWhatIsCompiled(t *testing.T) {
 		c := random.Example(seed)
 		mustCommit(t, c)
 		b.ofctl(t, "del-flows", b.name)
+		b.setMeters(t, c.Meters())
 		flows := slices.Collect(c.Flows())
 		b.add(t, flows)
 		if diff := cmp.Diff(sortedText(flows), b.dump(t)); diff != "" {
@@ -102,6 +103,12 @@ func become(c *Compiler, in Input) {
 	}
 	for _, r := range in.Remotes {
 		c.SetRemote(r)
+	}
+	for s, rules := range in.Policies {
+		c.SetPolicy(s, rules)
+	}
+	for network, peers := range in.Peers {
+		c.SetPeers(network, peers)
 	}
 }
 

@@ -36,9 +36,13 @@ const (
 	ActionController
 	// ActionMeter polices the rate.
 	ActionMeter
+	// ActionClone does things to a copy of the packet.
+	ActionClone
+	// ActionPushVLAN puts a VLAN tag on, or changes it.
+	ActionPushVLAN
 )
 
-var actionNames = [...]string{"load", "output", "NORMAL", "pop_vlan", "set_tunnel", "learn", "reverse", "ct", "conjunction", "controller", "meter"}
+var actionNames = [...]string{"load", "output", "NORMAL", "pop_vlan", "set_tunnel", "learn", "reverse", "ct", "conjunction", "controller", "meter", "clone", "push_vlan"}
 
 // String lists the actions of the set.
 func (s ActionSet) String() string {
@@ -75,8 +79,10 @@ var errInstructions = errors.New("instruction or action that no table may use")
 const (
 	instructionGoto  = 1
 	instructionApply = 4
+	instructionMeter = 6
 
 	actionOutput       = 0
+	actionPushVLAN     = 17
 	actionPopVLAN      = 18
 	actionSetField     = 25
 	actionExperimenter = 0xffff
@@ -90,8 +96,15 @@ const (
 	niciraPush         = 27
 	niciraPop          = 28
 	niciraRegLoad2     = 33
+	niciraConjunction  = 34
+	niciraTrack        = 35
+	niciraClone        = 42
+	niciraTrackClear   = 43
 	niciraLearn2       = 45
 	niciraActionHeader = 10
+
+	// noTable is NX_CT_RECIRC_NONE: the packet is not looked up again.
+	noTable = 0xff
 )
 
 // effectsOf takes encoded instructions apart.
@@ -108,6 +121,8 @@ func effectsOf(instructions flow.Instructions) (effects, error) {
 		switch binary.BigEndian.Uint16(rest) {
 		case instructionGoto:
 			e.addNext(rest[4])
+		case instructionMeter:
+			e.actions |= ActionMeter
 		case instructionApply:
 			if err := e.addActions(rest[8:length]); err != nil {
 				return e, err
@@ -142,11 +157,16 @@ func (e *effects) addActions(rest []byte) error {
 func (e *effects) addAction(a []byte) error {
 	switch binary.BigEndian.Uint16(a) {
 	case actionOutput:
-		if binary.BigEndian.Uint32(a[4:]) == flow.PortNormal {
+		switch binary.BigEndian.Uint32(a[4:]) {
+		case flow.PortNormal:
 			e.actions |= ActionNormal
-		} else {
+		case flow.PortController:
+			e.actions |= ActionController
+		default:
 			e.actions |= ActionOutput
 		}
+	case actionPushVLAN:
+		e.actions |= ActionPushVLAN
 	case actionPopVLAN:
 		e.actions |= ActionPopVLAN
 	case actionSetField:
@@ -172,8 +192,21 @@ func (e *effects) addNicira(subtype uint16, body []byte) error {
 		e.actions |= ActionLearn
 	case subtype == niciraMove || subtype == niciraPush || subtype == niciraPop:
 		e.actions |= ActionReverse
+	case subtype == niciraConjunction:
+		e.actions |= ActionConjunction
+	case subtype == niciraTrackClear:
+		e.actions |= ActionTrack
+	case subtype == niciraTrack && len(body) == 14:
+		// Flags, the zone's field and bits, the table to recirculate to; no actions inside.
+		e.actions |= ActionTrack
+		if table := body[8]; table != noTable {
+			e.addNext(table)
+		}
 	case subtype == niciraSetTunnel64:
 		e.actions |= ActionSetTunnel
+	case subtype == niciraClone:
+		e.actions |= ActionClone
+		return e.addActions(body[6:])
 	case subtype == niciraRegLoad && len(body) >= 14:
 		offsetBits := binary.BigEndian.Uint16(body)
 		low, bits := int(offsetBits>>6), int(offsetBits&0x3f)+1
@@ -189,8 +222,12 @@ func (e *effects) addNicira(subtype uint16, body []byte) error {
 // addSetField adds the effects of setting one field, given as an OXM TLV.
 func (e *effects) addSetField(oxm []byte) error {
 	header := binary.BigEndian.Uint32(oxm)
-	if flow.Field(header>>9) == flow.FieldTunnelID {
+	switch flow.Field(header >> 9) {
+	case flow.FieldTunnelID:
 		e.actions |= ActionSetTunnel
+		return nil
+	case flow.FieldVLANVID:
+		e.actions |= ActionPushVLAN
 		return nil
 	}
 	mask := uint32(0xffffffff)

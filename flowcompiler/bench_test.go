@@ -101,3 +101,63 @@ func BenchmarkNetworkRule(b *testing.B) {
 		mustCommit(b, c)
 	}
 }
+
+// BenchmarkCompileStateful compiles 1000 locked VIFs with 10 stateful rules each from
+// scratch.
+func BenchmarkCompileStateful(b *testing.B) {
+	in := manyStateful(1000, 10)
+	b.ReportAllocs()
+	flows := 0
+	for b.Loop() {
+		flows = mustCompile(b, in).Len()
+	}
+	b.ReportMetric(float64(flows), "flows")
+}
+
+// benchmarkPolicy sets one list or another and commits, and reports how many flows that
+// changes.
+func benchmarkPolicy(b *testing.B, in Input, s PolicyScope, states [2][]PolicyRule) {
+	c := mustCompile(b, in)
+	c.SetPolicy(s, states[0])
+	mustCommit(b, c)
+	b.ReportAllocs()
+	changed := 0
+	for i := 0; b.Loop(); i++ {
+		c.SetPolicy(s, states[(i+1)%2])
+		changed = mustCommit(b, c).Flows.Len()
+	}
+	b.ReportMetric(float64(changed), "changes")
+}
+
+// BenchmarkOnePolicyRule adds one rule to one of 1000 VIFs with 10 stateful rules each, or
+// takes it away again.
+func BenchmarkOnePolicyRule(b *testing.B) {
+	list := statefulRules(500, 10)
+	more := append(slices.Clone(list), vifRule(7, func(r *PolicyRule) { r.Outbound, r.Protocol = true, protoUDP }))
+	benchmarkPolicy(b, manyStateful(1000, 10), PolicyScope{OfVIF, 1500}, [2][]PolicyRule{list, more})
+}
+
+// BenchmarkRuleOfMany adds one rule in the middle of 10,000 of one VIF, each with a
+// priority of its own.
+func BenchmarkRuleOfMany(b *testing.B) {
+	list := statefulRules(0, 10000)
+	more := append(slices.Clone(list), vifRule(7, func(r *PolicyRule) { r.Inbound, r.Action, r.Protocol, r.Priority = true, Drop, protoUDP, 6000 }))
+	benchmarkPolicy(b, manyStateful(1, 1), PolicyScope{OfVIF, 1000}, [2][]PolicyRule{list, more})
+}
+
+// BenchmarkAddressOfMany adds one address to a group of 1000 that rules of one VIF name.
+func BenchmarkAddressOfMany(b *testing.B) {
+	rules := func(n int) []PolicyRule {
+		return []PolicyRule{vifRule(7, func(r *PolicyRule) {
+			r.Inbound, r.Protocol, r.LocalPorts, r.Remote = true, protoTCP, ports(22, 80, 443), PolicyRemote{Prefixes: manyPrefixes(n)}
+		})}
+	}
+	benchmarkPolicy(b, manyStateful(1000, 10), PolicyScope{OfVIF, 1500}, [2][]PolicyRule{rules(1000), rules(1001)})
+}
+
+// BenchmarkGlobalRule adds one rule for all of 1000 VIFs with 10 stateful rules each.
+func BenchmarkGlobalRule(b *testing.B) {
+	list := []PolicyRule{vifRule(7, func(r *PolicyRule) { r.Inbound, r.Protocol = true, protoTCP })}
+	more := append(slices.Clone(list), vifRule(8, func(r *PolicyRule) { r.Outbound, r.Protocol = true, protoUDP }))
+	benchmarkPolicy(b, manyStateful(1000, 10), PolicyScope{Level: Global}, [2][]PolicyRule{list, more})
+}

@@ -34,6 +34,7 @@ func (c *Compiler) Commit() (Delta, error) {
 		c.privateOnly = private
 		c.touchAll()
 	}
+	c.settleGroups()
 	ids := slices.SortedFunc(maps.Keys(c.dirty), comparePartIDs)
 	compiled := make([][]flow.Flow, len(ids))
 	var errs []error
@@ -50,7 +51,9 @@ func (c *Compiler) Commit() (Delta, error) {
 		c.program.replace(id, compiled[i])
 	}
 	clear(c.dirty)
-	return Delta{Flows: c.program.take(), Ports: c.takePorts()}, nil
+	d := Delta{Flows: c.program.take(), Ports: c.takePorts()}
+	d.Meters, d.MetersGone = c.takeMeters()
+	return d, nil
 }
 
 // compilePart emits the flows of one part: none when its object is gone.
@@ -76,12 +79,18 @@ func (c *Compiler) compilePart(e *emitter, id partID) {
 			c.compileRemote(e, r, n)
 		}
 	case partFlood:
-		if n := c.networks[id.major]; n != nil && n.Private {
-			c.compileFlood(e, n)
-		}
+		c.compileFlood(e, id.major)
 	case partFloodPage:
-		if n := c.networks[id.major]; n != nil && n.Private && c.bridge.Kind == NetworkBridge {
-			e.floodPageFlows(n, uint32(id.minor))
+		if c.bridge.Kind == NetworkBridge {
+			e.floodPageFlows(floodPage{id.major, uint32(id.minor)})
+		}
+	case partPeers:
+		if n := c.networks[id.major]; n != nil && c.bridge.Kind == NetworkBridge {
+			e.learnPeers(n)
+		}
+	case partPolicy:
+		if c.bridge.Kind == NetworkBridge && !c.bridge.NoPolicies {
+			c.compilePolicy(e, id.major, Level(id.minor))
 		}
 	}
 }
@@ -114,7 +123,9 @@ func (c *Compiler) portConfig(ofport uint32) (config PortConfig, ours bool) {
 		return PortConfig{}, false
 	}
 	if id, claimed := c.vifsAt.least(ofport); claimed {
-		return PortConfig{NoForward: c.plugged(c.vifs[id]).disabled()}, true
+		v := c.plugged(c.vifs[id])
+		noFlood := !v.disabled() && !v.network.Private && v.guarded()
+		return PortConfig{NoForward: v.disabled(), NoFlood: noFlood}, true
 	}
 	// A port of the host's or a NIC is never shut, whatever is asked of its bridge:
 	// a port's configuration outlives flows and fail-open, the host would be gone.

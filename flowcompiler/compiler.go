@@ -83,6 +83,8 @@ func (c *Compiler) SetVIF(v VIF) {
 	v.Ports = ordinaryPorts(v.Ports)
 	v.IPv4, v.IPv6 = slices.Clone(v.IPv4), slices.Clone(v.IPv6)
 	v.Rules = slices.Clone(v.Rules)
+	v.Pairs, v.VRRP, v.Trunks = slices.Clone(v.Pairs), slices.Clone(v.VRRP), slices.Clone(v.Trunks)
+	v.Groups = slices.Clone(v.Groups)
 	c.forgetVIF(old)
 	c.vifs[v.ID] = &v
 	c.indexVIF(&v)

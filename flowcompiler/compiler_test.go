@@ -61,6 +61,8 @@ func (w world) bridge() Bridge {
 		LocalMAC:          w.mac(),
 		AdmitUnclassified: rapid.Bool().Draw(w.t, "admit"),
 		NoLearnLimit:      rapid.Bool().Draw(w.t, "noLimit"),
+		NoPolicies:        rapid.IntRange(0, 3).Draw(w.t, "noPolicies") == 3,
+		NoMeters:          rapid.IntRange(0, 3).Draw(w.t, "noMeters") == 3,
 	}
 }
 
@@ -71,15 +73,27 @@ func (w world) network() Network {
 		Private:        rapid.Bool().Draw(w.t, "private"),
 		DefaultLocking: rapid.SampledFrom([]LockingMode{Unlocked, Disabled}).Draw(w.t, "default"),
 		VNI:            rapid.Uint32Range(1, 3).Draw(w.t, "vni"),
+		DropInbound:    rapid.Bool().Draw(w.t, "dropIn"),
+		DropOutbound:   rapid.Bool().Draw(w.t, "dropOut"),
+		RAGuard:        rapid.Bool().Draw(w.t, "raGuard"),
+		DHCPGuard:      rapid.Bool().Draw(w.t, "dhcpGuard"),
 		Rules:          w.rules(40),
 	}
 }
 
 func (w world) vif() VIF {
-	return VIF{
+	return w.stations(VIF{
 		ID: w.id("vif", 100, 5), Network: w.id("network", 1, 3), Ports: w.ports(0), MAC: w.mac(), Locking: w.locking(),
 		IPv4: w.prefixes("ipv4"), IPv6: w.prefixes("ipv6"), Rules: w.rules(50),
-	}
+		Groups: w.groups(), Zone: rapid.Uint16Range(0, 6).Draw(w.t, "zone"),
+		Isolation:    rapid.SampledFrom([]Isolation{Promiscuous, Promiscuous, Isolated, Community}).Draw(w.t, "isolation"),
+		Community:    rapid.Uint16Range(0, 2).Draw(w.t, "community"),
+		Copies:       rapid.Bool().Draw(w.t, "copies"),
+		Inbound:      w.limit("inbound"),
+		Outbound:     w.limit("outbound"),
+		Trunks:       rapid.SampledFrom([][]uint16{nil, {10}, {10, 20}}).Draw(w.t, "trunks"),
+		MayAdvertise: rapid.Bool().Draw(w.t, "mayAdvertise"),
+	})
 }
 
 func (w world) tunnel() Tunnel {
@@ -90,7 +104,7 @@ func (w world) port() Port {
 	return Port{
 		OFPort:  rapid.SampledFrom([]uint32{0, 1, 2, 9, 12, 64, 65534, flow.PortLocal}).Draw(w.t, "ofport"),
 		Kind:    rapid.SampledFrom([]PortKind{PortForeign, PortUplink, PortHost, PortPatch, PortTunnel}).Draw(w.t, "kind"),
-		Network: w.id("network", 1, 3), MAC: w.mac(), Tunnel: w.tunnel(),
+		Network: w.id("network", 1, 3), MAC: w.mac(), Tunnel: w.tunnel(), Inactive: rapid.Bool().Draw(w.t, "inactive"),
 	}
 }
 
@@ -103,7 +117,7 @@ func (w world) remote() Remote {
 
 // change draws one call and makes it.
 func (w world) change(c *Compiler) {
-	switch rapid.IntRange(0, 9).Draw(w.t, "change") {
+	switch rapid.IntRange(0, 12).Draw(w.t, "change") {
 	case 0:
 		c.SetNetwork(w.network())
 	case 1:
@@ -124,12 +138,14 @@ func (w world) change(c *Compiler) {
 		if rapid.IntRange(0, 3).Draw(w.t, "seldom") == 0 {
 			c.SetBridge(w.bridge())
 		}
+	default:
+		w.changePolicy(c)
 	}
 }
 
 // input returns everything that a compiler was told, in an order of its own.
 func (w world) input(c *Compiler) Input {
-	in := Input{Bridge: c.bridge}
+	in := Input{Bridge: c.bridge, Policies: maps.Clone(c.policies), Peers: maps.Clone(c.peers)}
 	for _, n := range c.networks {
 		in.Networks = append(in.Networks, *n)
 	}
@@ -147,8 +163,9 @@ func (w world) input(c *Compiler) Input {
 
 // held is what a switch holds that was given every Delta.
 type held struct {
-	flows map[flow.Key]flow.Flow
-	ports map[uint32]PortConfig
+	flows  map[flow.Key]flow.Flow
+	ports  map[uint32]PortConfig
+	meters map[uint32]Meter
 }
 
 // apply applies a Delta as strictly as a switch that refuses nonsense would.
@@ -177,6 +194,18 @@ func (h *held) apply(t *rapid.T, d Delta) {
 		}
 		h.ports[ofport] = config
 	}
+	for id, meter := range d.Meters {
+		if have, ok := h.meters[id]; ok && have == meter {
+			t.Fatalf("meter %d: %+v is what it has", id, meter)
+		}
+		h.meters[id] = meter
+	}
+	for _, id := range d.MetersGone {
+		if _, ok := h.meters[id]; !ok {
+			t.Fatalf("meter %d is not there", id)
+		}
+		delete(h.meters, id)
+	}
 }
 
 // TestIncrementalEqualsFromScratch is the compiler's main promise. After any
@@ -189,7 +218,7 @@ func TestIncrementalEqualsFromScratch(t *testing.T) {
 		w := world{t}
 		c := New()
 		c.SetBridge(w.bridge())
-		sw := held{make(map[flow.Key]flow.Flow), make(map[uint32]PortConfig)}
+		sw := held{make(map[flow.Key]flow.Flow), make(map[uint32]PortConfig), make(map[uint32]Meter)}
 		for range rapid.IntRange(1, 25).Draw(t, "changes") {
 			w.change(c)
 			if rapid.Bool().Draw(t, "commit") {
@@ -217,6 +246,9 @@ func TestIncrementalEqualsFromScratch(t *testing.T) {
 			if config != scratch.PortConfigs()[ofport] {
 				t.Fatalf("port %d was left at %+v", ofport, config)
 			}
+		}
+		if !maps.Equal(sw.meters, scratch.Meters()) {
+			t.Fatalf("meters %v, from scratch %v", sw.meters, scratch.Meters())
 		}
 		if d, err := c.Commit(); err != nil || !d.Empty() {
 			t.Fatalf("a second Commit: %v, %v", d, err)
@@ -265,7 +297,7 @@ func TestChangeAndRevert(t *testing.T) {
 			t.Fatal(err)
 		}
 		before, ports := slices.Collect(c.Flows()), c.PortConfigs()
-		sw := held{make(map[flow.Key]flow.Flow), maps.Clone(ports)}
+		sw := held{make(map[flow.Key]flow.Flow), maps.Clone(ports), c.Meters()}
 		for _, f := range before {
 			sw.flows[f.Key()] = f
 		}
@@ -292,7 +324,7 @@ func TestChangeAndRevert(t *testing.T) {
 
 // reversible makes one change and returns what takes it back.
 func (w world) reversible(c *Compiler) (undo func()) {
-	switch rapid.IntRange(0, 3).Draw(w.t, "kind of change") {
+	switch rapid.IntRange(0, 4).Draw(w.t, "kind of change") {
 	case 0:
 		n := w.network()
 		old := c.networks[n.ID]
@@ -317,6 +349,11 @@ func (w world) reversible(c *Compiler) (undo func()) {
 			return func() { c.RemovePort(p.OFPort) }
 		}
 		return func() { c.SetPort(*old) }
+	case 3:
+		s := w.scope()
+		old := c.policies[s]
+		c.SetPolicy(s, w.policyRules())
+		return func() { c.SetPolicy(s, old) }
 	default:
 		r := w.remote()
 		old := c.remotes[remoteKey{r.Network, r.Tunnel}]

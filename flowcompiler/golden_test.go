@@ -72,7 +72,7 @@ func TestGoldenBridges(t *testing.T) {
 	t.Parallel()
 	for name, in := range map[string]Input{
 		"empty":    {},
-		"external": exampleExternal(), "private": examplePrivate(), "overlay": overlayInput(),
+		"external": exampleExternal(), "private": examplePrivate(), "overlay": overlayInput(), "policed": examplePoliced(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,6 +89,21 @@ func exampleExternal() Input {
 	in.VIFs[0].IPv4, in.VIFs[0].IPv6 = prefixes("192.0.2.10"), prefixes("2001:db8::10")
 	in.VIFs[0].Rules = []Rule{{ID: 201, Direction: Both, Protocol: TCP, Prefix: prefix("203.0.113.0/24"), Port: 22, HasPort: true, Priority: 32768}}
 	in.Networks[1].Rules = []Rule{{ID: 202, Direction: From, Protocol: ARP, Prefix: prefix("198.51.100.7"), Priority: 32768}}
+	return in
+}
+
+// examplePoliced has a VIF that anyone may reach by SSH, on a network where nothing else
+// comes in.
+func examplePoliced() Input {
+	in := externalInput()
+	in.Networks = in.Networks[:1]
+	in.VIFs = in.VIFs[:1]
+	in.Ports = in.Ports[:2]
+	in.Networks[0].DropInbound = true
+	in.VIFs[0].Zone, in.VIFs[0].Copies = 1, true
+	in.Policies = map[PolicyScope][]PolicyRule{
+		{OfVIF, vifA}: {vifRule(401, func(r *PolicyRule) { r.Inbound, r.Protocol, r.LocalPorts = true, protoTCP, ports(22) })},
+	}
 	return in
 }
 

@@ -60,6 +60,7 @@ const (
 	MatchCTPortSrc
 	MatchCTPortDst
 	MatchConjID
+	MatchIPFrag
 )
 
 // matchField ties a field to its OXM identity and to the name ovs-ofctl prints.
@@ -119,6 +120,7 @@ var matchFields = [...]matchField{
 	{MatchCTPortSrc, flow.FieldReg0 + 124, "ct_tp_src"},
 	{MatchCTPortDst, flow.FieldReg0 + 125, "ct_tp_dst"},
 	{MatchConjID, flow.FieldReg0 + 37, "conj_id"},
+	{MatchIPFrag, flow.FieldIPFrag, "nw_frag"},
 }
 
 // Names lists the fields of the set, by the names that ovs-ofctl prints.

@@ -2,21 +2,52 @@ package flowcompiler
 
 import "slices"
 
-// pluggedVIF is a VIF together with the network it is on.
+// pluggedVIF is a VIF together with the network it is on, and with what follows from
+// the policies that reach it there.
 type pluggedVIF struct {
 	*VIF
 	// network is nil when it has not been set.
 	network *Network
+	// reach is what reaches the VIF of policies; restrains tells whether the bridge can
+	// isolate, meters whether it can limit.
+	reach     reach
+	restrains bool
+	meters    bool
 }
 
-func (c *Compiler) plugged(v *VIF) pluggedVIF { return pluggedVIF{v, c.networks[v.Network]} }
+func (c *Compiler) plugged(v *VIF) pluggedVIF {
+	n := c.networks[v.Network]
+	return pluggedVIF{v, n, c.reachOf(v, n), !c.bridge.NoPolicies, !c.bridge.NoPolicies && !c.bridge.NoMeters}
+}
 
 // disabled tells whether nothing passes to or from the VIF. A VIF on an unknown
-// network is disabled: nobody knows what may reach it.
-func (v pluggedVIF) disabled() bool { return v.network == nil || v.Locking == Disabled }
+// network is disabled: nobody knows what may reach it. So is one whose connections
+// have to be tracked and cannot be.
+func (v pluggedVIF) disabled() bool {
+	return v.network == nil || v.Locking == Disabled || v.tracked() && v.Zone == 0
+}
 
-// filtered tells whether rules decide what reaches the VIF.
+// policed tells whether a policy applies to the VIF: a rule, or a default action that
+// drops.
+func (v pluggedVIF) policed() bool { return v.reach.policed }
+
+// tracked tells whether the VIF's connections are tracked: when a rule looks at them.
+func (v pluggedVIF) tracked() bool { return v.reach.tracked }
+
+// restricted tells whether the VIF talks to some others of its network only.
+func (v pluggedVIF) restricted() bool { return v.restrains && v.Isolation != Promiscuous }
+
+// limited tells whether the rate of what reaches the VIF is limited.
+func (v pluggedVIF) limited() bool { return v.meters && v.Inbound != Limit{} }
+
+// filtered tells whether rules of XCP-ng's form decide what reaches the VIF.
 func (v pluggedVIF) filtered() bool { return hasRules(v.Rules, From) }
+
+// guarded tells whether anything decides over what reaches the VIF, so that it must
+// not get a packet by another way than in_state.
+func (v pluggedVIF) guarded() bool {
+	return v.filtered() || v.policed() || v.restricted() || v.limited()
+}
 
 // policy returns the list of rules for what the VIF sends: its own, which
 // includes its network's, or its network's.
@@ -29,9 +60,11 @@ func (v pluggedVIF) policy() (id uint32, own bool) {
 
 // learned tells whether the switch must remember which other MAC addresses the
 // VIF uses: on a private network to reach them at all, on an external one to
-// filter what is sent to them. A locked VIF uses none.
+// guard what is sent to them. A VIF whose MAC addresses are checked uses only those it
+// may; they may be other VIFs' as well, so they too are learned.
 func (v pluggedVIF) learned() bool {
-	return v.Locking != Locked && (v.network.Private || v.filtered())
+	checked := v.Locking == Locked || v.restricted()
+	return (!checked || len(v.otherMACs()) > 0) && (v.network.Private || v.guarded())
 }
 
 // compileVIF emits the flows of one VIF, in the order of the tables.
@@ -46,11 +79,14 @@ func (c *Compiler) compileVIF(e *emitter, v pluggedVIF) {
 	}
 	e.classifyVIF(v)
 	e.spoofGuardOfVIF(v)
+	e.guestGuardOfVIF(v)
 	e.fromVIF(v)
 	e.learnFromVIF(v)
 	e.admitNotAs(v)
 	e.destinationOfVIF(v)
 	e.deliverToVIF(v)
+	e.isolationOfVIF(v)
+	e.inStateOfVIF(v)
 	e.toVIF(v)
 	e.forwardToVIF(v)
 }
@@ -65,6 +101,7 @@ func (c *Compiler) compileNetwork(e *emitter, n *Network) {
 			e.forwardToPatch(n)
 		}
 	case n.Private:
+		e.guestGuardOfNetwork(n)
 		e.fromNetwork(n)
 		e.learnFromPatch(n)
 		e.destinationOnPrivate(n)
@@ -72,9 +109,13 @@ func (c *Compiler) compileNetwork(e *emitter, n *Network) {
 		e.forwardPrivate(n)
 	default:
 		e.vlanOfNetwork(n)
+		e.guestGuardOfNetwork(n)
 		e.fromNetwork(n)
 		e.fromTrunk(n)
 		e.hostDelivery(n)
+	}
+	if c.bridge.Kind == NetworkBridge {
+		e.defaultActions(n)
 	}
 }
 
@@ -90,13 +131,23 @@ func (c *Compiler) compileBase(e *emitter) {
 	}
 	e.vlanBase()
 	e.spoofGuardBase()
+	e.guestGuardBase()
+	e.outStateBase()
 	e.fromVIFBase()
 	e.fromTrunkBase()
+	e.outPolicyBase()
+	e.outVerdictBase()
 	e.admitBase()
 	e.deliverBase()
 	e.floodBase()
+	e.inStateBase()
+	e.inTrackBase()
 	e.toVIFBase()
+	e.inPolicyBase()
+	e.inVerdictBase()
 	e.hostDeliveryBase()
+	e.deniedBase()
+	e.ruleTablesBase()
 }
 
 // compilePort emits the flows of a port that belongs to no VIF.
@@ -128,14 +179,20 @@ func (c *Compiler) compileRemote(e *emitter, r *Remote, n *Network) {
 	e.tunnelOutToHost(r, n, port)
 }
 
-// compileFlood emits the flow that copies a packet to everyone on a private
-// network.
-func (c *Compiler) compileFlood(e *emitter, n *Network) {
-	if c.bridge.Kind == OverlayBridge {
+// compileFlood emits the flow that copies a packet to everyone on a private network,
+// and on an external one, or in VLANs that are none (network 0), to those that NORMAL
+// leaves out.
+func (c *Compiler) compileFlood(e *emitter, network uint32) {
+	n := c.networks[network]
+	private := n != nil && n.Private
+	switch {
+	case c.bridge.Kind == NetworkBridge && private:
+		e.deliverFlood(n)
+	case c.bridge.Kind == NetworkBridge:
+		e.destinationFlood(network)
+	case private:
 		e.tunnelOutFlood(n)
-		return
 	}
-	e.deliverFlood(n)
 }
 
 // portRole is what a port is treated as.

@@ -17,6 +17,7 @@ func (c *Compiler) SetPolicy(s PolicyScope, rules []PolicyRule) {
 		return
 	}
 	c.policies[s] = slices.Clone(rules)
+	c.setReach(s, reachOfRules(rules))
 	c.touchPolicy(s)
 }
 
@@ -24,6 +25,7 @@ func (c *Compiler) SetPolicy(s PolicyScope, rules []PolicyRule) {
 func (c *Compiler) RemovePolicy(s PolicyScope) {
 	if _, ok := c.policies[s]; ok {
 		delete(c.policies, s)
+		c.setReach(s, reach{})
 		c.touchPolicy(s)
 	}
 }
@@ -45,7 +47,54 @@ func (c *Compiler) SetPeers(network uint32, peers []Peer) {
 // Meters returns the meters that the flows name.
 func (c *Compiler) Meters() map[uint32]Meter { return maps.Clone(c.meters) }
 
-// touchPolicy marks what depends on the policy rules of a scope.
+// touchPolicy marks the flows of a scope's rules. Those of a VIF group are among those of
+// each set of groups that it is in.
 func (c *Compiler) touchPolicy(s PolicyScope) {
+	if s.Level == OfGroup {
+		c.touchGroup(s.Object)
+		return
+	}
 	c.touch(partPolicy, s.Object, uint64(s.Level))
+}
+
+// setReach notes what the rules of a scope mean for the VIFs in it, and marks these when
+// that is something else than before.
+func (c *Compiler) setReach(s PolicyScope, now reach) {
+	before := c.reaches[s]
+	if now == before {
+		return
+	}
+	if now.policed {
+		c.reaches[s] = now
+	} else {
+		delete(c.reaches, s)
+	}
+	if s.Level == OfGroup && now.policed != before.policed {
+		c.sets.stale = true
+	}
+	c.touchScope(s)
+}
+
+// touchScope marks the VIFs that are in a scope.
+func (c *Compiler) touchScope(s PolicyScope) {
+	switch s.Level {
+	case Global, Pool:
+		for _, v := range c.vifs {
+			c.touchVIF(v)
+		}
+	case OfNetwork:
+		c.touchAllOf(c.vifsOn[s.Object])
+	case OfGroup:
+		c.touchAllOf(c.vifsIn[s.Object])
+	case OfVIF:
+		if v := c.vifs[s.Object]; v != nil {
+			c.touchVIF(v)
+		}
+	}
+}
+
+func (c *Compiler) touchAllOf(vifs map[uint32]struct{}) {
+	for id := range vifs {
+		c.touchVIF(c.vifs[id])
+	}
 }

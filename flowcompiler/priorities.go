@@ -1,5 +1,7 @@
 package flowcompiler
 
+import "poolwire/southbound/openflow/flow"
+
 // Band is a range of priorities with one purpose. Bands of one table do not
 // overlap, except that a band may be a single priority.
 type Band struct {
@@ -35,25 +37,25 @@ var (
 // Table spoof_guard. Neighbour discovery is decided above plain addresses, and
 // what a VM must never send (router advertisements, redirects) between the two.
 var (
-	bandGuardUnlocked  = Band{600, 600, "not from a locked VIF"}
+	bandGuardUnlocked  = Band{600, 600, "not from a locked VIF (from an isolated one: by its MAC addresses)"}
 	bandGuardMalformed = Band{450, 450, "neighbour discovery the switch could not parse: dropped"}
-	bandGuardND        = Band{400, 400, "neighbour discovery for an allowed address"}
-	bandGuardReserved  = Band{300, 300, "other neighbour discovery and router messages: dropped"}
+	bandGuardND        = Band{400, 400, "neighbour discovery for an allowed address; what routers and DHCP servers send, of a VIF that may be one"}
+	bandGuardReserved  = Band{300, 300, "other neighbour discovery, router messages and DHCP answers: dropped"}
 	bandGuardAddress   = Band{200, 200, "allowed addresses, address configuration"}
 )
 
-// Table guest_guard. A VIF that may is let pass before what others may not is dropped.
+// Table guest_guard. What few may send is decided first: a tag that is let pass has then
+// met that guard.
 var (
-	bandGuestExempt  = Band{500, 500, "a tag among the VIF's trunks"}
-	bandGuestTagged  = Band{400, 400, "any other tag: dropped"}
-	bandGuestMAC     = Band{300, 310, "an isolated VIF: its own MAC addresses (310), any other is dropped"}
-	bandGuestService = Band{200, 210, "router advertisements and DHCP answers: of a VIF that may send them (210), of others they are dropped"}
+	bandGuestService = Band{500, 510, "router advertisements and DHCP answers: of a VIF that may send them (510), of others they are dropped"}
+	bandGuestExempt  = Band{400, 400, "a tag among the VIF's trunks; a priority tag, of a VIF that nothing is decided of"}
+	bandGuestTagged  = Band{300, 300, "any other tag: dropped"}
 )
 
-// Table out_state.
+// Tables out_state and in_track.
 var (
-	bandStateNeighbor = Band{200, 200, "neighbour discovery belongs to no connection"}
-	bandStateTrack    = Band{100, 100, "IP of a tracked VIF"}
+	bandStateNeighbor = Band{200, 200, "neighbour discovery, IGMP and MLD belong to no connection"}
+	bandStateTrack    = Band{100, 100, "other IP of a tracked VIF"}
 )
 
 // Tables out_policy and in_policy.
@@ -90,6 +92,12 @@ var (
 	bandDefaultAction  = Band{11, 11, "the default action of the subject's network"}
 )
 
+// IsDefaultAction reports whether a flow is the default action of a network.
+func IsDefaultAction(f flow.Flow) bool {
+	t := Table(f.Table)
+	return (t == TableDefaultOut || t == TableDefaultIn) && bandDefaultAction.contains(f.Priority)
+}
+
 // bandRule holds users' rules in from_vif, from_trunk and to_vif, at the user's own priority
 // wherever that is possible (see rank). 0 is the table's miss.
 var bandRule = Band{1, 65535, "rules of XCP-ng's form, at the priority their user gave"}
@@ -117,7 +125,7 @@ var bandLearned = Band{100, 100, "learned by the switch"}
 // can draw the host's traffic to itself.
 var (
 	bandDestinationReserved = Band{600, 600, "link-local control protocols on private networks: dropped"}
-	bandDestinationGroup    = Band{500, 510, "broadcast and multicast (510: of one private network)"}
+	bandDestinationGroup    = Band{500, 510, "broadcast and multicast (510: of one network that is private, or with copies for guarded VIFs)"}
 	bandDestinationHost     = Band{400, 410, "the host's own MAC addresses (410: on one private network)"}
 	bandDestinationMAC      = Band{300, 310, "a known MAC address of one network (310: of a VIF with rules)"}
 	bandDestinationTrunk    = Band{250, 250, "the MAC address of a VIF with rules, in any VLAN that reaches it"}
@@ -136,10 +144,10 @@ var bandFlood = Band{100, 100, "one page of one network"}
 
 // Table in_state.
 var (
-	bandInOwn        = Band{400, 400, "a copy of what the VIF itself has sent: dropped"}
-	bandInCommunity  = Band{300, 310, "a sender of the VIF's own community (310: tracked)"}
+	bandInOwn        = Band{400, 400, "what the VIF itself has sent, also when an uplink brings it back: dropped"}
+	bandInCommunity  = Band{300, 300, "a sender of the VIF's own community"}
 	bandInRestricted = Band{200, 200, "another restricted sender: dropped"}
-	bandInSubject    = Band{100, 110, "any sender (110: tracked)"}
+	bandInSubject    = Band{100, 100, "any sender, to a VIF with a policy"}
 )
 
 // bandDeniedReject is the priority of what is rejected in table denied.
@@ -153,8 +161,8 @@ var (
 
 // Table forward.
 var (
-	bandForwardCopy    = Band{300, 310, "a copy for one VIF of an external network (310: the tag comes off)"}
-	bandForwardPort    = Band{200, 200, "one VIF of a private network; overlay bridge: one network's patch port"}
+	bandForwardCopy    = Band{300, 310, "a copy for one VIF of an external network, with the tag that it is to see (310); no copy for others"}
+	bandForwardPort    = Band{200, 200, "one VIF of a private network, or with a limit; overlay bridge: one network's patch port"}
 	bandForwardPrivate = Band{100, 100, "a private network never uses NORMAL"}
 )
 

@@ -3,12 +3,14 @@ package flowcompiler
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 )
 
 // ErrTooManyRanks says that one list of rules uses more different (priority,
-// action) pairs than there are OpenFlow priorities.
-var ErrTooManyRanks = errors.New("more than 65535 different priorities in one list of rules")
+// action) pairs than there are OpenFlow priorities for it. A policy rule whose addresses,
+// ports and VLANs multiply counts by itself.
+var ErrTooManyRanks = errors.New("too many different priorities in one list of rules")
 
 // maxRank is the highest flow priority a rule can get; 0 is the table's miss.
 const maxRank = 65535
@@ -48,7 +50,7 @@ func rank(keys []rankKey) (map[rankKey]uint16, error) {
 	slices.SortFunc(distinct, compareRankKeys)
 	distinct = slices.Compact(distinct)
 	if len(distinct) > maxRank {
-		return nil, ErrTooManyRanks
+		return nil, fmt.Errorf("%w: %d, and room for %d", ErrTooManyRanks, len(distinct), maxRank)
 	}
 	assigned := make([]int, len(distinct))
 	ceiling := maxRank

@@ -61,6 +61,8 @@ const (
 	FieldSubjectGroups
 	// FieldZone is the subject's conntrack zone.
 	FieldZone
+	// FieldTags is 1 when the subject sees VLAN tags.
+	FieldTags
 )
 
 // Values of FieldSource.
@@ -156,7 +158,7 @@ var fields = [...]FieldRow{
 		Holds:   "object id of the network the packet is on; 0: a VLAN that is no known network",
 		Written: []Table{TableClassify, TableVLAN},
 		Read: []Table{TableGuestGuard, TableLearn, TableAdmit, TableDestination, TableLearned, TableDeliver, TableFlood, TableHostDelivery,
-			TableForward, TableTunnelOut},
+			TableForward, TableTunnelOut, TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
 	},
 	{
 		Field: FieldPolicy, Name: "policy", Register: 3, Low: 0, Bits: 32,
@@ -187,8 +189,8 @@ var fields = [...]FieldRow{
 	{
 		Field: FieldCopy, Name: "copy", Register: 0, Low: 5, Bits: 1,
 		Holds:   "whether this is a copy of a flooded packet, for the destination alone",
-		Written: []Table{TableDestination, TableFlood},
-		Read:    []Table{TableInState, TableForward},
+		Written: []Table{TableFlood},
+		Read:    []Table{TableForward},
 	},
 	{
 		Field: FieldNeighbor, Name: "neighbor", Register: 0, Low: 6, Bits: 1,
@@ -212,7 +214,7 @@ var fields = [...]FieldRow{
 	{
 		Field: FieldVerdict, Name: "verdict", Register: 0, Low: 10, Bits: 3,
 		Holds: "what the policy has said",
-		Values: []FieldValue{{verdictNone, "nothing"}, {verdictAllow, "allow"}, {verdictCommit, "allow, and remember the connection"},
+		Values: []FieldValue{{verdictNone, "nothing"}, {verdictAllow, "allow"}, {verdictCommit, "allow, and remember the connection if there is a new one"},
 			{verdictDrop, "drop"}, {verdictReject, "reject"}},
 		Written: []Table{TableOutPolicy, TableInState, TableInPolicy, TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
 		Read:    []Table{TableOutVerdict, TableInVerdict, TableDenied},
@@ -237,7 +239,7 @@ var fields = [...]FieldRow{
 	},
 	{
 		Field: FieldLocked, Name: "locked", Register: 0, Low: 17, Bits: 1,
-		Holds:   "whether the sender is a locked VIF, whose addresses are checked",
+		Holds:   "whether the sender's addresses are checked: a locked VIF's, and the MAC addresses of one that is isolated or in a community",
 		Written: []Table{TableClassify},
 		Read:    []Table{TableSpoofGuard},
 	},
@@ -262,7 +264,7 @@ var fields = [...]FieldRow{
 	{
 		Field: FieldSubject, Name: "subject", Register: 8, Low: 0, Bits: 32,
 		Holds:   "object id of the VIF whose policy is walked: of the sender, then of the receiver",
-		Written: []Table{TableClassify, TableInState},
+		Written: []Table{TableClassify, TableInState, TableToVIF},
 		Read:    []Table{TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn, TableDenied},
 	},
 	{
@@ -281,7 +283,13 @@ var fields = [...]FieldRow{
 		Field: FieldZone, Name: "zone", Register: 11, Low: 0, Bits: 16,
 		Holds:   "the subject's conntrack zone on this host, 1 to 65535",
 		Written: []Table{TableClassify, TableInState},
-		Read:    []Table{TableOutState, TableOutVerdict, TableInState, TableInVerdict},
+		Read:    []Table{TableOutState, TableOutVerdict, TableInTrack, TableInVerdict},
+	},
+	{
+		Field: FieldTags, Name: "tags", Register: 11, Low: 16, Bits: 1,
+		Holds:   "whether the subject sees the VLAN tags of packets: not on a network whose tag the switch takes off",
+		Written: []Table{TableClassify, TableInState},
+		Read:    []Table{TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
 	},
 }
 
@@ -309,4 +317,16 @@ func (f Field) load(value uint32) flow.Action {
 func (f Field) bits() flow.Subfield {
 	r := &fields[f]
 	return flow.BitRange(flow.Register(r.Register), uint16(r.Low), uint16(r.Bits))
+}
+
+// Value returns what a packet's registers hold of the field.
+func (f Field) Value(registers [flow.Registers]uint32) uint32 {
+	r := &fields[f]
+	return (registers[r.Register] & r.mask()) >> r.Low
+}
+
+// Rejected reports whether registers say, at the end of a walk, that a packet is to be
+// rejected.
+func Rejected(registers [flow.Registers]uint32) bool {
+	return FieldVerdict.Value(registers) == verdictReject
 }

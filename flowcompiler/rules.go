@@ -50,8 +50,22 @@ func (l *ruleList) addNetwork(n *Network) {
 
 func (r listedRule) rankKey() rankKey { return rankKey{r.Priority, r.Allow} }
 
-// verdicts are the instructions for allowed and for denied packets.
-type verdicts struct{ allow, deny flow.Instructions }
+// verdicts are the instructions for allowed packets, and for those that a rule denies.
+type verdicts struct {
+	allow flow.Instructions
+	deny  func(rule uint32) flow.Instructions
+}
+
+// compatVerdicts note what a rule says, for the policy that decides in the end: it is
+// reached by table next, after an allowed packet has been in allowed.
+func (e *emitter) compatVerdicts(allowed, next Table, loads ...flow.Action) verdicts {
+	return verdicts{
+		allow: then(allowed, FieldCompat.load(compatAllow)),
+		deny: func(rule uint32) flow.Instructions {
+			return then(next, FieldCompat.load(compatDeny), FieldRule.load(rule), flow.Actions(loads...))
+		},
+	}
+}
 
 // scope returns a new match on the packets that a list of rules is about.
 type scope func() *flow.MatchBuilder
@@ -76,9 +90,9 @@ func (e *emitter) rules(t Table, on scope, list ruleList, v verdicts) {
 		return
 	}
 	for _, r := range list {
-		verdict := v.deny
-		if r.Allow {
-			verdict = v.allow
+		verdict := v.allow
+		if !r.Allow {
+			verdict = v.deny(r.ID)
 		}
 		for _, family := range r.families() {
 			m := on()

@@ -9,9 +9,12 @@ type state struct {
 	remotes  map[remoteKey]*Remote
 	policies map[PolicyScope][]PolicyRule
 	peers    map[uint32][]Peer // by network
+	reaches  map[PolicyScope]reach
+	sets     groupSets
 
 	vifsOn      multimap[uint32, uint32]    // network -> VIFs
 	vifsAt      multimap[uint32, uint32]    // port -> VIFs that say it is theirs
+	vifsIn      multimap[uint32, uint32]    // VIF group -> VIFs
 	vifPages    multimap[floodPage, uint32] // VIFs by their place in the flood list
 	portPages   multimap[floodPage, uint32] // host and patch ports by their place in the flood list
 	portsOn     multimap[uint32, uint32]    // network -> ports
@@ -65,9 +68,11 @@ func newState() state {
 		remotes:  make(map[remoteKey]*Remote),
 		policies: make(map[PolicyScope][]PolicyRule),
 		peers:    make(map[uint32][]Peer),
+		reaches:  make(map[PolicyScope]reach),
 
 		vifsOn:      make(multimap[uint32, uint32]),
 		vifsAt:      make(multimap[uint32, uint32]),
+		vifsIn:      make(multimap[uint32, uint32]),
 		vifPages:    make(multimap[floodPage, uint32]),
 		portPages:   make(multimap[floodPage, uint32]),
 		portsOn:     make(multimap[uint32, uint32]),
@@ -104,6 +109,10 @@ func (s *state) indexVIF(v *VIF) {
 	for _, port := range v.Ports {
 		s.vifsAt.add(port, v.ID)
 	}
+	for _, group := range v.Groups {
+		s.vifsIn.add(group, v.ID)
+	}
+	s.sets.stale = s.sets.stale || len(v.Groups) > 0
 	if page, ok := vifPage(v); ok {
 		s.vifPages.add(page, v.ID)
 		s.pagesOn.add(page.network, page.page)
@@ -115,6 +124,10 @@ func (s *state) unindexVIF(v *VIF) {
 	for _, port := range v.Ports {
 		s.vifsAt.remove(port, v.ID)
 	}
+	for _, group := range v.Groups {
+		s.vifsIn.remove(group, v.ID)
+	}
+	s.sets.stale = s.sets.stale || len(v.Groups) > 0
 	if page, ok := vifPage(v); ok {
 		s.vifPages.remove(page, v.ID)
 		s.dropEmptyPage(page)

@@ -255,14 +255,45 @@ func (b *testBridge) install(t testing.TB, c *Compiler) {
 	mustCommit(t, c)
 	b.learnPorts(t)
 	b.ofctl(t, "del-flows", b.name)
+	b.setMeters(t, c.Meters())
 	b.add(t, slices.Collect(c.Flows()))
 	for ofport, config := range c.PortConfigs() {
-		action := "forward"
-		if config.NoForward {
-			action = "no-forward"
-		}
-		b.ofctl(t, "mod-port", b.name, fmt.Sprint(ofport), action)
+		b.configure(t, ofport, config)
 	}
+}
+
+// configure gives a port its configuration. No-flood exists in OpenFlow 1.0 only.
+func (b *testBridge) configure(t testing.TB, ofport uint32, config PortConfig) {
+	t.Helper()
+	forward, flood := "forward", "flood"
+	if config.NoForward {
+		forward = "no-forward"
+	}
+	if config.NoFlood {
+		flood = "no-flood"
+	}
+	b.ofctl(t, "mod-port", b.name, fmt.Sprint(ofport), forward)
+	if _, err := b.sw.run("ovs-ofctl", "-O", "OpenFlow10", "mod-port", b.name, fmt.Sprint(ofport), flood); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// setMeters makes the switch have exactly these meters.
+func (b *testBridge) setMeters(t testing.TB, meters map[uint32]Meter) {
+	t.Helper()
+	b.ofctl(t, "del-meters", b.name)
+	for id, m := range meters {
+		b.ofctl(t, "add-meter", b.name, m.text(id))
+	}
+}
+
+// text writes a meter as ovs-ofctl reads it.
+func (m Meter) text(id uint32) string {
+	unit := "kbps"
+	if m.Packets {
+		unit = "pktps"
+	}
+	return fmt.Sprintf("meter=%d,%s,burst,band=type=drop,rate=%d,burst_size=%d", id, unit, m.Rate, m.Burst)
 }
 
 // add adds flows in one bundle.
@@ -304,23 +335,41 @@ var (
 
 // fate reads from a trace what becomes of the packet: the names of the ports it
 // leaves by, sorted and joined by blanks, or "drop". A packet that leaves with a
-// VLAN tag has it before the port: "10:eth0".
+// VLAN tag has it before the port: "10:eth0". What is looked up in the connection table
+// has more than one walk.
 func (b *testBridge) fate(t testing.TB, text string) string {
 	t.Helper()
-	m := datapathLine.FindStringSubmatch(text)
-	if m == nil {
+	var ports []string
+	walked, rest := false, text
+	for {
+		m := datapathLine.FindStringSubmatchIndex(rest)
+		if m == nil {
+			break
+		}
+		tag := ""
+		if m := tracedVLAN.FindStringSubmatch(rest[:m[0]]); m != nil {
+			tag = m[1] + ":"
+		}
+		ports = append(ports, b.leavesBy(rest[m[2]:m[3]], tag)...)
+		walked, rest = true, rest[m[1]:]
+	}
+	if !walked {
 		t.Fatalf("no datapath actions in:\n%s", text)
 	}
-	if m[1] == "drop" {
+	if len(ports) == 0 {
 		return "drop"
 	}
+	slices.Sort(ports)
+	return strings.Join(ports, " ")
+}
+
+// leavesBy names the ports of a list of datapath actions. A clone has a packet of its
+// own: what it does to the tag ends with it.
+func (b *testBridge) leavesBy(actions, tag string) []string {
 	var ports []string
-	tag := ""
-	if m := tracedVLAN.FindStringSubmatch(text); m != nil {
-		tag = m[1] + ":"
-	}
-	for _, item := range datapathItem.FindAllString(m[1], -1) {
+	for _, item := range datapathItem.FindAllString(actions, -1) {
 		pushed := pushedVLAN.FindStringSubmatch(item)
+		cloned, isClone := strings.CutPrefix(item, "clone(")
 		switch name, isPort := b.ports[item]; {
 		case isPort:
 			ports = append(ports, tag+name)
@@ -328,12 +377,16 @@ func (b *testBridge) fate(t testing.TB, text string) string {
 			tag = pushed[1] + ":"
 		case item == "pop_vlan":
 			tag = ""
+		case isClone:
+			ports = append(ports, b.leavesBy(strings.TrimSuffix(cloned, ")"), tag)...)
+		case strings.HasPrefix(item, "meter("), strings.HasPrefix(item, "userspace("):
+			// A limit, or a sample of what is denied.
+		case strings.HasPrefix(item, "ct("), strings.HasPrefix(item, "recirc("), item == "ct_clear", item == "drop":
 		default:
 			ports = append(ports, item)
 		}
 	}
-	slices.Sort(ports)
-	return strings.Join(ports, " ")
+	return ports
 }
 
 // receive lets packets come in by a port.
@@ -345,9 +398,20 @@ func (b *testBridge) receive(t testing.TB, port string, packets ...string) {
 	}
 }
 
-// apply applies what a Commit returned, as one bundle.
+// apply applies what a Commit returned: flows as one bundle, new meters before and those
+// that went after.
 func (b *testBridge) apply(t testing.TB, d Delta) {
 	t.Helper()
+	for id, m := range d.Meters {
+		if _, err := b.sw.run("ovs-ofctl", "-O", "OpenFlow13", "add-meter", b.name, m.text(id)); err != nil {
+			b.ofctl(t, "mod-meter", b.name, m.text(id))
+		}
+	}
+	defer func() {
+		for _, id := range d.MetersGone {
+			b.ofctl(t, "del-meter", b.name, fmt.Sprintf("meter=%d", id))
+		}
+	}()
 	var text bytes.Buffer
 	for _, f := range slices.Concat(d.Flows.Add, d.Flows.Modify) {
 		fmt.Fprintln(&text, "add", f)

@@ -12,17 +12,17 @@ func (e *emitter) admitBase() {
 	e.at(TableAdmit, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), others)
 }
 
-// admitNotAs keeps VIFs with inbound rules from sending from the MAC address of one
-// without: what is sent to it is not filtered, wherever NORMAL believes it to be.
+// admitNotAs keeps guarded VIFs from sending from the MAC address of one that is not:
+// what is sent to it is not looked at, wherever NORMAL believes it to be.
 func (e *emitter) admitNotAs(v pluggedVIF) {
-	if v.MAC.IsZero() || v.network.Private || v.filtered() {
+	if v.MAC.IsZero() || v.network.Private || v.guarded() {
 		return
 	}
 	m := FieldNetwork.match(flow.NewMatch(), v.Network).EthSrc(v.MAC)
 	e.at(TableAdmit, bandAdmitNever.Low).emit(Cookie{KindVIF, v.ID}, m, drop)
 }
 
-// admitFromVIF lets pass what a VIF with inbound rules sends from a MAC address that
+// admitFromVIF lets pass what a guarded VIF sends from a MAC address that
 // the switch remembers as one of this VIF's. From any other NORMAL would learn where
 // to send, and what is sent there would get around the VIF's rules. Its own MAC
 // address does not come here.

@@ -20,23 +20,36 @@ func (e *emitter) classifyBase() {
 
 // classifyVIF loads what is known of a VIF from each of its ports: tap and vif
 // are the same VIF. From the untagged network a VM can send tagged packets,
-// which is for table vlan to sort out; a locked VIF cannot.
+// which is for table vlan to sort out.
 func (e *emitter) classifyVIF(v pluggedVIF) {
 	policy, own := v.policy()
 	loads := []flow.Action{
 		FieldSource.load(sourceVIF), FieldSourceVIF.load(v.ID), FieldNetwork.load(v.Network), FieldPolicy.load(policy),
+		FieldSubject.load(v.ID),
 	}
 	if own {
 		loads = append(loads, FieldPinned.load(pinned))
 	}
-	next := TableFromVIF
-	switch {
-	case v.Locking == Locked:
-		next = TableSpoofGuard
-	case v.network.VLAN == 0 && !v.network.Private:
+	if v.Locking == Locked || v.restricted() {
+		loads = append(loads, FieldLocked.load(1))
+	}
+	if v.restricted() {
+		loads = append(loads, FieldRestricted.load(1))
+		if v.Isolation == Community {
+			loads = append(loads, FieldCommunity.load(uint32(v.Community)))
+		}
+	}
+	if v.policed() {
+		loads = append(loads, e.subject(v)...)
+	}
+	next := TableSpoofGuard
+	if v.network.VLAN == 0 && !v.network.Private {
 		next = TableVLAN
 	}
 	instructions := then(next, loads...)
+	if meter, ok := e.compiler.outboundMeter(v); ok {
+		instructions = flow.Meter(meter) + instructions
+	}
 	for _, port := range v.Ports {
 		e.at(TableClassify, bandClassifyPort.Low).emit(Cookie{KindVIF, v.ID}, flow.NewMatch().InPort(port), instructions)
 	}
@@ -54,7 +67,11 @@ func (e *emitter) classifyPort(p *Port) {
 	var instructions flow.Instructions
 	switch e.compiler.roleOf(p) {
 	case roleUplink:
-		instructions = then(TableVLAN, FieldSource.load(sourceUplink))
+		loads := []flow.Action{FieldSource.load(sourceUplink)}
+		if p.Inactive {
+			loads = append(loads, FieldDuplicate.load(1))
+		}
+		instructions = then(TableVLAN, loads...)
 	case roleHost:
 		next, ok := e.afterHost(p)
 		if !ok {
@@ -101,7 +118,7 @@ func (e *emitter) afterForeign(p *Port) flow.Instructions {
 	if e.compiler.shut(p) {
 		return drop
 	}
-	next := TableFromVIF
+	next := TableSpoofGuard
 	if e.compiler.networks[p.Network].VLAN == 0 {
 		next = TableVLAN
 	}

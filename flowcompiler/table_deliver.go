@@ -11,14 +11,14 @@ func (e *emitter) deliverBase() {
 	e.at(TableDeliver, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), drop)
 }
 
-// deliverToVIF hands a packet to a VIF of a private network, by its rules if it
-// has any.
+// deliverToVIF hands a packet to a VIF of a private network, by way of what guards it
+// if anything does.
 func (e *emitter) deliverToVIF(v pluggedVIF) {
 	if !v.network.Private {
 		return
 	}
-	i := e.goTo(TableToVIF)
-	if !v.filtered() {
+	i := e.goTo(TableInState)
+	if !v.guarded() {
 		i = flow.Apply(outputs(v.Ports)...)
 	}
 	e.at(TableDeliver, bandDeliverKnown.Low).emit(Cookie{KindVIF, v.ID}, FieldDestination.match(flow.NewMatch(), v.ID), i)

@@ -22,7 +22,7 @@ func (e *emitter) destinationBase() {
 		e.at(TableDestination, bandDestinationFromHost.Low).emit(base, FieldSource.match(flow.NewMatch(), sourceHost), e.goTo(TableForward))
 		e.destinationHostMAC(e.compiler.bridge.LocalMAC, base)
 	}
-	e.at(TableDestination, bandMiss.Low).emit(base, flow.NewMatch(), then(TableToVIF, resubmit(TableLearned)))
+	e.at(TableDestination, bandMiss.Low).emit(base, flow.NewMatch(), then(TableInState, resubmit(TableLearned)))
 }
 
 // destinationHostMAC keeps the way to the host free of what VIFs have taught the
@@ -52,7 +52,7 @@ func (e *emitter) to(network uint32, mac flow.MAC) *flow.MatchBuilder {
 }
 
 // destinationOfVIF recognises a VIF's own MAC address. On an external network a
-// VIF without rules needs it too: an address that is known is not looked up among
+// VIF that is not guarded needs it too: an address that is known is not looked up among
 // the learned ones, where another VIF could have claimed it.
 func (e *emitter) destinationOfVIF(v pluggedVIF) {
 	if v.MAC.IsZero() {
@@ -62,20 +62,20 @@ func (e *emitter) destinationOfVIF(v pluggedVIF) {
 	switch {
 	case v.network.Private:
 		e.at(TableDestination, e.macPriority(v)).emit(cookie, e.to(v.Network, v.MAC), then(TableDeliver, found))
-	case !v.filtered():
+	case !v.guarded():
 		e.at(TableDestination, e.macPriority(v)).emit(cookie, e.to(v.Network, v.MAC), e.goTo(TableForward))
 	default:
-		e.at(TableDestination, e.macPriority(v)).emit(cookie, e.to(v.Network, v.MAC), then(TableToVIF, found))
+		e.at(TableDestination, e.macPriority(v)).emit(cookie, e.to(v.Network, v.MAC), then(TableInState, found))
 		if v.network.VLAN == 0 {
-			e.at(TableDestination, bandDestinationTrunk.Low).emit(cookie, flow.NewMatch().EthDst(v.MAC), then(TableToVIF, found))
+			e.at(TableDestination, bandDestinationTrunk.Low).emit(cookie, flow.NewMatch().EthDst(v.MAC), then(TableInState, found))
 		}
 	}
 }
 
-// macPriority lets a VIF with rules win over another with the same MAC address
-// and none, so that a copied address is no way around rules.
+// macPriority lets a guarded VIF win over another with the same MAC address that is
+// not, so that a copied address is no way around rules.
 func (e *emitter) macPriority(v pluggedVIF) uint16 {
-	if v.filtered() {
+	if v.guarded() {
 		return priorityMACWithRules
 	}
 	return bandDestinationMAC.Low
@@ -120,4 +120,21 @@ func (e *emitter) destinationOfRemote(r *Remote, i flow.Instructions) {
 			e.at(TableDestination, bandDestinationMAC.Low).emit(Cookie{KindRemote, r.Tunnel.Host}, e.to(r.Network, mac), i)
 		}
 	}
+}
+
+// destinationFlood copies what is sent to a group of an external network, or to one in a
+// VLAN that is none (network 0), to the guarded VIFs that NORMAL leaves out; NORMAL does
+// the rest, first. What comes by a member of a bond that is not the active one has come by
+// the active one as well, and only NORMAL, which drops it, gets it.
+func (e *emitter) destinationFlood(network uint32) {
+	pages := e.compiler.copyPages(network)
+	if len(pages) == 0 {
+		return
+	}
+	actions := []flow.Action{resubmit(TableForward)}
+	for _, page := range pages {
+		actions = append(actions, FieldFloodPage.load(page), resubmit(TableFlood))
+	}
+	m := FieldNetwork.match(FieldDuplicate.match(flow.NewMatch(), 0), network).EthDstMasked(groupMAC, groupMAC)
+	e.at(TableDestination, priorityGroupPrivate).emit(Cookie{KindFlood, network}, m, flow.Apply(actions...))
 }

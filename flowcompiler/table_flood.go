@@ -1,36 +1,147 @@
 package flowcompiler
 
-import "poolwire/southbound/openflow/flow"
+import (
+	"slices"
+
+	"poolwire/southbound/openflow/flow"
+)
 
 // floodBase makes no copy where a page is empty.
 func (e *emitter) floodBase() {
 	e.at(TableFlood, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), drop)
 }
 
-// floodPageFlows copies a packet to the ports of one page. A VIF with rules gets
-// its copy through to_vif and forward, which run within the resubmit and come
-// back: they change no bit of the packet, and of the registers only
-// FieldDestination is changed here, right before each resubmit that reads it. So
-// no copy depends on the one before. The copy for the port the packet came in by
-// is dropped by OpenFlow itself.
-func (e *emitter) floodPageFlows(n *Network, page uint32) {
-	on := floodPage{n.ID, page}
+// floodPageFlows copies a packet to the ports of one page of a private network. A
+// guarded VIF gets its copy through in_state and what follows, which run within the
+// resubmit and come back. They change no bit of the packet, and load every register
+// that they read. So no copy depends on the one before. The copy for the port the packet
+// came in by is dropped by OpenFlow itself.
+//
+// No copy meets a meter: a meter drops the packet with all that was still to be done
+// with it, and one VIF over its limit would cost all others their copies.
+func (e *emitter) floodPageFlows(on floodPage) {
+	if n := e.compiler.networks[on.network]; n == nil || !n.Private {
+		e.copyPageFlows(on.network, on.page)
+		return
+	}
 	var plain []uint32
-	var filtered []flow.Action
+	var guarded []flow.Action
 	for _, id := range e.compiler.vifPages.sorted(on) {
 		switch v := e.compiler.plugged(e.compiler.vifs[id]); {
 		case v.disabled():
-		case v.filtered():
-			filtered = append(filtered, FieldDestination.load(v.ID), resubmit(TableToVIF))
+		case v.guarded():
+			guarded = append(guarded, copyTo(v))
 		default:
 			plain = append(plain, v.Ports...)
 		}
 	}
 	plain = append(plain, e.compiler.portPages.sorted(on)...)
-	actions := append(outputs(plain), filtered...)
+	e.floodPage(on, append(outputs(plain), guarded...))
+}
+
+// copyPageFlows copies a packet to the guarded VIFs of one page that NORMAL leaves out:
+// those of an external network, and those that have it among their trunks. Network 0
+// stands for the VLANs that are no network.
+//
+// On a tagged network a copy may have its tag changed in table forward, which the rules
+// of the next must not see. On the untagged one only a priority tag comes off, for all.
+func (e *emitter) copyPageFlows(network, page uint32) {
+	n := e.compiler.networks[network]
+	tagged := n != nil && n.VLAN != 0
+	var actions []flow.Action
+	for _, v := range e.compiler.copiesOn(network, page) {
+		action := copyTo(v)
+		if tagged {
+			action = flow.Clone(action)
+		}
+		actions = append(actions, action)
+		if tagged && v.Network != network {
+			e.forwardIntoTrunk(v, n)
+		}
+	}
+	e.floodPage(floodPage{network, page}, actions)
+}
+
+// floodPage emits the flow of a page, if there is anything on it.
+func (e *emitter) floodPage(on floodPage, actions []flow.Action) {
 	if len(actions) == 0 {
 		return
 	}
-	m := FieldFloodPage.match(FieldNetwork.match(flow.NewMatch(), n.ID), page)
-	e.at(TableFlood, bandFlood.Low).emit(Cookie{KindFlood, n.ID}, m, flow.Apply(actions...))
+	m := FieldFloodPage.match(FieldNetwork.match(flow.NewMatch(), on.network), on.page)
+	e.at(TableFlood, bandFlood.Low).emit(Cookie{KindFlood, on.network}, m, flow.Apply(actions...))
+}
+
+// copyTo returns the action that gives a guarded VIF a copy.
+func copyTo(v pluggedVIF) flow.Action {
+	return flow.Actions(FieldDestination.load(v.ID), FieldCopy.load(1), resubmit(TableInState))
+}
+
+// copied tells whether the VIF gets copies of its own of what an external network floods.
+func (v pluggedVIF) copied() bool {
+	return v.Copies && !v.disabled() && !v.network.Private && v.guarded()
+}
+
+// copiesOn lists the VIFs of a page that get a copy of what a network floods.
+func (c *Compiler) copiesOn(network, page uint32) []pluggedVIF {
+	var vifs []pluggedVIF
+	n := c.networks[network]
+	for _, from := range c.floodedTo(network) {
+		for _, id := range c.vifPages.sorted(floodPage{from, page}) {
+			v := c.plugged(c.vifs[id])
+			if !v.copied() {
+				continue
+			}
+			trunk := n == nil && len(v.trunks()) > 0 || n != nil && slices.Contains(v.trunks(), n.VLAN)
+			if from == network || trunk {
+				vifs = append(vifs, v)
+			}
+		}
+	}
+	return vifs
+}
+
+// copyPages lists the pages of copiesOn that are not empty, ascending.
+func (c *Compiler) copyPages(network uint32) []uint32 {
+	var pages []uint32
+	for _, from := range c.floodedTo(network) {
+		for page := range c.pagesOn[from] {
+			if len(c.copiesOn(network, page)) > 0 {
+				pages = append(pages, page)
+			}
+		}
+	}
+	slices.Sort(pages)
+	return slices.Compact(pages)
+}
+
+// floodedTo lists the networks with VIFs that may get a copy of what a network floods:
+// itself, and for a tagged one, and for VLANs that are no network, the untagged ones.
+func (c *Compiler) floodedTo(network uint32) []uint32 {
+	var from []uint32
+	n := c.networks[network]
+	switch {
+	case n != nil && n.Private:
+		return nil
+	case n != nil:
+		from = append(from, network)
+		if n.VLAN == 0 {
+			return from
+		}
+	case network != 0:
+		return nil
+	}
+	return append(from, c.untagged()...)
+}
+
+// untagged lists the untagged external networks, ascending. Of a real bridge there is
+// one.
+func (c *Compiler) untagged() []uint32 {
+	var ids []uint32
+	for id, n := range c.networks {
+		if n.VLAN == 0 && !n.Private {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }

@@ -36,3 +36,51 @@ func TestFloodOfManyVIFs(t *testing.T) {
 		t.Errorf("%d pages rewritten, want 1", len(changed))
 	}
 }
+
+// TestCopiesFollowTrunks: copies into the trunks of a VIF come and go with the VIF, with
+// its trunks, and with the networks that they are.
+func TestCopiesFollowTrunks(t *testing.T) {
+	t.Parallel()
+	// VIF A is on a page of its own.
+	input := func() Input {
+		in := copyInput()
+		in.VIFs[0].Ports = []uint32{200}
+		return in
+	}
+	in := input()
+	a, ten := in.VIFs[0], in.Networks[1]
+	without, elsewhere := a, ten
+	without.Trunks = nil
+	elsewhere.VLAN = 20
+	c := mustCompile(t, in)
+	for _, step := range []struct {
+		name   string
+		change func()
+		vif    *VIF
+		ten    *Network
+	}{
+		{"the network goes", func() { c.RemoveNetwork(ten.ID) }, &a, nil},
+		{"it comes back", func() { c.SetNetwork(ten) }, &a, &ten},
+		{"with another tag", func() { c.SetNetwork(elsewhere) }, &a, &elsewhere},
+		{"and back again", func() { c.SetNetwork(ten) }, &a, &ten},
+		{"no trunks", func() { c.SetVIF(without) }, &without, &ten},
+		{"trunks again", func() { c.SetVIF(a) }, &a, &ten},
+		{"the VIF goes", func() { c.RemoveVIF(a.ID) }, nil, &ten},
+		{"it comes back", func() { c.SetVIF(a) }, &a, &ten},
+	} {
+		step.change()
+		mustCommit(t, c)
+		now := input()
+		now.VIFs, now.Networks = now.VIFs[1:], now.Networks[:1]
+		if step.vif != nil {
+			now.VIFs = append(now.VIFs, *step.vif)
+		}
+		if step.ten != nil {
+			now.Networks = append(now.Networks, *step.ten)
+		}
+		want, got := slices.Collect(mustCompile(t, now).Flows()), slices.Collect(c.Flows())
+		if !slices.Equal(want, got) {
+			t.Errorf("%s:\n%s", step.name, diffFlows(want, got))
+		}
+	}
+}

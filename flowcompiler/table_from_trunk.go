@@ -4,7 +4,7 @@ import "poolwire/southbound/openflow/flow"
 
 // fromTrunkBase lets pass what no rule is about.
 func (e *emitter) fromTrunkBase() {
-	e.at(TableFromTrunk, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableLearn))
+	e.at(TableFromTrunk, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableOutPolicy))
 }
 
 // fromTrunk holds the network-wide rules of a VLAN for packets that a VM has tagged
@@ -20,5 +20,5 @@ func (e *emitter) fromTrunk(n *Network) {
 	tagged := func() *flow.MatchBuilder {
 		return FieldPinned.match(FieldSource.match(flow.NewMatch(), sourceVIF), pinned).VLAN(n.VLAN)
 	}
-	e.rules(TableFromTrunk, tagged, list, verdicts{allow: e.goTo(TableLearn), deny: drop})
+	e.rules(TableFromTrunk, tagged, list, e.compatVerdicts(TableOutPolicy, TableOutPolicy))
 }

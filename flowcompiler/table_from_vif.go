@@ -19,18 +19,13 @@ func (e *emitter) fromVIF(v pluggedVIF) {
 	var list ruleList
 	list.add(KindVIFRule, To, v.Rules)
 	list.addNetwork(v.network)
-	e.rules(TableFromVIF, where(FieldPolicy, policy), list, verdicts{allow: e.goTo(TableFromTrunk), deny: drop})
+	e.rules(TableFromVIF, where(FieldPolicy, policy), list, e.compatVerdicts(TableFromTrunk, TableOutPolicy))
 }
 
 // fromNetwork holds the network-wide rules, for uplinks and for VIFs without
-// rules of their own. A denied packet of an external network goes by
-// host_delivery: what an uplink sends to everyone is still for the host.
+// rules of their own.
 func (e *emitter) fromNetwork(n *Network) {
 	var list ruleList
 	list.addNetwork(n)
-	denied := drop
-	if !n.Private {
-		denied = e.goTo(TableHostDelivery)
-	}
-	e.rules(TableFromVIF, where(FieldPolicy, n.ID), list, verdicts{allow: e.goTo(TableLearn), deny: denied})
+	e.rules(TableFromVIF, where(FieldPolicy, n.ID), list, e.compatVerdicts(TableOutPolicy, TableOutPolicy))
 }

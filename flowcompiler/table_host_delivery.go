@@ -7,9 +7,9 @@ import (
 	"poolwire/southbound/openflow/flow"
 )
 
-// hostDeliveryBase makes a denial a denial.
+// hostDeliveryBase leaves everything else denied.
 func (e *emitter) hostDeliveryBase() {
-	e.at(TableHostDelivery, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), drop)
+	e.at(TableHostDelivery, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), e.goTo(TableDenied))
 	if e.compiler.hasNormal() {
 		e.hostReflectedMAC(e.compiler.bridge.LocalMAC, Cookie{Kind: KindBase})
 	}

@@ -73,8 +73,12 @@ func (e *emitter) learnFromVIF(v pluggedVIF) {
 // was learned here and moved away is found again at once.
 func (e *emitter) learnFromPatch(n *Network) {
 	m := FieldNetwork.match(FieldSource.match(flow.NewMatch(), sourcePatch), n.ID)
-	e.at(TableLearn, bandLearn.Low).emit(Cookie{KindNetwork, n.ID}, m,
-		then(TableDestination, learning{n.ID, learnedElsewhere, FieldDestination, FieldSourceVIF.bits()}.action(e.compiler.bridge)))
+	e.at(TableLearn, bandLearn.Low).emit(Cookie{KindNetwork, n.ID}, m, then(TableDestination, e.learnElsewhere(n)))
+}
+
+// learnElsewhere returns the action that remembers a MAC address as one of another host.
+func (e *emitter) learnElsewhere(n *Network) flow.Action {
+	return learning{n.ID, learnedElsewhere, FieldDestination, FieldSourceVIF.bits()}.action(e.compiler.bridge)
 }
 
 // learnFromTunnels remembers, on the overlay bridge, by which tunnel a MAC

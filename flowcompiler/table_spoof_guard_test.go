@@ -30,6 +30,20 @@ func TestGoldenSpoofGuard(t *testing.T) {
 		v.IPv4, v.IPv6 = append(prefixes("2001:db8::10"), netip.Prefix{}), append(prefixes("192.0.2.10", "::ffff:192.0.2.11"), netip.Prefix{})
 	}))
 	golden(t, TableSpoofGuard, "unlocked", locked(func(v *VIF) { v.Locking = Unlocked }))
+	golden(t, TableSpoofGuard, "isolated", locked(func(v *VIF) {
+		v.Locking, v.Isolation, v.Pairs = Unlocked, Isolated, []AddressPair{{macD, prefix("192.0.2.20")}}
+	}))
+	golden(t, TableSpoofGuard, "pairs", locked(func(v *VIF) {
+		v.IPv4 = prefixes("192.0.2.10")
+		v.Pairs = []AddressPair{
+			{macD, prefix("192.0.2.20")}, {macD, prefix("2001:db8::20")}, {flow.MAC{}, prefix("192.0.2.21")}, {macA, prefix("192.0.2.22")},
+			{flow.BroadcastMAC(), prefix("192.0.2.23")},
+		}
+	}))
+	golden(t, TableSpoofGuard, "virtual_router", locked(func(v *VIF) { v.IPv4, v.VRRP, v.Pairs = prefixes("192.0.2.10"), []uint8{7}, virtualPairs() }))
+	golden(t, TableSpoofGuard, "services", locked(func(v *VIF) {
+		v.IPv4, v.MayAdvertise, v.MayServeDHCP = prefixes("192.0.2.10"), true, true
+	}))
 }
 
 func TestLinkLocal(t *testing.T) {
@@ -56,7 +70,7 @@ func TestEveryGuardFlowNamesItsVIF(t *testing.T) {
 			t.Fatal(err)
 		}
 		for f := range c.Flows() {
-			if f.Table != uint8(TableSpoofGuard) || f.Instructions == drop {
+			if f.Table != uint8(TableSpoofGuard) || f.Instructions == drop || f.Priority == bandGuardUnlocked.Low {
 				continue
 			}
 			set, err := fieldsOf(f.Match)

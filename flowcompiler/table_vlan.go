@@ -7,7 +7,7 @@ import "poolwire/southbound/openflow/flow"
 // VLAN, and what comes back must be looked up under the same network.
 func (e *emitter) vlanBase() {
 	e.vlanToHostMAC(e.compiler.bridge.LocalMAC, Cookie{Kind: KindBase})
-	e.at(TableVLAN, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), then(TableFromVIF, FieldNetwork.load(0)))
+	e.at(TableVLAN, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), then(TableSpoofGuard, FieldNetwork.load(0)))
 }
 
 // vlanToHost keeps the way from the uplinks to one of the host's ports free.
@@ -43,7 +43,7 @@ func (e *emitter) vlanOfNetwork(n *Network) {
 func (e *emitter) vlanTag(n *Network, tagged func() *flow.MatchBuilder) {
 	cookie := Cookie{KindNetwork, n.ID}
 	e.at(TableVLAN, bandVLANTag.Low).emit(cookie, FieldPinned.match(tagged(), pinned),
-		then(TableFromVIF, FieldNetwork.load(n.ID)))
+		then(TableSpoofGuard, FieldNetwork.load(n.ID)))
 	e.at(TableVLAN, bandVLANTag.Low).emit(cookie, FieldPinned.match(tagged(), 0),
-		then(TableFromVIF, FieldNetwork.load(n.ID), FieldPolicy.load(n.ID)))
+		then(TableSpoofGuard, FieldNetwork.load(n.ID), FieldPolicy.load(n.ID)))
 }

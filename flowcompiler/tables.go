@@ -29,6 +29,7 @@ const (
 	TableDeliver      Table = 36
 	TableFlood        Table = 37
 	TableInState      Table = 38
+	TableInTrack      Table = 39
 	TableToVIF        Table = 40
 	TableInPolicy     Table = 41
 	TableInVerdict    Table = 42
@@ -70,7 +71,7 @@ var tables = [...]TableRow{
 		Decides: "which port a packet comes from. The only table shared with other programs: all priorities here are above theirs",
 		Match:   MatchInPort | MatchTunnelID,
 		Next:    []Table{TableVLAN, TableSpoofGuard, TableLearn, TableDestination, TableForward},
-		Actions: ActionLoad,
+		Actions: ActionLoad | ActionMeter,
 		Bands:   []Band{bandClassifyPort, bandClassifyLocal, bandClassifyDefault},
 		Miss:    "never reached: the default of this table drops, or forwards where unclassified ports are admitted",
 	},
@@ -85,7 +86,7 @@ var tables = [...]TableRow{
 	},
 	{
 		Table: TableSpoofGuard, Name: "spoof_guard",
-		Decides: "port locking: may this locked VIF send from this MAC and IP address?",
+		Decides: "port locking: may this locked VIF send from this MAC and IP address, this isolated one from this MAC address?",
 		Match: MatchReg0 | MatchReg1 | MatchEthSrc | MatchEthType | MatchIPProto | MatchIPv4Src | MatchIPv4Dst | MatchIPv6Src |
 			MatchIPv6Dst | MatchUDPSrc | MatchUDPDst | MatchICMPv6Type | MatchICMPv6Code | MatchARPSPA | MatchARPSHA | MatchNDTarget |
 			MatchNDSLL | MatchNDTLL,
@@ -95,11 +96,11 @@ var tables = [...]TableRow{
 	},
 	{
 		Table: TableGuestGuard, Name: "guest_guard",
-		Decides: "what a guest must not send whatever its address: VLAN tags it has no part in, other MAC addresses of an isolated VIF, router advertisements, DHCP answers",
-		Match: MatchReg0 | MatchReg1 | MatchReg2 | MatchEthSrc | MatchEthType | MatchVLAN | MatchIPProto | MatchUDPSrc | MatchUDPDst |
+		Decides: "what a guest must not send whatever its address: VLAN tags it has no part in, router advertisements, DHCP answers",
+		Match: MatchReg0 | MatchReg1 | MatchReg2 | MatchEthType | MatchVLAN | MatchIPProto | MatchUDPSrc | MatchUDPDst |
 			MatchICMPv6Type,
 		Next:  []Table{TableOutState},
-		Bands: []Band{bandGuestExempt, bandGuestTagged, bandGuestMAC, bandGuestService, bandMiss},
+		Bands: []Band{bandGuestService, bandGuestExempt, bandGuestTagged, bandMiss},
 		Miss:  "on to out_state",
 	},
 	{
@@ -143,7 +144,7 @@ var tables = [...]TableRow{
 	{
 		Table: TableOutVerdict, Name: "out_verdict",
 		Decides: "carries out what the policy said of a packet that a VIF sends",
-		Match:   MatchReg0 | MatchCTState,
+		Match:   MatchReg0 | MatchEthType | MatchCTState,
 		Next:    []Table{TableLearn, TableDenied},
 		Actions: ActionTrack,
 		Bands:   []Band{bandVerdict, bandVerdictInvalid, bandMiss},
@@ -199,18 +200,27 @@ var tables = [...]TableRow{
 		Decides: "one page of the ports that get a copy: all on a private network, those of guarded VIFs on an external one; entered by resubmit",
 		Match:   MatchReg2 | MatchReg6,
 		Next:    []Table{TableInState, TableToVIF, TableForward},
-		Actions: ActionLoad | ActionOutput,
+		Actions: ActionLoad | ActionOutput | ActionClone,
 		Bands:   []Band{bandFlood, bandMiss},
 		Miss:    "no copy",
 	},
 	{
 		Table: TableInState, Name: "in_state",
-		Decides: "for a VIF with a policy or restricted to some senders: may it hear this one, and to which of its connections does the packet belong?",
-		Match:   MatchReg0 | MatchReg1 | MatchReg4 | MatchEthSrc | MatchEthType,
-		Next:    []Table{TableToVIF},
-		Actions: ActionLoad | ActionTrack,
+		Decides: "for a VIF with a policy or restricted to some senders: may it hear this one, and whose policy is walked?",
+		Match:   MatchReg0 | MatchReg1 | MatchReg4 | MatchEthSrc,
+		Next:    []Table{TableInTrack, TableToVIF},
+		Actions: ActionLoad,
 		Bands:   []Band{bandInOwn, bandInCommunity, bandInRestricted, bandInSubject, bandMiss},
-		Miss:    "on to to_vif",
+		Miss:    "on to to_vif, as what no policy applies to",
+	},
+	{
+		Table: TableInTrack, Name: "in_track",
+		Decides: "to which connection of a tracked VIF a packet belongs that reaches it",
+		Match:   MatchEthType | MatchIPProto | MatchICMPv6Type,
+		Next:    []Table{TableToVIF},
+		Actions: ActionTrack,
+		Bands:   []Band{bandStateNeighbor, bandStateTrack, bandMiss},
+		Miss:    "on to to_vif, untracked",
 	},
 	{
 		Table: TableToVIF, Name: "to_vif",
@@ -234,7 +244,7 @@ var tables = [...]TableRow{
 	{
 		Table: TableInVerdict, Name: "in_verdict",
 		Decides: "carries out what the policy said of a packet that reaches a VIF",
-		Match:   MatchReg0 | MatchCTState,
+		Match:   MatchReg0 | MatchEthType | MatchCTState,
 		Next:    []Table{TableDenied, TableForward},
 		Actions: ActionTrack,
 		Bands:   []Band{bandVerdict, bandVerdictInvalid, bandMiss},
@@ -261,7 +271,7 @@ var tables = [...]TableRow{
 		Table: TableForward, Name: "forward",
 		Decides: "the way out: the switch's own forwarding on external networks, one port on private ones",
 		Match:   MatchReg0 | MatchReg2 | MatchReg4 | MatchVLAN,
-		Actions: ActionOutput | ActionNormal | ActionPopVLAN | ActionMeter,
+		Actions: ActionOutput | ActionNormal | ActionPopVLAN | ActionPushVLAN | ActionMeter,
 		Bands:   []Band{bandForwardCopy, bandForwardPort, bandForwardPrivate, bandMiss},
 		Miss:    "NORMAL; drop on bridges of private networks and on the overlay bridge",
 	},
@@ -305,9 +315,9 @@ var tables = [...]TableRow{
 
 // ruleMatch is what policy rules match: whose policy it is, the connection where one is
 // tracked, else the packet.
-const ruleMatch = MatchReg8 | MatchReg9 | MatchReg10 | MatchEthSrc | MatchEthDst | MatchEthType | MatchVLAN | MatchIPProto |
+const ruleMatch = MatchReg2 | MatchReg8 | MatchReg9 | MatchReg10 | MatchReg11 | MatchEthSrc | MatchEthDst | MatchEthType | MatchVLAN | MatchIPProto |
 	MatchIPv4Src | MatchIPv4Dst | MatchIPv6Src | MatchIPv6Dst | MatchTCPSrc | MatchTCPDst | MatchUDPSrc | MatchUDPDst |
-	MatchSCTPSrc | MatchSCTPDst | MatchICMPv4Type | MatchICMPv4Code | MatchICMPv6Type | MatchICMPv6Code | MatchARPSPA | MatchARPTPA |
+	MatchIPFrag | MatchSCTPSrc | MatchSCTPDst | MatchICMPv4Type | MatchICMPv4Code | MatchICMPv6Type | MatchICMPv6Code | MatchARPSPA | MatchARPTPA |
 	MatchCTState | MatchCTProto | MatchCTIPv4Src | MatchCTIPv4Dst | MatchCTIPv6Src | MatchCTIPv6Dst | MatchCTPortSrc | MatchCTPortDst |
 	MatchConjID
 
@@ -330,6 +340,14 @@ func (t Table) String() string {
 		return row.Name
 	}
 	return "table" + strconv.Itoa(int(t))
+}
+
+// Row returns the table's declaration; the zero row when there is no such table.
+func (t Table) Row() TableRow {
+	if row := t.row(); row != nil {
+		return *row
+	}
+	return TableRow{}
 }
 
 // row returns the table's declaration, nil when there is none.

@@ -37,6 +37,8 @@ func TestTableNumbersAreFixed(t *testing.T) {
 	for table, name := range map[Table]string{
 		0: "classify", 5: "vlan", 10: "spoof_guard", 20: "from_vif", 22: "from_trunk", 25: "learn", 27: "admit", 30: "destination", 35: "learned", 36: "deliver",
 		37: "flood", 40: "to_vif", 45: "host_delivery", 50: "forward", 60: "tunnel_out",
+		12: "guest_guard", 14: "out_state", 23: "out_policy", 24: "out_verdict", 38: "in_state", 39: "in_track", 41: "in_policy", 42: "in_verdict",
+		48: "denied", 70: "mandatory_out", 71: "default_out", 75: "mandatory_in", 76: "default_in",
 	} {
 		if table.String() != name {
 			t.Errorf("table %d is called %v, want %s: it is stored on switches", table, table, name)
@@ -93,7 +95,7 @@ func TestCheckRefusesFlowsThatBreakTheirRow(t *testing.T) {
 		{"field not allowed", func(f *flow.Flow) { f.Match = flow.NewMatch().InPort(1).Build() }},
 		{"field no table allows", func(f *flow.Flow) { f.Match = flow.NewMatch().Metadata(1, 1).Build() }},
 		{"match cut short", func(f *flow.Flow) { f.Match = f.Match[:len(f.Match)-1] }},
-		{"goto not in next", func(f *flow.Flow) { f.Instructions = flow.Goto(uint8(TableFlood)) }},
+		{"goto not in next", func(f *flow.Flow) { f.Instructions = flow.Goto(uint8(TableHostDelivery)) }},
 		{"goto backwards", func(f *flow.Flow) { f.Instructions = flow.Goto(uint8(TableLearn)) }},
 		{"resubmit not in next", func(f *flow.Flow) { f.Instructions = flow.Apply(flow.Resubmit(uint8(TableClassify))) }},
 		{"action not allowed", func(f *flow.Flow) { f.Instructions = flow.Apply(flow.Normal()) }},

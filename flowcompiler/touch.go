@@ -1,17 +1,26 @@
 package flowcompiler
 
-import "cmp"
+import (
+	"cmp"
+	"reflect"
+)
 
 // The touch functions say which parts a change concerns. A part left out keeps
 // stale flows; one too many costs time only.
 //
 //	object    parts that read it
 //	bridge    all
-//	network   itself, its VIFs, ports, remotes and flood list; the base (is the bridge private?)
-//	VIF       itself, its page of the flood list, the list of pages
+//	network   itself, its VIFs, ports, remotes and flood list, VIFs of the untagged network
+//	          on it included; the base (is the bridge private?)
+//	VIF       itself, its page of the flood list, the list of pages; one with trunks: that
+//	          page of all networks, and of VLANs that are none
 //	port      itself, its page, the list of pages; host: all networks; patch and
 //	          tunnel: network and remotes reached by it
 //	remote    itself, the network's list of members
+//	peers     themselves
+//	policy    itself; of a VIF group: the lists of the sets that the group is in. When it
+//	          appears, goes, or becomes or ceases to be one that looks at connections: the
+//	          VIFs that it reaches
 
 func (c *Compiler) touch(kind partKind, major uint32, minor uint64) {
 	c.dirty[partID{kind, major, minor}] = struct{}{}
@@ -31,6 +40,12 @@ func (c *Compiler) touchAll() {
 	}
 	for _, r := range c.remotes {
 		c.touchRemote(r)
+	}
+	for network := range c.peers {
+		c.touch(partPeers, network, 0)
+	}
+	for s := range c.policies {
+		c.touchPolicy(s)
 	}
 }
 
@@ -57,12 +72,26 @@ func (c *Compiler) touchNetwork(old, now *Network) {
 	for number := range c.remotesOn[id] {
 		c.touch(partRemote, id, number)
 	}
+	c.touch(partPeers, id, 0)
+	for s := range c.policies {
+		c.touchPolicy(s)
+	}
+	for page := range c.pagesOn[id] {
+		c.touch(partFloodPage, id, uint64(page))
+	}
+	for _, from := range c.untagged() {
+		for page := range c.pagesOn[from] {
+			c.touchPage(floodPage{id, page})
+		}
+	}
 }
 
 // sameButRules tells whether two versions of a network differ in their rules at
 // most.
 func sameButRules(a, b *Network) bool {
-	return a.VLAN == b.VLAN && a.Private == b.Private && a.DefaultLocking == b.DefaultLocking && a.VNI == b.VNI
+	x, y := *a, *b
+	x.Rules, y.Rules = nil, nil
+	return reflect.DeepEqual(x, y)
 }
 
 // touchNetworkParts marks the flows of the network itself.
@@ -76,8 +105,17 @@ func (c *Compiler) touchVIF(v *VIF) {
 	for _, port := range v.Ports {
 		c.dirtyPorts[port] = struct{}{}
 	}
-	if page, ok := vifPage(v); ok {
-		c.touchPage(page)
+	page, ok := vifPage(v)
+	if !ok {
+		return
+	}
+	c.touchPage(page)
+	if len(v.Trunks) == 0 {
+		return
+	}
+	c.touchPage(floodPage{0, page.page})
+	for network := range c.networks {
+		c.touchPage(floodPage{network, page.page})
 	}
 }
 

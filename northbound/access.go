@@ -19,6 +19,12 @@ func access(method string) Role {
 		v1.PrivateNetworkService_GetPrivateNetwork_FullMethodName, v1.PrivateNetworkService_ListPrivateNetworks_FullMethodName,
 		v1.VifService_GetVif_FullMethodName, v1.VifService_ListVifs_FullMethodName,
 		v1.RuleService_GetRule_FullMethodName, v1.RuleService_ListRules_FullMethodName,
+		v1.PolicyService_GetPolicyRule_FullMethodName, v1.PolicyService_ListPolicyRules_FullMethodName,
+		v1.PolicyService_GetEffectivePolicy_FullMethodName, v1.PolicyService_Explain_FullMethodName,
+		v1.PolicyService_GetRuleHits_FullMethodName, v1.PolicyService_WatchDenied_FullMethodName,
+		v1.AddressGroupService_GetAddressGroup_FullMethodName, v1.AddressGroupService_ListAddressGroups_FullMethodName,
+		v1.VifGroupService_GetVifGroup_FullMethodName, v1.VifGroupService_ListVifGroups_FullMethodName,
+		v1.ChangeService_ListPendingChanges_FullMethodName,
 		v1.FlowService_DumpFlows_FullMethodName,
 		v1.ClusterService_GetClusterStatus_FullMethodName, v1.ClusterService_WaitForHosts_FullMethodName,
 		v1.WatchService_Watch_FullMethodName,
@@ -33,7 +39,14 @@ func access(method string) Role {
 		v1.PrivateNetworkService_DeletePrivateNetwork_FullMethodName,
 		v1.VifService_CreateVif_FullMethodName, v1.VifService_UpdateVif_FullMethodName, v1.VifService_DeleteVif_FullMethodName,
 		v1.RuleService_AddRule_FullMethodName, v1.RuleService_RemoveRule_FullMethodName, v1.RuleService_CreateRule_FullMethodName,
-		v1.RuleService_UpdateRule_FullMethodName, v1.RuleService_DeleteRule_FullMethodName:
+		v1.RuleService_UpdateRule_FullMethodName, v1.RuleService_DeleteRule_FullMethodName,
+		v1.PolicyService_CreatePolicyRule_FullMethodName, v1.PolicyService_UpdatePolicyRule_FullMethodName,
+		v1.PolicyService_DeletePolicyRule_FullMethodName,
+		v1.AddressGroupService_CreateAddressGroup_FullMethodName, v1.AddressGroupService_UpdateAddressGroup_FullMethodName,
+		v1.AddressGroupService_ModifyAddressGroup_FullMethodName, v1.AddressGroupService_DeleteAddressGroup_FullMethodName,
+		v1.VifGroupService_CreateVifGroup_FullMethodName, v1.VifGroupService_UpdateVifGroup_FullMethodName,
+		v1.VifGroupService_ModifyVifGroup_FullMethodName, v1.VifGroupService_DeleteVifGroup_FullMethodName,
+		v1.ChangeService_ConfirmChange_FullMethodName, v1.ChangeService_RollbackChange_FullMethodName:
 		return RoleOperator
 
 	case v1.HostService_IssueHostCertificate_FullMethodName,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -51,4 +52,14 @@ func TestStatusOf(t *testing.T) {
 	if statusOf(nil, "pool") != nil {
 		t.Error("no error became one")
 	}
+}
+
+// errorInfo is the google.rpc.ErrorInfo of an error, nil when it has none.
+func errorInfo(err error) *errdetails.ErrorInfo {
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok {
+			return info
+		}
+	}
+	return nil
 }

@@ -63,6 +63,9 @@ type maskedFields[T proto.Message] struct {
 // copy copies the fields from src to dst. Paths that cannot be changed, and an
 // empty mask, are refused with the list of those that can.
 func (m maskedFields[T]) copy(dst, src T, at place) {
+	// What is copied is brought into canonical form later, and the request is not
+	// this function's to change.
+	src = proto.CloneOf(src)
 	var accepted []string
 	for _, f := range m.table {
 		if f.when == always {

@@ -140,12 +140,16 @@ func (s *Server) speakFor(ctx context.Context) context.Context {
 		forwardedKey, s.cfg.NodeID, callerNameKey, who.Name, callerRoleKey, who.Role.String()))
 }
 
-// forwardStream does for DumpFlows what forwardUnary does for the rest.
+// isEndless tells whether a stream goes on for as long as the client wants.
+func isEndless(method string) bool { return method == v1.PolicyService_WatchDenied_FullMethodName }
+
+// forwardStream does for DumpFlows and WatchDenied what forwardUnary does for the
+// rest.
 func (s *Server) forwardStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	if isLocal(info.FullMethod) {
 		return next(srv, ss)
 	}
-	ctx, cancel := context.WithTimeout(ss.Context(), callTimeout)
+	ctx, cancel := boundStream(ss.Context(), info.FullMethod)
 	defer cancel()
 	conn, err := s.awaitWay(ctx)
 	switch {
@@ -155,6 +159,14 @@ func (s *Server) forwardStream(srv any, ss grpc.ServerStream, info *grpc.StreamS
 		return next(srv, &stream{ServerStream: ss, ctx: ctx})
 	}
 	return s.relay(ctx, ss, conn, info.FullMethod)
+}
+
+// boundStream gives a deadline to streams that end by themselves.
+func boundStream(ctx context.Context, method string) (context.Context, context.CancelFunc) {
+	if isEndless(method) {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, callTimeout)
 }
 
 // awaitWay is wayToLeader that waits for an election.
@@ -189,6 +201,13 @@ func (s *Server) relay(ctx context.Context, ss grpc.ServerStream, conn *grpc.Cli
 	}
 	if err := out.CloseSend(); err != nil {
 		return err
+	}
+	// That an endless stream has begun is told by its header. A stream that is
+	// refused has none; its error comes with the first message.
+	if md, err := out.Header(); err == nil && md != nil && isEndless(method) {
+		if err := ss.SendHeader(nil); err != nil {
+			return err
+		}
 	}
 	for {
 		resp := answer.New().Interface()

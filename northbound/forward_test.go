@@ -270,3 +270,61 @@ func TestHealth(t *testing.T) {
 		t.Errorf("watch: %v, %v", got, err)
 	}
 }
+
+// TestForwardPolicies: what only the leader can answer about policies is asked of
+// it: what a change would do, what becomes of a packet, counts, and the endless
+// stream of denied packets, whose beginning is told before its first message.
+func TestForwardPolicies(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	leader, follower := pair(t, ca)
+	f := &fixture{t: t, ctx: patience(t), store: leader.store, live: leader.live}
+	f.populate()
+	olga := clientsOf(ca.dial(follower.api, "olga", "operator"))
+	tried, err := olga.CreatePolicyRule(f.ctx, &v1.CreatePolicyRuleRequest{PolicyRule: policyRule(nil), ValidateOnly: true})
+	if err != nil || len(tried.GetPreview().GetBridges()) != 1 {
+		t.Errorf("preview: %v, %v", tried, err)
+	}
+	made, err := olga.CreatePolicyRule(f.ctx, &v1.CreatePolicyRuleRequest{PolicyRule: policyRule(nil)})
+	if err != nil || made.GetPolicyRule().GetAuthor() != "olga" {
+		t.Fatalf("%v, %v", made, err)
+	}
+	if _, err := olga.Explain(f.ctx, &v1.ExplainRequest{Vif: vif1}); err != nil || len(leader.live.policy.asked) != 1 {
+		t.Errorf("explain: %v", err)
+	}
+	leader.live.change(func() {
+		leader.live.policy.hits = map[uint32][]*v1.HostHits{made.GetPolicyRule().GetObjectId(): {{Packets: 7}}}
+	})
+	hits, err := olga.GetRuleHits(f.ctx, &v1.GetRuleHitsRequest{Rules: []string{"ssh"}})
+	if err != nil || hits.GetHits()[0].GetPackets() != 7 {
+		t.Errorf("hits: %v, %v", hits, err)
+	}
+
+	ends := make(chan struct{})
+	leader.live.change(func() { leader.live.policy.ends = ends })
+	quiet, err := olga.WatchDenied(f.ctx, &v1.WatchDeniedRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := quiet.Header(); err != nil {
+		t.Errorf("the beginning: %v", err)
+	}
+	leader.live.change(func() { leader.live.policy.denied = []*v1.WatchDeniedResponse{{VifUuid: vif1, SourcePort: 9}} })
+	busy, err := olga.WatchDenied(f.ctx, &v1.WatchDeniedRequest{Vif: vif1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := busy.Recv(); err != nil || m.GetSourcePort() != 9 {
+		t.Errorf("sample: %v, %v", m, err)
+	}
+	close(ends)
+	if _, err := busy.Recv(); !isNotLeading(err) {
+		t.Errorf("after the lead is lost: %v", err)
+	}
+	if _, err := quiet.Recv(); !isNotLeading(err) {
+		t.Errorf("after the lead is lost: %v", err)
+	}
+	refused, err := olga.WatchDenied(f.ctx, &v1.WatchDeniedRequest{Vif: "nobody"})
+	err = drain(refused, err)
+	refusal{codes.NotFound, "vif", []string{`"nobody"`}}.check(t, err)
+}

@@ -44,6 +44,10 @@ type clients struct {
 	v1.PrivateNetworkServiceClient
 	v1.VifServiceClient
 	v1.RuleServiceClient
+	v1.PolicyServiceClient
+	v1.AddressGroupServiceClient
+	v1.VifGroupServiceClient
+	v1.ChangeServiceClient
 	v1.FlowServiceClient
 	v1.ClusterServiceClient
 	v1.WatchServiceClient
@@ -52,7 +56,9 @@ type clients struct {
 func clientsOf(c grpc.ClientConnInterface) clients {
 	return clients{
 		v1.NewPoolServiceClient(c), v1.NewHostServiceClient(c), v1.NewPifServiceClient(c), v1.NewNetworkServiceClient(c),
-		v1.NewPrivateNetworkServiceClient(c), v1.NewVifServiceClient(c), v1.NewRuleServiceClient(c), v1.NewFlowServiceClient(c),
+		v1.NewPrivateNetworkServiceClient(c), v1.NewVifServiceClient(c), v1.NewRuleServiceClient(c),
+		v1.NewPolicyServiceClient(c), v1.NewAddressGroupServiceClient(c), v1.NewVifGroupServiceClient(c), v1.NewChangeServiceClient(c),
+		v1.NewFlowServiceClient(c),
 		v1.NewClusterServiceClient(c), v1.NewWatchServiceClient(c),
 	}
 }
@@ -260,6 +266,10 @@ func stateOf(v *raftstore.View) string {
 	dump(&b, v.PrivateNetworks())
 	dump(&b, v.Vifs())
 	dump(&b, v.Rules())
+	dump(&b, v.PolicyRules())
+	dump(&b, v.AddressGroups())
+	dump(&b, v.VifGroups())
+	dump(&b, v.PendingChanges())
 	dump(&b, v.Pifs())
 	dump(&b, v.Nodes())
 	return b.String()

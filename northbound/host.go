@@ -37,7 +37,7 @@ func (s *hostService) CreateHost(ctx context.Context, req *v1.CreateHostRequest)
 	validate(hostFields(), h, bad.at("host"))
 	checkHost(h, bad.at("host"))
 	cmd := putHost(h, true)
-	res, err := s.write(ctx, mutation{requestID: req.GetRequestId(), resource: "host", probe: putHost(nil, true),
+	res, err := s.write(ctx, mutation{asked: req, resource: "host", probe: putHost(nil, true),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			found := bad.and()
 			if p := h.GetPoolUuid(); p != "" && v.Pool(p) == nil {
@@ -48,7 +48,7 @@ func (s *hostService) CreateHost(ctx context.Context, req *v1.CreateHostRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &v1.CreateHostResponse{Host: s.storedHost(first(res), h), Revision: res.Revision}, nil
+	return &v1.CreateHostResponse{Host: s.storedHost(res, h), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // poolChoices lists pools for a field that takes a UUID.
@@ -62,12 +62,12 @@ func poolChoices(v *raftstore.View) []string {
 
 // storedHost is the host as it is stored now, with its status, or as it was
 // asked for when it is gone again already.
-func (s *hostService) storedHost(uuid string, asked *v1.Host) *v1.Host {
-	if h := s.cfg.Store.View().Host(uuid); h != nil {
+func (s *hostService) storedHost(res outcome, asked *v1.Host) *v1.Host {
+	if h := res.view.Host(res.first()); h != nil {
 		return s.withStatus(h)
 	}
 	out := proto.CloneOf(asked)
-	out.Uuid = uuid
+	out.Uuid = res.first()
 	return out
 }
 
@@ -123,7 +123,7 @@ func (s *hostService) ListHosts(ctx context.Context, req *v1.ListHostsRequest) (
 func (s *hostService) UpdateHost(ctx context.Context, req *v1.UpdateHostRequest) (*v1.UpdateHostResponse, error) {
 	mask := req.GetUpdateMask()
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "host", etag: req.GetHost().GetEtag(), probe: putHost(nil, false),
+		asked: req, resource: "host", etag: req.GetHost().GetEtag(), probe: putHost(nil, false),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			now, err := updater[*v1.Host]{table: hostFields(), name: "host", get: v.Host,
 				also: func(_, now *v1.Host, at place) error {
@@ -142,7 +142,7 @@ func (s *hostService) UpdateHost(ctx context.Context, req *v1.UpdateHostRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &v1.UpdateHostResponse{Host: s.storedHost(first(res), req.GetHost()), Revision: res.Revision}, nil
+	return &v1.UpdateHostResponse{Host: s.storedHost(res, req.GetHost()), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // IssueHostCertificate makes a key and a certificate that names the host.

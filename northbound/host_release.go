@@ -20,7 +20,7 @@ import (
 func (s *hostService) ReleaseHost(ctx context.Context, req *v1.ReleaseHostRequest) (*v1.ReleaseHostResponse, error) {
 	uuid := ""
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "host", probe: putHost(nil, false), acts: true,
+		asked: req, resource: "host", probe: putHost(nil, false), acts: true,
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			h, err := findHost(v, "host", req.GetHost())
 			if err != nil {
@@ -30,8 +30,10 @@ func (s *hostService) ReleaseHost(ctx context.Context, req *v1.ReleaseHostReques
 			if !h.GetManaged() {
 				return nil, nil
 			}
-			if err := s.release(ctx, h, "try again when it is connected"); err != nil {
-				return nil, err
+			if !req.GetValidateOnly() {
+				if err := s.release(ctx, h, "try again when it is connected"); err != nil {
+					return nil, err
+				}
 			}
 			now := proto.CloneOf(h)
 			now.Managed, now.Status = false, nil
@@ -41,10 +43,10 @@ func (s *hostService) ReleaseHost(ctx context.Context, req *v1.ReleaseHostReques
 	if err != nil {
 		return nil, err
 	}
-	if first(res) != "" {
-		uuid = first(res)
+	if res.first() == "" {
+		res.UUIDs = []string{uuid} // nothing had to be changed
 	}
-	return &v1.ReleaseHostResponse{Host: s.storedHost(uuid, &v1.Host{}), Revision: res.Revision}, nil
+	return &v1.ReleaseHostResponse{Host: s.storedHost(res, &v1.Host{}), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // DeleteHost forgets a host, after everything of Poolwire's on it was removed.
@@ -54,7 +56,7 @@ func (s *hostService) DeleteHost(ctx context.Context, req *v1.DeleteHostRequest)
 		return &storev1.Command{Body: &storev1.Command_DeleteHost{DeleteHost: &storev1.Delete{Uuid: uuid, Etag: req.GetEtag()}}}
 	}
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "host", etag: req.GetEtag(), probe: command(""), acts: true,
+		asked: req, resource: "host", etag: req.GetEtag(), probe: command(""), acts: true,
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			h, err := findHost(v, "host", req.GetHost())
 			if err != nil {
@@ -64,7 +66,7 @@ func (s *hostService) DeleteHost(ctx context.Context, req *v1.DeleteHostRequest)
 			if req.GetEtag() != "" && req.GetEtag() != h.GetEtag() {
 				return nil, statusOf(&raftstore.ConflictError{Kind: raftstore.KindHost, ID: h.GetUuid(), Have: h.GetEtag(), Want: req.GetEtag()}, "host")
 			}
-			if !s.isClean(v, h) {
+			if !s.isClean(v, h) && !req.GetValidateOnly() {
 				err := s.release(ctx, h, "use force to forget it; what is on it then stays there")
 				if err != nil && (!req.GetForce() || isContextError(ctx)) {
 					return nil, err
@@ -76,7 +78,7 @@ func (s *hostService) DeleteHost(ctx context.Context, req *v1.DeleteHostRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &v1.DeleteHostResponse{Revision: res.Revision}, nil
+	return &v1.DeleteHostResponse{Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // isClean tells whether nothing of Poolwire's is on a host: it was never

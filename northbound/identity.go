@@ -61,9 +61,20 @@ func ParseRole(name string) (Role, error) {
 
 // Identity is who calls.
 type Identity struct {
-	// Name is what logs call the client: the name in its certificate.
+	// Name is the name in the client's certificate.
 	Name string
 	Role Role
+	// Via is the name of the node that forwarded the call; empty when the client
+	// called here.
+	Via string
+}
+
+// String is what logs and messages call the client.
+func (i Identity) String() string {
+	if i.Via != "" {
+		return i.Name + " via " + i.Via
+	}
+	return i.Name
 }
 
 // Metadata with which a node forwards a call. It is believed only from nodes.
@@ -127,7 +138,7 @@ func spokenFor(ctx context.Context, who Identity) (Identity, error) {
 	if names := md.Get(callerNameKey); len(names) > 0 {
 		name = names[0]
 	}
-	return Identity{Name: name + " via " + who.Name, Role: role}, nil
+	return Identity{Name: name, Role: role, Via: who.Name}, nil
 }
 
 // forwarded tells whether a node forwarded this call here.

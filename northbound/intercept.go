@@ -95,7 +95,7 @@ func (s *Server) logCall(ctx context.Context, c *call, err error) {
 	}
 	attrs := []slog.Attr{
 		slog.String("code", code.String()), slog.Duration("took", time.Since(c.begin)),
-		slog.String("who", c.who.Name), slog.String("role", c.who.Role.String()),
+		slog.String("who", c.who.String()), slog.String("role", c.who.Role.String()),
 	}
 	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
 		attrs = append(attrs, slog.String("remote", p.Addr.String()))
@@ -117,7 +117,7 @@ func (s *Server) authorise(ctx context.Context, method string) error {
 	callOf(ctx).who = who
 	need := access(method)
 	if need == RoleNone || who.Role < need {
-		return status.Errorf(codes.PermissionDenied, "%s needs the role %s; %q has the role %s", method, need, who.Name, who.Role)
+		return status.Errorf(codes.PermissionDenied, "%s needs the role %s; %q has the role %s", method, need, who, who.Role)
 	}
 	return nil
 }

@@ -17,6 +17,9 @@ type Store interface {
 	ReadView(ctx context.Context) (*raftstore.View, error)
 	// Apply writes a command; leader only.
 	Apply(ctx context.Context, c *storev1.Command) (raftstore.Result, error)
+	// Simulate applies a command to a copy of the state that nobody else sees, and
+	// returns the copy and what the command did to it; leader only.
+	Simulate(c *storev1.Command) (*raftstore.View, raftstore.ChangeSet, raftstore.Result, error)
 	// Subscribe delivers the change sets after a revision.
 	Subscribe(from uint64) (*raftstore.Subscription, error)
 	// IsLeader says whether this node leads.
@@ -56,6 +59,11 @@ type Live interface {
 	PrivateNetworkHosts(uuid string) []*v1.PrivateNetworkHostStatus
 	// RefusedConnections lists connections turned away, newest first.
 	RefusedConnections() []string
+
+	Previewer
+	Explainer
+	HitReader
+	DeniedSource
 }
 
 // HostCertificate is what a host needs to be trusted, in PEM.

@@ -22,6 +22,7 @@ type fakeLive struct {
 	released []string
 	flows    map[string][]flow.Stats // by host UUID "/" bridge
 	private  map[string][]*v1.PrivateNetworkHostStatus
+	policy   fakePolicy
 	progress chan struct{} // closed and replaced whenever something changes
 }
 

@@ -3,8 +3,12 @@ package northbound
 import (
 	"context"
 	"errors"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
+	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
 
@@ -17,10 +21,20 @@ func (s *Server) read(ctx context.Context) (*raftstore.View, error) {
 	return v, nil
 }
 
+// changing is what the requests of all mutations share.
+type changing interface {
+	// GetRequestId makes the request repeatable.
+	GetRequestId() string
+	// GetValidateOnly asks what would happen instead of making it happen.
+	GetValidateOnly() bool
+	// GetConfirmWithin asks for the change to be undone unless it is confirmed.
+	GetConfirmWithin() *durationpb.Duration
+}
+
 // mutation is one write.
 type mutation struct {
-	// requestID makes it repeatable.
-	requestID string
+	// asked is the request.
+	asked changing
 	// resource is the field of the request that holds the resource, for
 	// messages.
 	resource string
@@ -31,62 +45,119 @@ type mutation struct {
 	// finds out whether the request id was seen before.
 	probe *storev1.Command
 	// acts says that plan does more than to look: a request that was done
-	// before must not even be planned again.
+	// before must not even be planned again. Such a plan looks at validateOnly
+	// itself.
 	acts bool
 	// plan reads the state and returns the command, with the etag it is to be
 	// guarded by; nil when nothing is to be done.
 	plan func(v *raftstore.View) (*storev1.Command, error)
 }
 
+// outcome is what came of a write.
+type outcome struct {
+	raftstore.Result
+	// view is the state with the change: a later one when it was made, one that
+	// nobody else sees when it was only tried.
+	view *raftstore.View
+	// preview is what the change would do; nil when it was made.
+	preview *v1.Preview
+}
+
+// first returns the resource a command wrote, "" when there is none.
+func (o outcome) first() string {
+	if len(o.UUIDs) == 0 {
+		return ""
+	}
+	return o.UUIDs[0]
+}
+
 // maxAttempts bounds how often a write without an etag is based on newer state.
 const maxAttempts = 10
 
-// write carries a mutation out. A request id that was seen before gives the
-// first outcome, whatever the state is now: the store answers so for a command
-// it gets, and where the present state leads to no command a probe asks it.
-func (s *Server) write(ctx context.Context, m mutation) (raftstore.Result, error) {
-	var v violations
-	v.at("request_id").requestID(m.requestID)
-	if err := v.err(); err != nil {
-		return raftstore.Result{}, err
+// Bounds of confirm_within.
+const (
+	minConfirm = time.Second
+	maxConfirm = 24 * time.Hour
+)
+
+// write carries a mutation out, or tries it out when the request says
+// validate_only. A request id that was seen before gives the first outcome,
+// whatever the state is now: the store answers so for a command it gets, and
+// where the present state leads to no command a probe asks it.
+func (s *Server) write(ctx context.Context, m mutation) (outcome, error) {
+	if err := checkChange(m.asked); err != nil {
+		return outcome{}, err
+	}
+	if m.asked.GetValidateOnly() {
+		return s.try(ctx, m)
 	}
 	if m.acts {
 		if first, done, err := s.repeated(ctx, m); done || err != nil {
-			return first, err
+			return s.made(first), err
 		}
 	}
 	for attempt := 1; ; attempt++ {
 		view, err := s.read(ctx)
 		if err != nil {
-			return raftstore.Result{}, err
+			return outcome{}, err
 		}
 		cmd, err := m.plan(view)
 		if err != nil || cmd == nil {
 			if first, done, probeErr := s.repeated(ctx, m); done || probeErr != nil {
-				return first, probeErr
+				return s.made(first), probeErr
 			}
-			return raftstore.Result{Revision: view.Revision()}, err
+			return s.made(raftstore.Result{Revision: view.Revision()}), err
 		}
-		cmd.RequestId = m.requestID
+		s.sign(ctx, m, cmd)
 		res, err := s.cfg.Store.Apply(ctx, cmd)
 		var conflict *raftstore.ConflictError
-		var exists *raftstore.ExistsError
-		if errors.As(err, &exists) {
-			return res, existsStatus(exists, m.resource, ownerOf(s.cfg.Store.View(), exists))
-		}
 		if m.etag == "" && errors.As(err, &conflict) && attempt < maxAttempts {
 			continue
 		}
-		return res, statusOf(err, m.resource)
+		return s.made(res), s.refused(err, m)
 	}
+}
+
+// checkChange checks what all requests for changes share.
+func checkChange(asked changing) error {
+	var v violations
+	v.at("request_id").requestID(asked.GetRequestId())
+	d := asked.GetConfirmWithin()
+	if d != nil && (d.CheckValid() != nil || d.AsDuration() < minConfirm || d.AsDuration() > maxConfirm) {
+		v.at("confirm_within").refuseNumber(d.AsDuration(), "must be 1s to 24h; leave it out to keep the change without confirmation")
+	}
+	checkSessions(asked, &v)
+	return v.err()
+}
+
+// sign puts into a command who asked for it, and how.
+func (s *Server) sign(ctx context.Context, m mutation, cmd *storev1.Command) {
+	cmd.RequestId = m.asked.GetRequestId()
+	cmd.ConfirmWithin = m.asked.GetConfirmWithin()
+	cmd.Author = callOf(ctx).who.Name
+}
+
+func (s *Server) made(res raftstore.Result) outcome {
+	return outcome{Result: res, view: s.cfg.Store.View()}
+}
+
+// refused is the status of a command the store did not take.
+func (s *Server) refused(err error, m mutation) error {
+	var exists *raftstore.ExistsError
+	if errors.As(err, &exists) {
+		return existsStatus(exists, m.resource, ownerOf(s.cfg.Store.View(), exists))
+	}
+	return statusOf(err, m.resource)
 }
 
 // repeated finds out whether a request id was seen before, and what came of it.
 func (s *Server) repeated(ctx context.Context, m mutation) (raftstore.Result, bool, error) {
-	if m.requestID == "" {
+	if m.asked.GetRequestId() == "" {
 		return raftstore.Result{}, false, nil
 	}
-	res, err := s.cfg.Store.Apply(ctx, &storev1.Command{Body: m.probe.GetBody(), RequestId: m.requestID})
+	probe := &storev1.Command{Body: m.probe.GetBody()}
+	s.sign(ctx, m, probe)
+	res, err := s.cfg.Store.Apply(ctx, probe)
 	var invalid *raftstore.InvalidError
 	switch {
 	case err == nil:
@@ -95,14 +166,6 @@ func (s *Server) repeated(ctx context.Context, m mutation) (raftstore.Result, bo
 		return raftstore.Result{}, false, statusOf(err, m.resource)
 	}
 	return raftstore.Result{}, false, nil // refused, as it must be: the request is new
-}
-
-// first returns the resource a command wrote, "" when there is none.
-func first(res raftstore.Result) string {
-	if len(res.UUIDs) == 0 {
-		return ""
-	}
-	return res.UUIDs[0]
 }
 
 // guard is the etag a command based on what was read carries.

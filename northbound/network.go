@@ -10,7 +10,8 @@ import (
 	"poolwire/raftstore"
 )
 
-// networkService implements poolwire.v1.NetworkService.
+// networkService implements poolwire.v1.NetworkService. What networks and private
+// networks share is in network_defaults.go.
 type networkService struct {
 	v1.UnsafeNetworkServiceServer
 	*Server
@@ -20,12 +21,11 @@ type networkService struct {
 func networkFields() []fieldRow[*v1.Network] {
 	return []fieldRow[*v1.Network]{
 		{path: "name_label", when: always, check: func(n *v1.Network, at place) { at.optionalName(n.GetNameLabel()) }},
-		{path: "default_locking_mode", when: always, check: func(n *v1.Network, at place) {
-			checkEnum(at, n.GetDefaultLockingMode())
-			if n.DefaultLockingMode == v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_UNSPECIFIED {
-				n.DefaultLockingMode = v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_UNLOCKED
-			}
-		}},
+		{path: "default_locking_mode", when: always, check: func(n *v1.Network, at place) { at.defaultLocking(&n.DefaultLockingMode) }},
+		{path: "default_inbound_action", when: always, check: func(n *v1.Network, at place) { at.defaultAction(&n.DefaultInboundAction) }},
+		{path: "default_outbound_action", when: always, check: func(n *v1.Network, at place) { at.defaultAction(&n.DefaultOutboundAction) }},
+		{path: "ra_guard", when: always},
+		{path: "dhcp_guard", when: always},
 	}
 }
 
@@ -39,7 +39,7 @@ func (s *networkService) GetNetwork(ctx context.Context, req *v1.GetNetworkReque
 	if err != nil {
 		return nil, err
 	}
-	return &v1.GetNetworkResponse{Network: n}, nil
+	return &v1.GetNetworkResponse{Network: networkRecord(n)}, nil
 }
 
 // ListNetworks returns networks ordered by pool and bridge.
@@ -62,31 +62,41 @@ func (s *networkService) ListNetworks(ctx context.Context, req *v1.ListNetworksR
 		networks = v.NetworksByPool(p.GetUuid())
 	}
 	out := &v1.ListNetworksResponse{Revision: v.Revision()}
-	out.Networks, out.NextPageToken = pageOf(at, networks, func(n *v1.Network) string {
+	page, next := pageOf(at, networks, func(n *v1.Network) string {
 		return sortKey(v.Pool(n.GetPoolUuid()).GetNameLabel(), n.GetBridge(), n.GetUuid())
 	})
+	for _, n := range page {
+		out.Networks = append(out.Networks, networkRecord(n))
+	}
+	out.NextPageToken = next
 	return out, nil
 }
 
 // UpdateNetwork changes the fields named by update_mask.
 func (s *networkService) UpdateNetwork(ctx context.Context, req *v1.UpdateNetworkRequest) (*v1.UpdateNetworkResponse, error) {
 	put := func(n *v1.Network) *storev1.Command {
-		return &storev1.Command{Body: &storev1.Command_PutNetwork{PutNetwork: &storev1.PutNetwork{Network: n}}}
+		return &storev1.Command{Body: &storev1.Command_PutNetwork{PutNetwork: &storev1.PutNetwork{Network: n, Force: req.GetForce()}}}
 	}
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "network", etag: req.GetNetwork().GetEtag(), probe: put(nil),
+		asked: req, resource: "network", etag: req.GetNetwork().GetEtag(), probe: put(nil),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			if id, ok := canonicalUUID(req.GetNetwork().GetUuid()); ok && v.Network(id) == nil && v.PrivateNetwork(id) != nil {
 				return nil, unresolved("network.uuid", id, "is a private network; change it as one")
 			}
-			now, err := updater[*v1.Network]{table: networkFields(), name: "network", get: v.Network}.apply(req.GetNetwork(), req.GetUpdateMask())
+			now, err := updater[*v1.Network]{table: networkFields(), name: "network", get: v.Network,
+				also: func(old, now *v1.Network, _ place) error {
+					if req.GetForce() || old.GetDefaultLockingMode() == now.GetDefaultLockingMode() {
+						return nil
+					}
+					return vifInUse(v, now.GetUuid())
+				}}.apply(req.GetNetwork(), req.GetUpdateMask())
 			return put(now), err
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := &v1.UpdateNetworkResponse{Network: s.cfg.Store.View().Network(first(res)), Revision: res.Revision}
+	out := &v1.UpdateNetworkResponse{Network: networkRecord(res.view.Network(res.first())), Revision: res.Revision, Preview: res.preview}
 	if out.Network == nil {
 		// A network no host has is forgotten with the last wish for it.
 		out.Network = proto.CloneOf(req.GetNetwork())

@@ -68,22 +68,22 @@ func (s *poolService) CreatePool(ctx context.Context, req *v1.CreatePoolRequest)
 		return nil, err
 	}
 	cmd := putPool(p, true)
-	res, err := s.write(ctx, mutation{requestID: req.GetRequestId(), resource: "pool", probe: putPool(nil, true),
+	res, err := s.write(ctx, mutation{asked: req, resource: "pool", probe: putPool(nil, true),
 		plan: func(*raftstore.View) (*storev1.Command, error) { return cmd, nil }})
 	if err != nil {
 		return nil, err
 	}
-	return &v1.CreatePoolResponse{Pool: s.storedPool(first(res), p), Revision: res.Revision}, nil
+	return &v1.CreatePoolResponse{Pool: s.storedPool(res, p), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // storedPool is the pool as it is stored now, or as it was asked for when it is
 // gone again already.
-func (s *poolService) storedPool(uuid string, asked *v1.Pool) *v1.Pool {
-	if p := s.cfg.Store.View().Pool(uuid); p != nil {
+func (s *poolService) storedPool(res outcome, asked *v1.Pool) *v1.Pool {
+	if p := res.view.Pool(res.first()); p != nil {
 		return p
 	}
 	out := proto.CloneOf(asked)
-	out.Uuid = uuid
+	out.Uuid = res.first()
 	return out
 }
 
@@ -119,7 +119,7 @@ func (s *poolService) ListPools(ctx context.Context, req *v1.ListPoolsRequest) (
 // UpdatePool changes the fields named by update_mask.
 func (s *poolService) UpdatePool(ctx context.Context, req *v1.UpdatePoolRequest) (*v1.UpdatePoolResponse, error) {
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "pool", etag: req.GetPool().GetEtag(), probe: putPool(nil, false),
+		asked: req, resource: "pool", etag: req.GetPool().GetEtag(), probe: putPool(nil, false),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			now, err := updater[*v1.Pool]{table: poolFields(), name: "pool", get: v.Pool}.apply(req.GetPool(), req.GetUpdateMask())
 			return putPool(now, false), err
@@ -128,7 +128,7 @@ func (s *poolService) UpdatePool(ctx context.Context, req *v1.UpdatePoolRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &v1.UpdatePoolResponse{Pool: s.storedPool(first(res), req.GetPool()), Revision: res.Revision}, nil
+	return &v1.UpdatePoolResponse{Pool: s.storedPool(res, req.GetPool()), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // DeletePool removes a pool without hosts.
@@ -137,7 +137,7 @@ func (s *poolService) DeletePool(ctx context.Context, req *v1.DeletePoolRequest)
 		return &storev1.Command{Body: &storev1.Command_DeletePool{DeletePool: &storev1.Delete{Uuid: uuid, Etag: req.GetEtag()}}}
 	}
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "pool", etag: req.GetEtag(), probe: command(""),
+		asked: req, resource: "pool", etag: req.GetEtag(), probe: command(""),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			p, err := findPool(v, req.GetPool())
 			if err != nil {
@@ -149,5 +149,5 @@ func (s *poolService) DeletePool(ctx context.Context, req *v1.DeletePoolRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &v1.DeletePoolResponse{Revision: res.Revision}, nil
+	return &v1.DeletePoolResponse{Revision: res.Revision, Preview: res.preview}, nil
 }

@@ -24,7 +24,7 @@ func putPrivateNetwork(n *v1.PrivateNetwork, create bool) *storev1.Command {
 
 // withState adds how the network is doing on its member hosts.
 func (s *privateNetworkService) withState(r *realizer, n *v1.PrivateNetwork) *v1.PrivateNetwork {
-	out := proto.CloneOf(n)
+	out := privateNetworkRecord(n)
 	out.Hosts = s.cfg.Live.PrivateNetworkHosts(n.GetUuid())
 	out.Realization = r.privateNetwork(out)
 	return out
@@ -32,13 +32,12 @@ func (s *privateNetworkService) withState(r *realizer, n *v1.PrivateNetwork) *v1
 
 // stored is the network as it is stored now, or as it was asked for when it is
 // gone again already.
-func (s *privateNetworkService) stored(uuid string, asked *v1.PrivateNetwork) *v1.PrivateNetwork {
-	v := s.cfg.Store.View()
-	if n := v.PrivateNetwork(uuid); n != nil {
-		return s.withState(newRealizer(v, s.cfg.Live), n)
+func (s *privateNetworkService) stored(res outcome, asked *v1.PrivateNetwork) *v1.PrivateNetwork {
+	if n := res.view.PrivateNetwork(res.first()); n != nil {
+		return s.withState(newRealizer(res.view, s.cfg.Live), n)
 	}
 	out := proto.CloneOf(asked)
-	out.Uuid = uuid
+	out.Uuid = res.first()
 	return out
 }
 
@@ -50,7 +49,7 @@ func (s *privateNetworkService) CreatePrivateNetwork(ctx context.Context, req *v
 		bad.at("private_network").say("is required")
 	}
 	validate(privateNetworkFields(), n, bad.at("private_network"))
-	res, err := s.write(ctx, mutation{requestID: req.GetRequestId(), resource: "private_network", probe: putPrivateNetwork(nil, true),
+	res, err := s.write(ctx, mutation{asked: req, resource: "private_network", probe: putPrivateNetwork(nil, true),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			found := bad.and()
 			now := proto.CloneOf(n)
@@ -63,7 +62,7 @@ func (s *privateNetworkService) CreatePrivateNetwork(ctx context.Context, req *v
 	if err != nil {
 		return nil, err
 	}
-	return &v1.CreatePrivateNetworkResponse{PrivateNetwork: s.stored(first(res), n), Revision: res.Revision}, nil
+	return &v1.CreatePrivateNetworkResponse{PrivateNetwork: s.stored(res, n), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // GetPrivateNetwork returns one private network with its state on every member
@@ -105,7 +104,7 @@ func (s *privateNetworkService) ListPrivateNetworks(ctx context.Context, req *v1
 func (s *privateNetworkService) UpdatePrivateNetwork(ctx context.Context, req *v1.UpdatePrivateNetworkRequest) (*v1.UpdatePrivateNetworkResponse, error) {
 	mask := req.GetUpdateMask()
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "private_network", etag: req.GetPrivateNetwork().GetEtag(), probe: putPrivateNetwork(nil, false),
+		asked: req, resource: "private_network", etag: req.GetPrivateNetwork().GetEtag(), probe: putPrivateNetwork(nil, false),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			now, err := updater[*v1.PrivateNetwork]{table: privateNetworkFields(), name: "private_network", get: v.PrivateNetwork,
 				also: func(old, now *v1.PrivateNetwork, at place) error {
@@ -117,15 +116,20 @@ func (s *privateNetworkService) UpdatePrivateNetwork(ctx context.Context, req *v
 					if masks(mask, "members") || masks(mask, "mtu") {
 						checkPrivateNetwork(v, old, now, at)
 					}
-					return nil
+					if req.GetForce() || old.GetDefaultLockingMode() == now.GetDefaultLockingMode() {
+						return nil
+					}
+					return vifInUse(v, now.GetUuid())
 				}}.apply(req.GetPrivateNetwork(), mask)
-			return putPrivateNetwork(now, false), err
+			cmd := putPrivateNetwork(now, false)
+			cmd.GetPutPrivateNetwork().Force = req.GetForce()
+			return cmd, err
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &v1.UpdatePrivateNetworkResponse{PrivateNetwork: s.stored(first(res), req.GetPrivateNetwork()), Revision: res.Revision}, nil
+	return &v1.UpdatePrivateNetworkResponse{PrivateNetwork: s.stored(res, req.GetPrivateNetwork()), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // DeletePrivateNetwork removes a private network.
@@ -134,7 +138,7 @@ func (s *privateNetworkService) DeletePrivateNetwork(ctx context.Context, req *v
 		return &storev1.Command{Body: &storev1.Command_DeletePrivateNetwork{DeletePrivateNetwork: &storev1.Delete{Uuid: uuid, Etag: req.GetEtag()}}}
 	}
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "private_network", etag: req.GetEtag(), probe: command(""),
+		asked: req, resource: "private_network", etag: req.GetEtag(), probe: command(""),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			n, err := findPrivateNetwork(v, "private_network", req.GetPrivateNetwork())
 			if err != nil {
@@ -146,5 +150,5 @@ func (s *privateNetworkService) DeletePrivateNetwork(ctx context.Context, req *v
 	if err != nil {
 		return nil, err
 	}
-	return &v1.DeletePrivateNetworkResponse{Revision: res.Revision}, nil
+	return &v1.DeletePrivateNetworkResponse{Revision: res.Revision, Preview: res.preview}, nil
 }

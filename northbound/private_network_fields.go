@@ -41,12 +41,11 @@ func privateNetworkFields() []fieldRow[*v1.PrivateNetwork] {
 		}},
 		{path: "members", when: always, check: checkMemberForms},
 		{path: "bridge", when: onCreate, check: func(n *v1.PrivateNetwork, at place) { checkCarrierName(n.GetBridge(), at) }},
-		{path: "default_locking_mode", when: always, check: func(n *v1.PrivateNetwork, at place) {
-			checkEnum(at, n.GetDefaultLockingMode())
-			if n.DefaultLockingMode == v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_UNSPECIFIED {
-				n.DefaultLockingMode = v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_UNLOCKED
-			}
-		}},
+		{path: "default_locking_mode", when: always, check: func(n *v1.PrivateNetwork, at place) { at.defaultLocking(&n.DefaultLockingMode) }},
+		{path: "default_inbound_action", when: always, check: func(n *v1.PrivateNetwork, at place) { at.defaultAction(&n.DefaultInboundAction) }},
+		{path: "default_outbound_action", when: always, check: func(n *v1.PrivateNetwork, at place) { at.defaultAction(&n.DefaultOutboundAction) }},
+		{path: "ra_guard", when: always},
+		{path: "dhcp_guard", when: always},
 	}
 }
 

@@ -20,6 +20,9 @@ type realizer struct {
 	view *raftstore.View
 	live Live
 	seen map[realizedAt]*v1.HostRealization
+	// groups are the hosts of the VIFs of groups.
+	groups map[string][]string
+	odd    *odd
 }
 
 type realizedAt struct {
@@ -28,7 +31,7 @@ type realizedAt struct {
 }
 
 func newRealizer(v *raftstore.View, live Live) *realizer {
-	return &realizer{view: v, live: live, seen: map[realizedAt]*v1.HostRealization{}}
+	return &realizer{view: v, live: live, seen: map[realizedAt]*v1.HostRealization{}, groups: map[string][]string{}, odd: newOdd(v)}
 }
 
 // host is how far one host has got with a revision.
@@ -240,8 +243,11 @@ func networkLabel(v *raftstore.View, uuid string) string {
 }
 
 // revisionOf is the revision of an object's last change.
-func revisionOf(o interface{ GetEtag() string }) uint64 {
-	n, err := strconv.ParseUint(o.GetEtag(), 10, 64)
+func revisionOf(o interface{ GetEtag() string }) uint64 { return revisionIn(o.GetEtag()) }
+
+// revisionIn reads a revision in decimal; 0 when it is none.
+func revisionIn(text string) uint64 {
+	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
 		return 0
 	}

@@ -146,8 +146,8 @@ func TestVifState(t *testing.T) {
 		t.Errorf("by default: %v", vif)
 	}
 	_, err := f.UpdateNetwork(f.ctx, &v1.UpdateNetworkRequest{
-		Network:    &v1.Network{Uuid: vif.GetNetworkUuid(), DefaultLockingMode: v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_DISABLED},
-		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"default_locking_mode"}}})
+		Network: &v1.Network{Uuid: vif.GetNetworkUuid(), DefaultLockingMode: v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_DISABLED},
+		Force:   true, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"default_locking_mode"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,9 +30,12 @@ func missing(field, accepted string) error {
 
 // findPool finds the pool that the field "pool" of a request names, by UUID or
 // name_label.
-func findPool(v *raftstore.View, ref string) (*v1.Pool, error) {
+func findPool(v *raftstore.View, ref string) (*v1.Pool, error) { return findPoolAt(v, "pool", ref) }
+
+// findPoolAt is findPool for another field.
+func findPoolAt(v *raftstore.View, field, ref string) (*v1.Pool, error) {
 	if ref == "" {
-		return nil, missing("pool", "the UUID or name_label of a pool")
+		return nil, missing(field, "the UUID or name_label of a pool")
 	}
 	if id, ok := canonicalUUID(ref); ok {
 		if p := v.Pool(id); p != nil {
@@ -42,7 +45,7 @@ func findPool(v *raftstore.View, ref string) (*v1.Pool, error) {
 	if p := v.PoolByName(ref); p != nil {
 		return p, nil
 	}
-	return nil, unresolved("pool", ref, "there is no pool with this UUID or name_label; known: "+listed(labels(v.Pools())))
+	return nil, unresolved(field, ref, "there is no pool with this UUID or name_label; known: "+listed(labels(v.Pools())))
 }
 
 // findHost finds a host by UUID or name_label.

@@ -39,13 +39,12 @@ func ruleState(r *realizer, rule *v1.Rule) *v1.Rule {
 
 // stored is the rule as it is stored now, or as it was asked for when it is gone
 // again already.
-func (s *ruleService) stored(uuid string, asked *v1.Rule) *v1.Rule {
-	v := s.cfg.Store.View()
-	if r := v.Rule(uuid); r != nil {
-		return ruleState(newRealizer(v, s.cfg.Live), r)
+func (s *ruleService) stored(res outcome, asked *v1.Rule) *v1.Rule {
+	if r := res.view.Rule(res.first()); r != nil {
+		return ruleState(newRealizer(res.view, s.cfg.Live), r)
 	}
 	out := proto.CloneOf(asked)
-	out.Uuid = uuid
+	out.Uuid = res.first()
 	return out
 }
 
@@ -59,7 +58,7 @@ func (s *ruleService) CreateRule(ctx context.Context, req *v1.CreateRuleRequest)
 	validate(ruleFields(), r, bad.at("rule"))
 	checkRule(r, bad.at("rule"))
 	checkPlaceForm(r, bad.at("rule"))
-	res, err := s.write(ctx, mutation{requestID: req.GetRequestId(), resource: "rule", probe: putRule(nil, storev1.PutMode_PUT_MODE_CREATE),
+	res, err := s.write(ctx, mutation{asked: req, resource: "rule", probe: putRule(nil, storev1.PutMode_PUT_MODE_CREATE),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			found := bad.and()
 			checkPlace(v, r, found.at("rule"))
@@ -68,7 +67,7 @@ func (s *ruleService) CreateRule(ctx context.Context, req *v1.CreateRuleRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &v1.CreateRuleResponse{Rule: s.stored(first(res), r), Revision: res.Revision}, nil
+	return &v1.CreateRuleResponse{Rule: s.stored(res, r), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // findRule finds a rule by UUID.
@@ -177,7 +176,7 @@ func isRuleOn(v *raftstore.View, r *v1.Rule, place networkPlace) bool {
 // UpdateRule changes the fields named by update_mask.
 func (s *ruleService) UpdateRule(ctx context.Context, req *v1.UpdateRuleRequest) (*v1.UpdateRuleResponse, error) {
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "rule", etag: req.GetRule().GetEtag(), probe: putRule(nil, storev1.PutMode_PUT_MODE_UPDATE),
+		asked: req, resource: "rule", etag: req.GetRule().GetEtag(), probe: putRule(nil, storev1.PutMode_PUT_MODE_UPDATE),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			now, err := updater[*v1.Rule]{table: ruleFields(), name: "rule", get: v.Rule,
 				also: func(_, now *v1.Rule, at place) error {
@@ -190,13 +189,13 @@ func (s *ruleService) UpdateRule(ctx context.Context, req *v1.UpdateRuleRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &v1.UpdateRuleResponse{Rule: s.stored(first(res), req.GetRule()), Revision: res.Revision}, nil
+	return &v1.UpdateRuleResponse{Rule: s.stored(res, req.GetRule()), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // DeleteRule removes a rule.
 func (s *ruleService) DeleteRule(ctx context.Context, req *v1.DeleteRuleRequest) (*v1.DeleteRuleResponse, error) {
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "rule", etag: req.GetEtag(), probe: neverRule(),
+		asked: req, resource: "rule", etag: req.GetEtag(), probe: neverRule(),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			r, err := findRule(v, req.GetRule())
 			if err != nil {
@@ -208,5 +207,5 @@ func (s *ruleService) DeleteRule(ctx context.Context, req *v1.DeleteRuleRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &v1.DeleteRuleResponse{Revision: res.Revision}, nil
+	return &v1.DeleteRuleResponse{Revision: res.Revision, Preview: res.preview}, nil
 }

@@ -26,7 +26,7 @@ func (s *ruleService) AddRule(ctx context.Context, req *v1.AddRuleRequest) (*v1.
 	}
 	validate(ruleFields(), r, bad.at(""))
 	checkRule(r, bad.at(""))
-	res, err := s.write(ctx, mutation{requestID: req.GetRequestId(), probe: putRule(nil, storev1.PutMode_PUT_MODE_REPLACE),
+	res, err := s.write(ctx, mutation{asked: req, probe: putRule(nil, storev1.PutMode_PUT_MODE_REPLACE),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			found := bad.and()
 			place, err := findPlace(v, networkQuery{field: "bridge", ref: req.GetBridge(), pool: req.GetPool(), mac: r.GetMac()})
@@ -43,7 +43,7 @@ func (s *ruleService) AddRule(ctx context.Context, req *v1.AddRuleRequest) (*v1.
 	if err != nil {
 		return nil, err
 	}
-	return &v1.AddRuleResponse{Rule: s.stored(first(res), r), Replaced: res.Replaced, Revision: res.Revision}, nil
+	return &v1.AddRuleResponse{Rule: s.stored(res, r), Replaced: res.Replaced, Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // RemoveRule removes rules the way XCP-ng's del-rule does, but exactly.
@@ -53,7 +53,7 @@ func (s *ruleService) RemoveRule(ctx context.Context, req *v1.RemoveRuleRequest)
 		return nil, err
 	}
 	var removed []*v1.Rule
-	res, err := s.write(ctx, mutation{requestID: req.GetRequestId(), probe: neverRule(),
+	res, err := s.write(ctx, mutation{asked: req, probe: neverRule(),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			var found violations
 			place, err := findPlace(v, networkQuery{field: "bridge", ref: req.GetBridge(), pool: req.GetPool(), mac: asked.GetMac()})
@@ -72,7 +72,7 @@ func (s *ruleService) RemoveRule(ctx context.Context, req *v1.RemoveRuleRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &v1.RemoveRuleResponse{Removed: thoseOf(removed, res.UUIDs, asked), Revision: res.Revision}, nil
+	return &v1.RemoveRuleResponse{Removed: thoseOf(removed, res.UUIDs, asked), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // removal checks a request to remove rules and returns what it names, in the

@@ -2,73 +2,20 @@ package northbound
 
 import (
 	"context"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
-	"poolwire/southbound/openflow/flow"
 )
 
-// vifService implements poolwire.v1.VifService. What is derived of a VIF is in
-// vif_state.go.
+// vifService implements poolwire.v1.VifService. The checks are in vif_fields.go,
+// what is derived of a VIF is in vif_state.go.
 type vifService struct {
 	v1.UnsafeVifServiceServer
 	*Server
-}
-
-// vifFields are the fields of a VIF that a client may set.
-func vifFields() []fieldRow[*v1.Vif] {
-	return []fieldRow[*v1.Vif]{
-		{path: "uuid", when: onCreate},
-		{path: "name_label", when: always, check: func(vif *v1.Vif, at place) {
-			at.optionalName(vif.GetNameLabel())
-			_, err := flow.ParseMAC(vif.GetNameLabel())
-			if err == nil || strings.Contains(vif.GetNameLabel(), "/") {
-				at.refuse(vif.GetNameLabel(), "reads as a MAC address or as HOST/INTERFACE; choose a name that does not")
-			}
-		}},
-		{path: "locking_mode", when: always, check: func(vif *v1.Vif, at place) {
-			checkEnum(at, vif.GetLockingMode())
-			if vif.LockingMode == v1.LockingMode_LOCKING_MODE_UNSPECIFIED {
-				vif.LockingMode = v1.LockingMode_LOCKING_MODE_NETWORK_DEFAULT
-			}
-		}},
-		{path: "ipv4_allowed", when: always, check: func(vif *v1.Vif, at place) {
-			vif.Ipv4Allowed = at.allowed(vif.GetIpv4Allowed(), `an IPv4 address or prefix like "192.0.2.7" or "192.0.2.0/28"`, netip.Addr.Is4)
-		}},
-		{path: "ipv6_allowed", when: always, check: func(vif *v1.Vif, at place) {
-			vif.Ipv6Allowed = at.allowed(vif.GetIpv6Allowed(), `an IPv6 address or prefix like "2001:db8::7" or "2001:db8::/64"`, netip.Addr.Is6)
-		}},
-	}
-}
-
-// allowed checks a list of addresses of one family and returns it in canonical
-// form, each entry once.
-func (p place) allowed(list []string, form string, family func(netip.Addr) bool) []string {
-	if len(list) > maxAllowed {
-		p.say("has %d entries; at most %d are accepted (a prefix stands for many addresses)", len(list), maxAllowed)
-		return list
-	}
-	var out []string
-	for i, s := range list {
-		prefix, canonical, ok := parseRange(s)
-		switch {
-		case !ok || !family(prefix.Addr()):
-			p.index(i).refuse(s, "must be %s", form)
-		case hostBits(s) != "":
-			p.index(i).refuse(s, "has bits set after the prefix length; write %s", hostBits(s))
-		case prefix.Addr().IsMulticast():
-			p.index(i).refuse(s, "is multicast, which nothing sends from; a unicast address or prefix is accepted")
-		case !slices.Contains(out, canonical):
-			out = append(out, canonical)
-		}
-	}
-	return out
 }
 
 func putVif(vif *v1.Vif, create bool) *storev1.Command {
@@ -84,27 +31,27 @@ func (s *vifService) CreateVif(ctx context.Context, req *v1.CreateVifRequest) (*
 	}
 	bad.at("vif.uuid").requiredUUID(&vif.Uuid)
 	validate(vifFields(), vif, bad.at("vif"))
+	checkVif(vif, bad.at("vif"))
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
 	cmd := putVif(vif, true)
-	res, err := s.write(ctx, mutation{requestID: req.GetRequestId(), resource: "vif", probe: putVif(nil, true),
+	res, err := s.write(ctx, mutation{asked: req, resource: "vif", probe: putVif(nil, true),
 		plan: func(*raftstore.View) (*storev1.Command, error) { return cmd, nil }})
 	if err != nil {
 		return nil, err
 	}
-	return &v1.CreateVifResponse{Vif: s.stored(first(res), vif), Revision: res.Revision}, nil
+	return &v1.CreateVifResponse{Vif: s.stored(res, vif), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // stored is the VIF as it is stored now, or as it was asked for when it has been
 // forgotten already.
-func (s *vifService) stored(uuid string, asked *v1.Vif) *v1.Vif {
-	v := s.cfg.Store.View()
-	if vif := v.Vif(uuid); vif != nil {
-		return vifState(newRealizer(v, s.cfg.Live), vif)
+func (s *vifService) stored(res outcome, asked *v1.Vif) *v1.Vif {
+	if vif := res.view.Vif(res.first()); vif != nil {
+		return vifState(newRealizer(res.view, s.cfg.Live), vif)
 	}
 	out := proto.CloneOf(asked)
-	out.Uuid = uuid
+	out.Uuid = res.first()
 	return out
 }
 
@@ -179,17 +126,29 @@ func filterVifs(v *raftstore.View, req *v1.ListVifsRequest) ([]*v1.Vif, error) {
 
 // UpdateVif changes the fields named by update_mask.
 func (s *vifService) UpdateVif(ctx context.Context, req *v1.UpdateVifRequest) (*v1.UpdateVifResponse, error) {
+	mask := req.GetUpdateMask()
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "vif", etag: req.GetVif().GetEtag(), probe: putVif(nil, false),
+		asked: req, resource: "vif", etag: req.GetVif().GetEtag(), probe: putVif(nil, false),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
-			now, err := updater[*v1.Vif]{table: vifFields(), name: "vif", get: v.Vif}.apply(req.GetVif(), req.GetUpdateMask())
+			now, err := updater[*v1.Vif]{table: vifFields(), name: "vif", get: v.Vif,
+				also: func(_, now *v1.Vif, at place) error {
+					if masks(mask, "isolation") && now.GetIsolation() != v1.Isolation_ISOLATION_COMMUNITY && !masks(mask, "community") {
+						now.Community = "" // what it was in means nothing any more
+					}
+					checkVif(now, at)
+					// A VIF that has moved to a tagged network can still be renamed.
+					if masks(mask, "trunks") {
+						checkTrunks(v, now, at.field("trunks"))
+					}
+					return nil
+				}}.apply(req.GetVif(), mask)
 			return putVif(now, false), err
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &v1.UpdateVifResponse{Vif: s.stored(first(res), req.GetVif()), Revision: res.Revision}, nil
+	return &v1.UpdateVifResponse{Vif: s.stored(res, req.GetVif()), Revision: res.Revision, Preview: res.preview}, nil
 }
 
 // DeleteVif forgets the intent for a VIF, its rules included.
@@ -198,7 +157,7 @@ func (s *vifService) DeleteVif(ctx context.Context, req *v1.DeleteVifRequest) (*
 		return &storev1.Command{Body: &storev1.Command_DeleteVif{DeleteVif: &storev1.Delete{Uuid: uuid, Etag: req.GetEtag()}}}
 	}
 	res, err := s.write(ctx, mutation{
-		requestID: req.GetRequestId(), resource: "vif", etag: req.GetEtag(), probe: command(""),
+		asked: req, resource: "vif", etag: req.GetEtag(), probe: command(""),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			vif, err := findVif(v, "vif", req.GetVif())
 			if err != nil {
@@ -210,5 +169,5 @@ func (s *vifService) DeleteVif(ctx context.Context, req *v1.DeleteVifRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	return &v1.DeleteVifResponse{Revision: res.Revision}, nil
+	return &v1.DeleteVifResponse{Revision: res.Revision, Preview: res.preview}, nil
 }

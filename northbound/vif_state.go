@@ -13,6 +13,10 @@ func placedVif(v *raftstore.View, vif *v1.Vif) *v1.Vif {
 	out := proto.CloneOf(vif)
 	out.Locations = locationsOf(v, vif.GetUuid())
 	out.EffectiveLockingMode = effectiveLocking(v, vif)
+	out.Warnings = vifWarnings(v, vif)
+	if out.Isolation == v1.Isolation_ISOLATION_UNSPECIFIED {
+		out.Isolation = v1.Isolation_ISOLATION_PROMISCUOUS // nobody has set it
+	}
 	return out
 }
 

@@ -68,6 +68,12 @@ func kindOf(t raftstore.Table) v1.ResourceKind {
 		return v1.ResourceKind_RESOURCE_KIND_PRIVATE_NETWORK
 	case raftstore.TableRules:
 		return v1.ResourceKind_RESOURCE_KIND_RULE
+	case raftstore.TablePolicyRules:
+		return v1.ResourceKind_RESOURCE_KIND_POLICY_RULE
+	case raftstore.TableAddressGroups:
+		return v1.ResourceKind_RESOURCE_KIND_ADDRESS_GROUP
+	case raftstore.TableVifGroups:
+		return v1.ResourceKind_RESOURCE_KIND_VIF_GROUP
 	}
 	return v1.ResourceKind_RESOURCE_KIND_UNSPECIFIED
 }
@@ -128,13 +134,19 @@ func change(before, after proto.Message) *v1.Change {
 	case *v1.Pif:
 		c.Resource = &v1.Change_Pif{Pif: r}
 	case *v1.Network:
-		c.Resource = &v1.Change_Network{Network: r}
+		c.Resource = &v1.Change_Network{Network: networkRecord(r)}
 	case *v1.PrivateNetwork:
-		c.Resource = &v1.Change_PrivateNetwork{PrivateNetwork: r}
+		c.Resource = &v1.Change_PrivateNetwork{PrivateNetwork: privateNetworkRecord(r)}
 	case *v1.Vif:
 		c.Resource = &v1.Change_Vif{Vif: r}
 	case *v1.Rule:
 		c.Resource = &v1.Change_Rule{Rule: r}
+	case *v1.PolicyRule:
+		c.Resource = &v1.Change_PolicyRule{PolicyRule: policyRuleRecord(r)}
+	case *v1.AddressGroup:
+		c.Resource = &v1.Change_AddressGroup{AddressGroup: r}
+	case *v1.VifGroup:
+		c.Resource = &v1.Change_VifGroup{VifGroup: r}
 	}
 	return c
 }

@@ -87,7 +87,7 @@ func (s *Store) proposalError(err error) error {
 // stamp returns the command with time and UUIDs; it shares what it does not
 // change with c.
 func (s *Store) stamp(c *storev1.Command) *storev1.Command {
-	out := &storev1.Command{Body: c.Body, RequestId: c.RequestId, Time: timestamppb.New(s.cfg.Now())}
+	out := &storev1.Command{Body: c.Body, RequestId: c.RequestId, Time: timestamppb.New(s.cfg.Now()), ConfirmWithin: c.ConfirmWithin, Author: c.Author, Meaning: meaningNow}
 	switch body := c.Body.(type) {
 	case *storev1.Command_PutPool:
 		if p := body.PutPool; p.GetCreate() && p.GetPool() != nil && p.GetPool().GetUuid() == "" {
@@ -113,6 +113,32 @@ func (s *Store) stamp(c *storev1.Command) *storev1.Command {
 			p.Rule.Uuid = s.cfg.NewUUID()
 			out.Body = &storev1.Command_PutRule{PutRule: p}
 		}
+	default:
+		s.stampPolicy(out)
 	}
 	return out
+}
+
+// stampPolicy gives new policy rules and groups their UUIDs.
+func (s *Store) stampPolicy(out *storev1.Command) {
+	switch body := out.Body.(type) {
+	case *storev1.Command_PutPolicyRule:
+		if p := body.PutPolicyRule; p.GetCreate() && p.GetPolicyRule() != nil && p.GetPolicyRule().GetUuid() == "" {
+			p = proto.CloneOf(p)
+			p.PolicyRule.Uuid = s.cfg.NewUUID()
+			out.Body = &storev1.Command_PutPolicyRule{PutPolicyRule: p}
+		}
+	case *storev1.Command_PutAddressGroup:
+		if p := body.PutAddressGroup; p.GetCreate() && p.GetAddressGroup() != nil && p.GetAddressGroup().GetUuid() == "" {
+			p = proto.CloneOf(p)
+			p.AddressGroup.Uuid = s.cfg.NewUUID()
+			out.Body = &storev1.Command_PutAddressGroup{PutAddressGroup: p}
+		}
+	case *storev1.Command_PutVifGroup:
+		if p := body.PutVifGroup; p.GetCreate() && p.GetVifGroup() != nil && p.GetVifGroup().GetUuid() == "" {
+			p = proto.CloneOf(p)
+			p.VifGroup.Uuid = s.cfg.NewUUID()
+			out.Body = &storev1.Command_PutVifGroup{PutVifGroup: p}
+		}
+	}
 }

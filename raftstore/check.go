@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -15,6 +16,16 @@ const (
 	maxRequestID   = 64   // characters
 	maxBridgeName  = 15   // bytes, IFNAMSIZ less the final NUL
 	maxVNI         = 1<<24 - 1
+
+	maxRulePrefixes  = 1024 // remote_prefixes of a policy rule
+	maxRulePorts     = 256  // local_ports or remote_ports of a policy rule
+	maxRuleVlans     = 64
+	maxLabels        = 64  // of a VIF
+	maxAddressPairs  = 128 // of a VIF
+	maxRouters       = 32  // virtual routers of a VIF
+	maxRouterAddress = 32  // addresses of a virtual router
+	maxTrunks        = 256
+	maxCommunity     = 64 // characters
 )
 
 // checkKey refuses what cannot name a resource. UUIDs are compared as they
@@ -42,6 +53,14 @@ func checkName(name string) error {
 func checkDescription(text string) error {
 	if utf8.RuneCountInString(text) > maxDescription {
 		return &InvalidError{Field: "name_description", Value: text, Reason: "must have at most 1024 characters"}
+	}
+	return nil
+}
+
+// checkCount refuses a list that is too long.
+func checkCount(field string, n, most int) error {
+	if n > most {
+		return &InvalidError{Field: field, Value: fmt.Sprintf("%d entries", n), Reason: fmt.Sprintf("must be at most %d", most)}
 	}
 	return nil
 }

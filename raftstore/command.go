@@ -31,6 +31,15 @@ var commands = [...]command{
 	13: {"observe_host", on((*storev1.Command).GetObserveHost, (*tx).observeHost)},
 	14: {"put_node", on((*storev1.Command).GetPutNode, (*tx).putNode)},
 	15: {"delete_node", on((*storev1.Command).GetDeleteNode, (*tx).deleteNode)},
+	16: {"put_policy_rule", on((*storev1.Command).GetPutPolicyRule, (*tx).putPolicyRule)},
+	17: {"delete_policy_rule", on((*storev1.Command).GetDeletePolicyRule, (*tx).deletePolicyRule)},
+	18: {"put_address_group", on((*storev1.Command).GetPutAddressGroup, (*tx).putAddressGroup)},
+	19: {"delete_address_group", on((*storev1.Command).GetDeleteAddressGroup, (*tx).deleteAddressGroup)},
+	20: {"put_vif_group", on((*storev1.Command).GetPutVifGroup, (*tx).putVifGroup)},
+	21: {"delete_vif_group", on((*storev1.Command).GetDeleteVifGroup, (*tx).deleteVifGroup)},
+	22: {"modify_group", on((*storev1.Command).GetModifyGroup, (*tx).modifyGroup)},
+	23: {"expire_policy_rules", on((*storev1.Command).GetExpirePolicyRules, (*tx).expirePolicyRules)},
+	24: {"resolve_change", on((*storev1.Command).GetResolveChange, (*tx).resolveChange)},
 }
 
 // on joins a oneof getter and the function that applies the body.
@@ -57,6 +66,21 @@ func commandOf(number uint32) *command {
 	return &commands[number]
 }
 
+// Meanings of commands. Some commands came to mean more than they did in the first
+// version. An entry of the log is applied as the version understood it that proposed
+// it: a node that replays it then gets the state of those that have it from a snapshot.
+const (
+	// meaningPolicies is that of the version that brought policies: hosts' reports
+	// give zones to VIFs, networks say ALLOW for their default actions, and
+	// default_locking_mode changes under attached VIFs only when forced.
+	meaningPolicies = 1
+	// meaningNow is what this version proposes.
+	meaningNow = meaningPolicies
+)
+
+// meaningOf returns the meaning of a command.
+func meaningOf(c *storev1.Command) uint32 { return c.GetMeaning() }
+
 // Result is what a command did.
 type Result struct {
 	// Revision is the command's index in the log. Of a repeated request it is
@@ -67,6 +91,8 @@ type Result struct {
 	UUIDs []string
 	// Replaced are the rules a PutRule in mode REPLACE removed.
 	Replaced []string
+	// Pending is the id of the pending change that a command with confirm_within left.
+	Pending string
 	// Duplicate says that the request id was seen before: the command did
 	// nothing and the other fields are the first outcome.
 	Duplicate bool

@@ -18,6 +18,10 @@ const (
 	KindVif            Kind = "VIF"
 	KindRule           Kind = "rule"
 	KindNode           Kind = "node"
+	KindPolicyRule     Kind = "policy rule"
+	KindAddressGroup   Kind = "address group"
+	KindVifGroup       Kind = "VIF group"
+	KindPendingChange  Kind = "pending change"
 )
 
 var (

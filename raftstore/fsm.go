@@ -55,7 +55,7 @@ func emptyDB(header *storev1.SnapshotHeader) (*memdb.MemDB, error) {
 }
 
 // view takes a picture of the state.
-func (f *fsm) view() *View { return &View{txn: f.db.Load().Txn(false)} }
+func (f *fsm) view() *View { return newView(f.db.Load().Txn(false)) }
 
 // response is what Apply hands to the proposer.
 type response struct {
@@ -115,15 +115,10 @@ func (f *fsm) execute(t *tx, number uint32, spec *command, c *storev1.Command) (
 	if done || err != nil {
 		return res, 0, err
 	}
-	res, err = spec.apply(t, c)
-	if err == nil {
-		err = t.err
-	}
-	if err != nil {
+	if res, err = t.do(spec, c); err != nil {
 		return Result{}, 0, err
 	}
 	grown := t.remember(number, c.GetRequestId(), res, f.requests)
-	res.Revision = t.revision
 	return res, grown, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -52,6 +53,10 @@ func (m *machine) apply(c *storev1.Command) (Result, error) {
 	if c.Time == nil {
 		c = proto.CloneOf(c)
 		c.Time = timestamppb.New(time.Unix(int64(1_700_000_000+m.index), 0))
+	}
+	if c.Meaning == 0 {
+		c = proto.CloneOf(c)
+		c.Meaning = meaningNow
 	}
 	data, err := proto.Marshal(c)
 	if err != nil {
@@ -219,6 +224,91 @@ func deletePrivate(uuid, etag string) *storev1.Command {
 
 func deleteVif(uuid, etag string) *storev1.Command {
 	return &storev1.Command{Body: &storev1.Command_DeleteVif{DeleteVif: &storev1.Delete{Uuid: uuid, Etag: etag}}}
+}
+
+func putPolicy(r *poolwirev1.PolicyRule, create bool) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_PutPolicyRule{PutPolicyRule: &storev1.PutPolicyRule{PolicyRule: r, Create: create}}}
+}
+
+// policy is a rule of the global level, unless an option says otherwise.
+func policy(uuid string, options ...func(*poolwirev1.PolicyRule)) *poolwirev1.PolicyRule {
+	r := &poolwirev1.PolicyRule{Uuid: uuid, NameLabel: "rule " + uuid, Level: poolwirev1.PolicyLevel_POLICY_LEVEL_GLOBAL,
+		Action: poolwirev1.RuleAction_RULE_ACTION_DROP, Direction: poolwirev1.TrafficDirection_TRAFFIC_DIRECTION_INBOUND, Protocol: "tcp"}
+	for _, o := range options {
+		o(r)
+	}
+	return r
+}
+
+func scoped(level poolwirev1.PolicyLevel, uuid string) func(*poolwirev1.PolicyRule) {
+	return func(r *poolwirev1.PolicyRule) { r.Level, r.ScopeUuid = level, uuid }
+}
+
+func inPool(uuid string) func(*poolwirev1.PolicyRule) {
+	return scoped(poolwirev1.PolicyLevel_POLICY_LEVEL_POOL, uuid)
+}
+
+func inNetwork(uuid string) func(*poolwirev1.PolicyRule) {
+	return scoped(poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, uuid)
+}
+
+func inGroup(uuid string) func(*poolwirev1.PolicyRule) {
+	return scoped(poolwirev1.PolicyLevel_POLICY_LEVEL_VIF_GROUP, uuid)
+}
+
+func ofVif(uuid string) func(*poolwirev1.PolicyRule) {
+	return scoped(poolwirev1.PolicyLevel_POLICY_LEVEL_VIF, uuid)
+}
+
+func fromAddresses(group string) func(*poolwirev1.PolicyRule) {
+	return func(r *poolwirev1.PolicyRule) { r.RemoteAddressGroupUuid = group }
+}
+
+func fromVifs(group string) func(*poolwirev1.PolicyRule) {
+	return func(r *poolwirev1.PolicyRule) { r.RemoteVifGroupUuid = group }
+}
+
+func deletePolicy(uuid, etag string) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_DeletePolicyRule{DeletePolicyRule: &storev1.Delete{Uuid: uuid, Etag: etag}}}
+}
+
+func putAddressGroup(g *poolwirev1.AddressGroup, create bool) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_PutAddressGroup{PutAddressGroup: &storev1.PutAddressGroup{AddressGroup: g, Create: create}}}
+}
+
+func deleteAddressGroup(uuid, etag string) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_DeleteAddressGroup{DeleteAddressGroup: &storev1.Delete{Uuid: uuid, Etag: etag}}}
+}
+
+func putVifGroup(g *poolwirev1.VifGroup, create bool) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_PutVifGroup{PutVifGroup: &storev1.PutVifGroup{VifGroup: g, Create: create}}}
+}
+
+func deleteVifGroup(uuid, etag string) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_DeleteVifGroup{DeleteVifGroup: &storev1.Delete{Uuid: uuid, Etag: etag}}}
+}
+
+func modifyGroup(uuid string, add, remove []string) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_ModifyGroup{ModifyGroup: &storev1.ModifyGroup{Uuid: uuid, Add: add, Remove: remove}}}
+}
+
+func expire(uuids ...string) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_ExpirePolicyRules{ExpirePolicyRules: &storev1.ExpirePolicyRules{Uuids: uuids}}}
+}
+
+func confirm(id string) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_ResolveChange{ResolveChange: &storev1.ResolveChange{Id: id, Confirm: true}}}
+}
+
+func rollback(id string) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_ResolveChange{ResolveChange: &storev1.ResolveChange{Id: id}}}
+}
+
+// within makes a command one that is to be confirmed.
+func within(d time.Duration, c *storev1.Command) *storev1.Command {
+	c = proto.CloneOf(c)
+	c.ConfirmWithin, c.Author = durationpb.New(d), "alice"
+	return c
 }
 
 // vifPort is a port of a VIF on the untagged network of a bridge.

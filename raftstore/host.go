@@ -121,6 +121,13 @@ func (t *tx) deleteHost(c *storev1.Delete) (Result, error) {
 	if err := checkEtag(KindHost, uuid, h.GetEtag(), c.GetEtag()); err != nil {
 		return Result{}, err
 	}
+	t.dropHost(h)
+	return wrote(uuid), nil
+}
+
+// dropHost removes a host with all that hangs on it.
+func (t *tx) dropHost(h *poolwirev1.Host) {
+	uuid := h.GetUuid()
 	gone := &storev1.ObserveHost{HostUuid: uuid}
 	for _, b := range t.Bridges(uuid) {
 		gone.BridgesGone = append(gone.BridgesGone, b.GetName())
@@ -132,5 +139,4 @@ func (t *tx) deleteHost(c *storev1.Delete) (Result, error) {
 	t.del(TableHostFacts, uuid)
 	t.dropMember(memberHost, uuid)
 	t.del(TableHosts, uuid)
-	return wrote(uuid), nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -38,6 +39,8 @@ func numberKey(n uint64) string {
 type row struct {
 	key string
 	msg proto.Message
+
+	derived atomic.Pointer[derived]
 }
 
 // idIndexer is the primary index: the row's key.

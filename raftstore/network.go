@@ -35,8 +35,8 @@ func (v *View) NetworkByPoolBridge(poolUUID, bridge string) *poolwirev1.Network 
 	return find[*poolwirev1.Network](v, TableNetworks, indexPoolBridge, indexKey(poolUUID, bridge))
 }
 
-// putNetwork changes the intent for a known network: name_label and
-// default_locking_mode. The rest stays as it was observed.
+// putNetwork changes the intent for a known network (setNetworkIntent). The rest
+// stays as it was observed.
 func (t *tx) putNetwork(c *storev1.PutNetwork) (Result, error) {
 	in := c.GetNetwork()
 	old := t.Network(in.GetUuid())
@@ -50,21 +50,71 @@ func (t *tx) putNetwork(c *storev1.PutNetwork) (Result, error) {
 		return Result{}, &InvalidError{Field: "name_label", Value: in.GetNameLabel(), Reason: "must have at most 128 characters"}
 	}
 	n := proto.CloneOf(old)
+	setNetworkIntent(n, in)
+	if t.meaning >= meaningPolicies {
+		n.DefaultInboundAction, n.DefaultOutboundAction = actionDefault(n.GetDefaultInboundAction()), actionDefault(n.GetDefaultOutboundAction())
+	}
+	if n.GetDefaultLockingMode() != lockingDefault(old.GetDefaultLockingMode()) && !c.GetForce() {
+		if err := t.checkUnattached(KindNetwork, n.GetUuid(), t.VifsByNetwork(n.GetUuid())); err != nil {
+			return Result{}, err
+		}
+	}
+	t.put(TableNetworks, n)
+	t.tidyNetwork(n.GetUuid())
+	return wrote(n.GetUuid()), nil
+}
+
+// setNetworkIntent copies what an operator may ask of a network.
+func setNetworkIntent(n, in *poolwirev1.Network) {
 	n.NameLabel = in.GetNameLabel()
 	if n.GetNameLabel() == "" {
 		n.NameLabel = n.GetBridge()
 	}
 	n.DefaultLockingMode = lockingDefault(in.GetDefaultLockingMode())
-	t.put(TableNetworks, n)
-	t.forgetNetwork(n.GetUuid())
-	return wrote(n.GetUuid()), nil
+	n.DefaultInboundAction, n.DefaultOutboundAction = in.GetDefaultInboundAction(), in.GetDefaultOutboundAction()
+	n.RaGuard, n.DhcpGuard = in.GetRaGuard(), in.GetDhcpGuard()
+}
+
+// actionDefault gives DefaultAction its default.
+func actionDefault(a poolwirev1.DefaultAction) poolwirev1.DefaultAction {
+	if a == poolwirev1.DefaultAction_DEFAULT_ACTION_UNSPECIFIED {
+		return poolwirev1.DefaultAction_DEFAULT_ACTION_ALLOW
+	}
+	return a
+}
+
+// checkUnattached refuses to change what VIFs are held to while some are attached
+// (XAPI: VIF_IN_USE).
+func (t *tx) checkUnattached(kind Kind, uuid string, vifs []*poolwirev1.Vif) error {
+	if t.meaning < meaningPolicies {
+		return nil
+	}
+	for _, v := range vifs {
+		if t.has(TablePorts, indexVif, indexKey(v.GetUuid())) {
+			return &PreconditionError{Kind: kind, ID: uuid,
+				Reason: "default_locking_mode cannot change while VIFs are attached, unless forced; attached is VIF " + v.GetUuid()}
+		}
+	}
+	return nil
 }
 
 // networkIntent says whether an operator said anything about a network.
 func (t *tx) networkIntent(n *poolwirev1.Network) bool {
 	return n.GetNameLabel() != n.GetBridge() ||
 		n.GetDefaultLockingMode() == poolwirev1.DefaultLockingMode_DEFAULT_LOCKING_MODE_DISABLED ||
+		t.held(objectRef{TableNetworks, n.GetUuid()}) ||
+		n.GetDefaultInboundAction() == poolwirev1.DefaultAction_DEFAULT_ACTION_DROP ||
+		n.GetDefaultOutboundAction() == poolwirev1.DefaultAction_DEFAULT_ACTION_DROP || n.GetRaGuard() || n.GetDhcpGuard() ||
+		t.hasPolicyRules(poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, n.GetUuid()) ||
 		t.has(TableRules, indexNetwork, indexKey(n.GetUuid()))
+}
+
+// tidyNetwork forgets a network after a command took the last intent for it away;
+// one that may be undone leaves that to its confirmation.
+func (t *tx) tidyNetwork(uuid string) {
+	if !t.confirming {
+		t.forgetNetwork(uuid)
+	}
 }
 
 // forgetNetwork drops a network that no host has and nobody cares about.
@@ -139,20 +189,30 @@ func (t *tx) newNetwork(host *poolwirev1.Host, row *storev1.Bridge) *poolwirev1.
 	if !t.usableNetworkUUID(id) {
 		id = t.derivedNetworkUUID(host.GetPoolUuid(), row.GetName())
 	}
-	return &poolwirev1.Network{
+	n := &poolwirev1.Network{
 		Uuid:               id,
 		NameLabel:          row.GetName(),
 		PoolUuid:           host.GetPoolUuid(),
 		Bridge:             row.GetName(),
 		DefaultLockingMode: poolwirev1.DefaultLockingMode_DEFAULT_LOCKING_MODE_UNLOCKED,
 	}
+	if t.meaning >= meaningPolicies {
+		n.DefaultInboundAction, n.DefaultOutboundAction = poolwirev1.DefaultAction_DEFAULT_ACTION_ALLOW, poolwirev1.DefaultAction_DEFAULT_ACTION_ALLOW
+	}
+	return n
 }
 
 // usableNetworkUUID says whether a network may take the UUID a host tells: a
 // UUID in canonical form that no network, private ones included, has.
 func (t *tx) usableNetworkUUID(id string) bool {
 	parsed, err := uuid.Parse(id)
-	return err == nil && parsed.String() == id && t.Network(id) == nil && t.PrivateNetwork(id) == nil
+	return err == nil && parsed.String() == id && !t.networkUUIDTaken(id)
+}
+
+// networkUUIDTaken says whether a network or private network has a UUID, or gets it
+// back when a pending change is undone.
+func (t *tx) networkUUIDTaken(id string) bool {
+	return t.Network(id) != nil || t.PrivateNetwork(id) != nil || t.has(TablePendingChanges, indexClaim, claim(claimNetworkUUID, id))
 }
 
 // derivedNetworkUUID derives a UUID (RFC 9562, version 5) from pool and bridge
@@ -160,7 +220,7 @@ func (t *tx) usableNetworkUUID(id string) bool {
 // one in a fixed sequence is taken.
 func (t *tx) derivedNetworkUUID(poolUUID, bridge string) string {
 	id := firstDerivedUUID(poolUUID, bridge)
-	for i := 1; t.Network(id) != nil || t.PrivateNetwork(id) != nil; i++ {
+	for i := 1; t.networkUUIDTaken(id); i++ {
 		id = firstDerivedUUID(poolUUID, bridge+"#"+strconv.Itoa(i))
 	}
 	return id

@@ -93,8 +93,15 @@ func (t *tx) observe(h *poolwirev1.Host, c *storev1.ObserveHost) {
 		if len(p.GetVifUuid()) > maxKey {
 			p.VifUuid = ""
 		}
+		p.Zone = 0
+		if before := t.Port(h.GetUuid(), p.GetName()); before.GetVifUuid() == p.GetVifUuid() {
+			p.Zone = before.GetZone()
+		}
 		t.put(TablePorts, p)
 		vifs.add(p.GetVifUuid())
+	}
+	if t.meaning >= meaningPolicies {
+		t.giveZones(h.GetUuid())
 	}
 	for _, name := range bridges.names {
 		t.refreshNetwork(h, name)
@@ -127,14 +134,24 @@ func (s *touched) add(name string) {
 // A system-id or certificate another host has is not believed: the switch that
 // answers is that other host.
 func (t *tx) learnHost(old *poolwirev1.Host, f *storev1.HostFacts) {
-	h := proto.CloneOf(old)
-	if h.GetSystemId() == "" && h.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_PASSIVE &&
-		t.HostBySystemID(f.GetSystemId()) == nil {
-		h.SystemId = f.GetSystemId()
+	by := objectRef{TableHosts, old.GetUuid()}
+	systemID, certificate := f.GetSystemId(), f.GetCertificateSha256()
+	if has := t.HostBySystemID(systemID); (has != nil && has != old) || t.claimed(claim(claimSystemID, systemID), by) {
+		systemID = ""
 	}
-	if h.GetCertificateSha256() == "" && h.GetTrust() == poolwirev1.TrustMode_TRUST_MODE_FIRST_USE &&
-		t.HostByCertificate(f.GetCertificateSha256()) == nil {
-		h.CertificateSha256 = f.GetCertificateSha256()
+	if has := t.HostByCertificate(certificate); (has != nil && has != old) || t.claimed(claim(claimCertificate, certificate), by) {
+		certificate = ""
 	}
-	t.put(TableHosts, h)
+	learned := func(h *poolwirev1.Host) *poolwirev1.Host {
+		h = proto.CloneOf(h)
+		if h.GetSystemId() == "" && h.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_PASSIVE {
+			h.SystemId = systemID
+		}
+		if h.GetCertificateSha256() == "" && h.GetTrust() == poolwirev1.TrustMode_TRUST_MODE_FIRST_USE {
+			h.CertificateSha256 = certificate
+		}
+		return h
+	}
+	t.put(TableHosts, learned(old))
+	t.amendHeld(by, func(before proto.Message) proto.Message { return learned(before.(*poolwirev1.Host)) })
 }

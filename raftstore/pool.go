@@ -73,8 +73,10 @@ func (t *tx) deletePool(c *storev1.Delete) (Result, error) {
 	t.dropMember(memberPool, uuid)
 	for _, n := range t.NetworksByPool(uuid) {
 		t.dropRules(t.RulesByNetwork(n.GetUuid()))
+		t.dropPolicyRules(poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, n.GetUuid())
 		t.del(TableNetworks, n.GetUuid())
 	}
+	t.dropPolicyRules(poolwirev1.PolicyLevel_POLICY_LEVEL_POOL, uuid)
 	t.del(TablePools, uuid)
 	return wrote(uuid), nil
 }

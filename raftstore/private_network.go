@@ -59,16 +59,35 @@ func (t *tx) putPrivateNetwork(c *storev1.PutPrivateNetwork) (Result, error) {
 	if err := t.checkMembers(n); err != nil {
 		return Result{}, err
 	}
+	if old != nil && n.GetDefaultLockingMode() != old.GetDefaultLockingMode() && !c.GetForce() {
+		if err := t.checkUnattached(KindPrivateNetwork, n.GetUuid(), t.vifsOnPrivate(old)); err != nil {
+			return Result{}, err
+		}
+	}
 	t.put(TablePrivateNetworks, n)
 	t.refreshCarriers(old)
 	t.refreshCarriers(n)
 	return wrote(n.GetUuid()), nil
 }
 
+// vifsOnPrivate are the VIFs on the networks that carry a private network.
+func (t *tx) vifsOnPrivate(n *poolwirev1.PrivateNetwork) []*poolwirev1.Vif {
+	var out []*poolwirev1.Vif
+	for _, carrier := range t.Networks() {
+		if carrier.GetPrivateNetworkUuid() == n.GetUuid() {
+			out = append(out, t.VifsByNetwork(carrier.GetUuid())...)
+		}
+	}
+	return out
+}
+
 // settlePrivateNetwork gives the fields that are fixed after creation their
 // values, and the others their defaults.
 func (t *tx) settlePrivateNetwork(n, old *poolwirev1.PrivateNetwork) error {
 	n.DefaultLockingMode = lockingDefault(n.GetDefaultLockingMode())
+	if t.meaning >= meaningPolicies {
+		n.DefaultInboundAction, n.DefaultOutboundAction = actionDefault(n.GetDefaultInboundAction()), actionDefault(n.GetDefaultOutboundAction())
+	}
 	if old != nil {
 		return t.keepFixed(n, old)
 	}
@@ -113,15 +132,26 @@ func (t *tx) keepFixed(n, old *poolwirev1.PrivateNetwork) error {
 	)
 }
 
-// lowestFreeVNI walks the VNIs in order up to the first gap.
+// lowestFreeVNI walks the VNIs in order up to the first gap; those that undoing a
+// pending change gives back are in use.
 func (t *tx) lowestFreeVNI() (uint32, error) {
 	free := uint32(1)
+	skip := func() {
+		for t.has(TablePendingChanges, indexClaim, claim(claimVNI, numberKey(uint64(free)))) {
+			free++
+		}
+	}
 	for r := range t.each(resourceOf(TablePrivateNetworks).name, indexVNI, "") {
-		if r.msg.(*poolwirev1.PrivateNetwork).GetVni() != free {
+		vni := r.msg.(*poolwirev1.PrivateNetwork).GetVni()
+		if free < vni {
+			skip()
+		}
+		if free < vni {
 			break
 		}
-		free++
+		free = vni + 1
 	}
+	skip()
 	if free > maxVNI {
 		return 0, &InvalidError{Field: "vni", Value: "0", Reason: "cannot be chosen: all are in use"}
 	}
@@ -139,6 +169,7 @@ func (t *tx) deletePrivateNetwork(c *storev1.Delete) (Result, error) {
 		return Result{}, err
 	}
 	t.dropRules(t.RulesByNetwork(uuid))
+	t.dropPolicyRules(poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, uuid)
 	t.del(TablePrivateNetworks, uuid)
 	t.refreshCarriers(n)
 	return wrote(uuid), nil

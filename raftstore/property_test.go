@@ -45,6 +45,10 @@ func (d draw) etag(v *View, have string) string {
 
 func (d draw) command(v *View) *storev1.Command {
 	c := d.body(v)
+	c.Author = d.of("author", "alice", "bob", "")
+	if rapid.IntRange(0, 3).Draw(d.T, "to be confirmed") == 0 {
+		c.ConfirmWithin = durationpb.New(60e9)
+	}
 	if d.flip("request") {
 		c.RequestId = fmt.Sprintf("q%d", rapid.IntRange(0, 30).Draw(d.T, "request_id"))
 	}
@@ -52,7 +56,7 @@ func (d draw) command(v *View) *storev1.Command {
 }
 
 func (d draw) body(v *View) *storev1.Command {
-	switch rapid.IntRange(0, 17).Draw(d.T, "command") {
+	switch rapid.IntRange(0, 29).Draw(d.T, "command") {
 	case 0:
 		p := &poolwirev1.Pool{Uuid: d.pool(), NameLabel: d.of("name", "a", "b"), ControllerGrace: durationpb.New(60e9)}
 		p.Etag = d.etag(v, v.Pool(p.Uuid).GetEtag())
@@ -70,8 +74,11 @@ func (d draw) body(v *View) *storev1.Command {
 	case 4:
 		return deleteHost(d.host(), "")
 	case 5:
-		return putNetwork(&poolwirev1.Network{Uuid: d.anyNetwork(v), NameLabel: d.of("name", "", "DMZ"),
-			DefaultLockingMode: poolwirev1.DefaultLockingMode(rapid.IntRange(0, 2).Draw(d.T, "mode"))})
+		c := putNetwork(&poolwirev1.Network{Uuid: d.anyNetwork(v), NameLabel: d.of("name", "", "DMZ"), RaGuard: d.flip("guard"),
+			DefaultInboundAction: poolwirev1.DefaultAction(rapid.IntRange(0, 2).Draw(d.T, "action")),
+			DefaultLockingMode:   poolwirev1.DefaultLockingMode(rapid.IntRange(0, 2).Draw(d.T, "mode"))})
+		c.GetPutNetwork().Force = d.flip("force")
+		return c
 	case 6, 7:
 		n := private(d.private())
 		n.Vni = rapid.SampledFrom([]uint32{0, 0, 1, 2, 1 << 24}).Draw(d.T, "vni")
@@ -82,11 +89,14 @@ func (d draw) body(v *View) *storev1.Command {
 			}
 			n.Members = append(n.Members, onBridge(m, d.of("carrier", "", "xapi1", "pw1", "xenbr1")))
 		}
-		return putPrivate(n, d.flip("create"))
+		n.NameLabel = d.of("name", n.NameLabel, n.NameLabel, "blue")
+		c := putPrivate(n, d.flip("create"))
+		c.GetPutPrivateNetwork().Force = d.flip("force")
+		return c
 	case 8:
 		return deletePrivate(d.private(), "")
 	case 9:
-		return putVif(&poolwirev1.Vif{Uuid: d.vif(), NameLabel: d.of("name", "", "web"),
+		return putVif(&poolwirev1.Vif{Uuid: d.vif(), NameLabel: d.of("name", "", "web"), Labels: d.labels(),
 			LockingMode: poolwirev1.LockingMode(rapid.IntRange(0, 4).Draw(d.T, "mode"))}, d.flip("create"))
 	case 10:
 		return deleteVif(d.vif(), "")
@@ -105,6 +115,10 @@ func (d draw) body(v *View) *storev1.Command {
 		return deleteRules("", d.of("rule", "r1", "r2", "r3", "r4"), d.of("rule", "r1", "r2", "r3", "r4"))
 	case 14:
 		return &storev1.Command{Body: &storev1.Command_PutNode{PutNode: &storev1.PutNode{Node: &poolwirev1.Node{Id: d.host(), ApiAddress: d.mac()}}}}
+	case 15, 16, 17, 18, 19, 20, 21:
+		return d.policyBody(v)
+	case 22, 23:
+		return d.resolution(v)
 	}
 	return d.report()
 }
@@ -130,6 +144,7 @@ func (d draw) report() *storev1.Command {
 	for range rapid.IntRange(0, 3).Draw(d.T, "ports") {
 		b := d.bridge()
 		p := vifPort(d.of("port", "vif1.0", "vif2.0", "tap1.0"), b, d.vif(), d.mac())
+		p.Labels = d.labels()
 		o.Ports = append(o.Ports, p)
 	}
 	for range rapid.IntRange(0, 3).Draw(d.T, "ports gone") {
@@ -149,8 +164,15 @@ func TestDeterminism(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		a, b := newMachine(rt), newMachine(rt)
 		mirror := map[changeKey]proto.Message{}
-		for range rapid.IntRange(1, 80).Draw(rt, "length") {
+		var first []*storev1.Command
+		if rapid.Bool().Draw(rt, "populated") {
+			first = populated()
+		}
+		for i := range len(first) + rapid.IntRange(1, 80).Draw(rt, "length") {
 			c := draw{rt}.command(a.view())
+			if i < len(first) {
+				c = first[i]
+			}
 			ra, ea := a.apply(c)
 			rb, eb := b.apply(c)
 			if fmt.Sprint(ra, ea) != fmt.Sprint(rb, eb) {
@@ -170,6 +192,9 @@ func TestDeterminism(t *testing.T) {
 			checkSense(rt, a.view())
 			if rapid.IntRange(0, 19).Draw(rt, "restore") == 0 {
 				b = b.restored()
+			}
+			if rapid.IntRange(0, 9).Draw(rt, "undo") == 0 {
+				checkUndo(rt, a)
 			}
 		}
 		if !bytes.Equal(a.snapshot(), b.snapshot()) {
@@ -245,6 +270,10 @@ func checkSense(t tester, v *View) {
 		}
 	}
 	checkPrivate(t, v)
+	checkPolicies(t, v)
+	checkGroups(t, v)
+	checkZones(t, v)
+	checkPending(t, v)
 }
 
 // checkNetworks computes the networks from scratch.
@@ -338,6 +367,8 @@ func checkPrivate(t tester, v *View) {
 func FuzzApply(f *testing.F) {
 	for _, c := range []*storev1.Command{createPool("p1"), createHost("h1", "p1"), putRule(ssh("r1"), replace),
 		putPrivate(private("pn1", poolMember("p1"), &poolwirev1.PrivateNetworkMember{}), true), deleteRules("1", ""),
+		putPolicy(policy("pr2", fromAddresses("ag1")), true), modifyGroup("ag1", []string{"::/0", "x"}, []string{"192.0.2.0/24"}), rollback("11"), confirm("11"),
+		within(1, putVifGroup(&poolwirev1.VifGroup{Uuid: "vg2", NameLabel: "b", Groups: []string{"vg1", "vg2"}}, true)), deletePolicy("pr1", ""), expire("pr1", ""),
 		observe(&storev1.ObserveHost{HostUuid: "h1", Bridges: []*storev1.Bridge{{Name: "b\x00"}, {}}, Ports: []*storev1.Port{vifPort("a", "b\x00", "v", macA), {}},
 			BridgesGone: []string{""}, PortsGone: []string{"", "a"}, Facts: &storev1.HostFacts{}})} {
 		data, err := proto.Marshal(c)

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"strconv"
 	"unicode/utf8"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -29,6 +30,9 @@ func (t *tx) repeated(number uint32, id string) (Result, bool, error) {
 	res := Result{Revision: r.GetRevision(), UUIDs: r.GetUuids(), Duplicate: true}
 	if number == numberPutRule && len(res.UUIDs) > 1 {
 		res.UUIDs, res.Replaced = res.UUIDs[:1], res.UUIDs[1:]
+	}
+	if p := t.PendingChange(strconv.FormatUint(res.Revision, 10)); p != nil {
+		res.Pending = p.GetId()
 	}
 	return res, true, nil
 }

@@ -39,6 +39,14 @@ const (
 	// TableRequests holds *storev1.Request by request id. Its changes are not
 	// part of change sets.
 	TableRequests Table = 11
+	// TablePolicyRules holds *poolwirev1.PolicyRule by UUID.
+	TablePolicyRules Table = 12
+	// TableAddressGroups holds *poolwirev1.AddressGroup by UUID.
+	TableAddressGroups Table = 13
+	// TableVifGroups holds *poolwirev1.VifGroup by UUID.
+	TableVifGroups Table = 14
+	// TablePendingChanges holds *storev1.PendingChange by id.
+	TablePendingChanges Table = 15
 )
 
 // String returns the table's name, "table N" for an unknown one.
@@ -72,8 +80,8 @@ type resource struct {
 	stamps func(proto.Message) stamps
 	// wrap and unwrap change between a row and the message kept in snapshots;
 	// nil where they are the same.
-	wrap   func(row) proto.Message
-	unwrap func(proto.Message) row
+	wrap   func(*row) proto.Message
+	unwrap func(proto.Message) *row
 	// silent tables do not appear in change sets.
 	silent bool
 }
@@ -155,6 +163,7 @@ var resources = [...]resource{
 			indexNetwork:  byString((*poolwirev1.Vif).GetNetworkUuid),
 			indexMAC:      byString((*poolwirev1.Vif).GetMac),
 			indexVM:       byString((*poolwirev1.Vif).GetVmUuid),
+			indexLabel:    by(labelKeys),
 			indexObjectID: byObjectID((*poolwirev1.Vif).GetObjectId),
 		},
 		stamps: func(m proto.Message) stamps {
@@ -197,12 +206,12 @@ var resources = [...]resource{
 	},
 	{
 		table: TableHostFacts, name: "host_facts", blank: blank[storev1.ObserveHost],
-		wrap: func(r row) proto.Message {
+		wrap: func(r *row) proto.Message {
 			return &storev1.ObserveHost{HostUuid: r.key, Facts: r.msg.(*storev1.HostFacts)}
 		},
-		unwrap: func(m proto.Message) row {
+		unwrap: func(m proto.Message) *row {
 			o := m.(*storev1.ObserveHost)
-			return row{key: o.GetHostUuid(), msg: o.GetFacts()}
+			return &row{key: o.GetHostUuid(), msg: o.GetFacts()}
 		},
 	},
 	{
@@ -216,5 +225,54 @@ var resources = [...]resource{
 			indexRevision: by(func(r *storev1.Request) []string { return []string{numberKey(r.GetRevision())} }),
 		},
 		silent: true,
+	},
+	{
+		table: TablePolicyRules, name: "policy_rules", blank: blank[poolwirev1.PolicyRule],
+		key: keyed((*poolwirev1.PolicyRule).GetUuid),
+		indexes: map[string]func(proto.Message) []string{
+			indexName:     byString((*poolwirev1.PolicyRule).GetNameLabel),
+			indexScope:    by(func(r *poolwirev1.PolicyRule) []string { return []string{scopeKey(r.GetLevel(), r.GetScopeUuid())} }),
+			indexRemote:   by(remoteKeys),
+			indexObjectID: byObjectID((*poolwirev1.PolicyRule).GetObjectId),
+		},
+		stamps: func(m proto.Message) stamps {
+			r := m.(*poolwirev1.PolicyRule)
+			return stamps{&r.Etag, &r.ObjectId, &r.CreateTime}
+		},
+	},
+	{
+		table: TableAddressGroups, name: "address_groups", blank: blank[poolwirev1.AddressGroup],
+		key: keyed((*poolwirev1.AddressGroup).GetUuid),
+		indexes: map[string]func(proto.Message) []string{
+			indexName:     byString((*poolwirev1.AddressGroup).GetNameLabel),
+			indexNested:   by(func(g *poolwirev1.AddressGroup) []string { return indexKeys(g.GetGroups()) }),
+			indexObjectID: byObjectID((*poolwirev1.AddressGroup).GetObjectId),
+		},
+		stamps: func(m proto.Message) stamps {
+			g := m.(*poolwirev1.AddressGroup)
+			return stamps{&g.Etag, &g.ObjectId, &g.CreateTime}
+		},
+	},
+	{
+		table: TableVifGroups, name: "vif_groups", blank: blank[poolwirev1.VifGroup],
+		key: keyed((*poolwirev1.VifGroup).GetUuid),
+		indexes: map[string]func(proto.Message) []string{
+			indexName:     byString((*poolwirev1.VifGroup).GetNameLabel),
+			indexNested:   by(func(g *poolwirev1.VifGroup) []string { return indexKeys(g.GetGroups()) }),
+			indexObjectID: byObjectID((*poolwirev1.VifGroup).GetObjectId),
+		},
+		stamps: func(m proto.Message) stamps {
+			g := m.(*poolwirev1.VifGroup)
+			return stamps{&g.Etag, &g.ObjectId, &g.CreateTime}
+		},
+	},
+	{
+		table: TablePendingChanges, name: "pending_changes", blank: blank[storev1.PendingChange],
+		key: keyed((*storev1.PendingChange).GetId),
+		indexes: map[string]func(proto.Message) []string{
+			indexObject: by(pendingObjects),
+			indexClaim:  by(pendingClaims),
+			indexNeed:   by(pendingNeeds),
+		},
 	},
 }

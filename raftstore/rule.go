@@ -215,8 +215,8 @@ func (t *tx) deleteRules(c *storev1.DeleteRules) (Result, error) {
 	var res Result
 	for _, r := range rules {
 		res.UUIDs = append(res.UUIDs, r.GetUuid())
-		t.forgetVif(r.GetVifUuid())
-		t.forgetNetwork(r.GetNetworkUuid())
+		t.tidyVif(r.GetVifUuid())
+		t.tidyNetwork(r.GetNetworkUuid())
 	}
 	return res, nil
 }

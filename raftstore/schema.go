@@ -27,6 +27,13 @@ const (
 	indexIdentity      = "identity"
 	indexRevision      = "revision"
 	indexObjectID      = "object_id"
+	indexScope         = "scope"
+	indexRemote        = "remote"
+	indexNested        = "nested"
+	indexObject        = "object"
+	indexClaim         = "claim"
+	indexNeed          = "need"
+	indexLabel         = "label"
 )
 
 // metaTable holds one row, the snapshot header of the state: revision, cluster

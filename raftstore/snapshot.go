@@ -63,7 +63,7 @@ func writeTable(w *bufio.Writer, v *View, r *resource) error {
 	for o := range v.each(r.name, indexID, "") {
 		m := o.msg
 		if r.wrap != nil {
-			m = r.wrap(*o)
+			m = r.wrap(o)
 		}
 		object, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 		if err != nil {
@@ -140,13 +140,13 @@ func restoreRecord(txn *memdb.Txn, record *storev1.SnapshotRecord) error {
 	if err := proto.Unmarshal(record.GetObject(), m); err != nil {
 		return fmt.Errorf("table %s: %w", r.name, err)
 	}
-	var o row
+	var o *row
 	if r.unwrap != nil {
 		o = r.unwrap(m)
 	} else {
-		o = row{key: r.key(m), msg: m}
+		o = &row{key: r.key(m), msg: m}
 	}
-	if err := txn.Insert(r.name, &o); err != nil {
+	if err := txn.Insert(r.name, o); err != nil {
 		return fmt.Errorf("table %s: %w", r.name, err)
 	}
 	return nil

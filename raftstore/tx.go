@@ -17,7 +17,13 @@ type tx struct {
 	View
 	revision uint64
 	time     *timestamppb.Timestamp
-	header   *storev1.SnapshotHeader // own copy, stored by commit
+	author   string
+	// meaning is that of the command, see meaningOf.
+	meaning uint32
+	// confirming says that the command may be undone: what it leaves without intent is
+	// kept until it is confirmed.
+	confirming bool
+	header     *storev1.SnapshotHeader // own copy, stored by commit
 
 	changes []Change
 	at      map[changeKey]int // position in changes
@@ -27,6 +33,24 @@ type tx struct {
 type changeKey struct {
 	table Table
 	key   string
+}
+
+// do applies a command that is not a repetition. After an error the transaction is
+// only good for abort.
+func (t *tx) do(spec *command, c *storev1.Command) (Result, error) {
+	t.author, t.meaning, t.confirming = c.GetAuthor(), meaningOf(c), c.GetConfirmWithin() != nil
+	res, err := spec.apply(t, c)
+	if err == nil {
+		err = t.err
+	}
+	if err == nil {
+		res.Pending, err = t.settlePending(c)
+	}
+	if err == nil {
+		err = t.err
+	}
+	res.Revision = t.revision
+	return res, err
 }
 
 // begin starts the transaction of the command at revision.

@@ -17,8 +17,12 @@ import (
 // (proto.Clone first). Getters of one object return nil when there is none;
 // those of several return them ordered by key.
 type View struct {
-	txn *memdb.Txn
+	txn  *memdb.Txn
+	memo *memo
 }
+
+// newView makes the view of a transaction that writes nothing.
+func newView(txn *memdb.Txn) *View { return &View{txn: txn, memo: &memo{}} }
 
 // Revision returns the revision of the last command in the view; 0 when the
 // state is empty.

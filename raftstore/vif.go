@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"fmt"
 	"slices"
 	"unicode/utf8"
 
@@ -37,8 +38,8 @@ func (v *View) VifsByVM(vmUUID string) []*poolwirev1.Vif {
 	return list[*poolwirev1.Vif](v, TableVifs, indexVM, indexKey(vmUUID))
 }
 
-// putVif stores the intent for a VIF: name_label, locking_mode and the allowed
-// addresses. The rest stays as it was observed.
+// putVif stores the intent for a VIF (setVifIntent). The rest stays as it was
+// observed.
 func (t *tx) putVif(c *storev1.PutVif) (Result, error) {
 	in := c.GetVif()
 	if err := checkKey("uuid", in.GetUuid()); err != nil {
@@ -46,6 +47,9 @@ func (t *tx) putVif(c *storev1.PutVif) (Result, error) {
 	}
 	if utf8.RuneCountInString(in.GetNameLabel()) > maxNameLabel {
 		return Result{}, &InvalidError{Field: "name_label", Value: in.GetNameLabel(), Reason: "must have at most 128 characters"}
+	}
+	if err := checkVifLists(in); err != nil {
+		return Result{}, err
 	}
 	old := t.Vif(in.GetUuid())
 	switch {
@@ -61,16 +65,40 @@ func (t *tx) putVif(c *storev1.PutVif) (Result, error) {
 	if old != nil {
 		vif = proto.CloneOf(old)
 	}
-	vif.NameLabel = in.GetNameLabel()
-	vif.LockingMode = in.GetLockingMode()
+	setVifIntent(vif, in)
+	t.put(TableVifs, vif)
+	t.tidyVif(vif.GetUuid())
+	return wrote(vif.GetUuid()), nil
+}
+
+// checkVifLists refuses what is too long.
+func checkVifLists(in *poolwirev1.Vif) error {
+	for i, r := range in.GetVirtualRouters() {
+		if err := checkCount(fmt.Sprintf("virtual_routers[%d].addresses", i), len(r.GetAddresses()), maxRouterAddress); err != nil {
+			return err
+		}
+	}
+	if utf8.RuneCountInString(in.GetCommunity()) > maxCommunity {
+		return &InvalidError{Field: "community", Value: in.GetCommunity(), Reason: "must have at most 64 characters"}
+	}
+	return firstError(
+		checkCount("labels", len(in.GetLabels()), maxLabels),
+		checkCount("allowed_address_pairs", len(in.GetAllowedAddressPairs()), maxAddressPairs),
+		checkCount("virtual_routers", len(in.GetVirtualRouters()), maxRouters),
+		checkCount("trunks", len(in.GetTrunks()), maxTrunks))
+}
+
+// setVifIntent copies what an operator may ask of a VIF.
+func setVifIntent(vif, in *poolwirev1.Vif) {
+	in = proto.CloneOf(in)
+	vif.NameLabel, vif.LockingMode = in.GetNameLabel(), in.GetLockingMode()
 	if vif.LockingMode == poolwirev1.LockingMode_LOCKING_MODE_UNSPECIFIED {
 		vif.LockingMode = poolwirev1.LockingMode_LOCKING_MODE_NETWORK_DEFAULT
 	}
-	vif.Ipv4Allowed = slices.Clone(in.GetIpv4Allowed())
-	vif.Ipv6Allowed = slices.Clone(in.GetIpv6Allowed())
-	t.put(TableVifs, vif)
-	t.forgetVif(vif.GetUuid())
-	return wrote(vif.GetUuid()), nil
+	vif.Ipv4Allowed, vif.Ipv6Allowed = in.GetIpv4Allowed(), in.GetIpv6Allowed()
+	vif.Labels, vif.AllowedAddressPairs, vif.VirtualRouters = in.GetLabels(), in.GetAllowedAddressPairs(), in.GetVirtualRouters()
+	vif.Trunks, vif.Isolation, vif.Community, vif.Qos = in.GetTrunks(), in.GetIsolation(), in.GetCommunity(), in.GetQos()
+	vif.AllowRouterAdvertisements, vif.AllowDhcpServer = in.GetAllowRouterAdvertisements(), in.GetAllowDhcpServer()
 }
 
 // deleteVif forgets the intent for a VIF and the rules that name it. Rules
@@ -86,14 +114,13 @@ func (t *tx) deleteVif(c *storev1.Delete) (Result, error) {
 		return Result{}, err
 	}
 	t.dropRules(t.RulesByVif(uuid))
+	t.dropPolicyRules(poolwirev1.PolicyLevel_POLICY_LEVEL_VIF, uuid)
 	if !t.has(TablePorts, indexVif, indexKey(uuid)) {
 		t.del(TableVifs, uuid)
 		return wrote(uuid), nil
 	}
 	vif := proto.CloneOf(old)
-	vif.NameLabel = ""
-	vif.LockingMode = poolwirev1.LockingMode_LOCKING_MODE_NETWORK_DEFAULT
-	vif.Ipv4Allowed, vif.Ipv6Allowed = nil, nil
+	setVifIntent(vif, &poolwirev1.Vif{})
 	t.put(TableVifs, vif)
 	return wrote(uuid), nil
 }
@@ -101,11 +128,21 @@ func (t *tx) deleteVif(c *storev1.Delete) (Result, error) {
 // vifIntent says whether an operator said anything about a VIF. One that was
 // never plugged is known only because an operator created it.
 func (t *tx) vifIntent(v *poolwirev1.Vif) bool {
-	return v.GetNameLabel() != "" ||
-		v.GetLockingMode() != poolwirev1.LockingMode_LOCKING_MODE_NETWORK_DEFAULT ||
-		len(v.GetIpv4Allowed()) > 0 || len(v.GetIpv6Allowed()) > 0 ||
+	asked, nothing := &poolwirev1.Vif{}, &poolwirev1.Vif{}
+	setVifIntent(asked, v)
+	setVifIntent(nothing, nothing)
+	return !proto.Equal(asked, nothing) || t.held(objectRef{TableVifs, v.GetUuid()}) ||
+		t.hasPolicyRules(poolwirev1.PolicyLevel_POLICY_LEVEL_VIF, v.GetUuid()) ||
 		(v.GetMac() == "" && v.GetNetworkUuid() == "" && v.GetVmUuid() == "") ||
 		t.has(TableRules, indexVif, indexKey(v.GetUuid()))
+}
+
+// tidyVif forgets a VIF after a command took the last intent for it away; one that
+// may be undone leaves that to its confirmation.
+func (t *tx) tidyVif(uuid string) {
+	if !t.confirming {
+		t.forgetVif(uuid)
+	}
 }
 
 // forgetVif drops a VIF that is plugged nowhere and that nobody cares about.
@@ -133,8 +170,24 @@ func (t *tx) refreshVif(uuid string) {
 	}
 	vif.Mac = keepOrFirst(vif.GetMac(), ports, (*storev1.Port).GetAttachedMac)
 	vif.VmUuid = keepOrFirst(vif.GetVmUuid(), ports, (*storev1.Port).GetVmUuid)
+	vif.ObservedLabels = labelsOf(ports)
 	vif.NetworkUuid = keepOrFirst(vif.GetNetworkUuid(), ports, func(p *storev1.Port) string { return t.networkOfPort(p).GetUuid() })
 	t.put(TableVifs, vif)
+}
+
+// labelsOf are the labels that hosts report of a VIF. Where its ports disagree, the first
+// by host and name counts.
+func labelsOf(ports []*storev1.Port) map[string]string {
+	var labels map[string]string
+	for _, p := range slices.Backward(ports) {
+		for k, v := range p.GetLabels() {
+			if labels == nil {
+				labels = map[string]string{}
+			}
+			labels[k] = v
+		}
+	}
+	return labels
 }
 
 // keepOrFirst chooses what is true of a VIF with several ports (vif and tap,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strconv"
 )
 
 // check finds what no single setting can tell.
@@ -13,8 +14,8 @@ func (c Config) check() error {
 		errs = append(errs, &FieldError{Source: "configuration", Field: field, Value: value, Accepted: problem})
 	}
 	listeners := []struct{ name, address string }{
-		{"listen.api", c.Listen.API}, {"listen.openflow", c.Listen.OpenFlow}, {"listen.ovsdb", c.Listen.OVSDB},
-		{"listen.raft", c.Listen.Raft}, {"listen.metrics", c.Listen.Metrics},
+		{"listen.api", c.Listen.API}, {"listen.openflow", c.Listen.OpenFlow}, {"listen.portflags", c.Listen.PortFlagsAddress()},
+		{"listen.ovsdb", c.Listen.OVSDB}, {"listen.raft", c.Listen.Raft}, {"listen.metrics", c.Listen.Metrics},
 	}
 	for i, l := range listeners {
 		for _, other := range listeners[:i] {
@@ -30,6 +31,24 @@ func (c Config) check() error {
 		conflict("api.socket", "", "want a path, or an address in listen.api: nobody could reach the API")
 	}
 	return errors.Join(errs...)
+}
+
+// PortFlagsAddress is where port flags are set: PortFlags, or where that is empty
+// OpenFlow with the next port. After the highest port there is none: empty. The port
+// after 0 is any free one too.
+func (l Listen) PortFlagsAddress() string {
+	if l.PortFlags != "" {
+		return l.PortFlags
+	}
+	host, port, err := net.SplitHostPort(l.OpenFlow)
+	number, errPort := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil || errPort != nil || number == 65535:
+		return ""
+	case number == 0:
+		return l.OpenFlow
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(number+1, 10))
 }
 
 // overlap says whether two listeners would want the same port of the same address.

@@ -16,6 +16,7 @@ func TestCheck(t *testing.T) {
 		{"default", func(*Config) {}, ""},
 		{"same address", func(c *Config) { c.Listen.Raft = c.Listen.API }, `listen.raft: "127.0.0.1:6700": want an address of its own: listen.api has 127.0.0.1:6700`},
 		{"all addresses and one", func(c *Config) { c.Listen.Metrics = "127.0.0.1:6640" }, "listen.ovsdb has 0.0.0.0:6640"},
+		{"the port after another", func(c *Config) { c.Listen.OpenFlow = ":6639" }, "listen.portflags has :6640"},
 		{"no host and one", func(c *Config) { c.Listen.Raft = ":6700" }, "listen.api has"},
 		{"other address", func(c *Config) { c.Listen.Raft = "192.0.2.1:6700" }, ""},
 		{"any free port twice", func(c *Config) { c.Listen.Raft, c.Listen.API = "127.0.0.1:0", "127.0.0.1:0" }, ""},
@@ -69,5 +70,23 @@ func TestDerive(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestPortFlagsAreNextToOpenFlow(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		listen Listen
+		want   string
+	}{
+		{Listen{OpenFlow: "0.0.0.0:6653"}, "0.0.0.0:6654"},
+		{Listen{OpenFlow: "[2001:db8::1]:6653"}, "[2001:db8::1]:6654"},
+		{Listen{OpenFlow: "127.0.0.1:0"}, "127.0.0.1:0"},
+		{Listen{OpenFlow: ":65535"}, ""},
+		{Listen{OpenFlow: ":6653", PortFlags: ":7000"}, ":7000"},
+	} {
+		if got := tt.listen.PortFlagsAddress(); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.listen, got, tt.want)
+		}
 	}
 }

@@ -41,6 +41,8 @@ type Config struct {
 // addresses, PORT 0 any free one; an empty API, OVSDB or Metrics means no listener.
 type Listen struct {
 	API, OpenFlow, OVSDB, Raft, Metrics string
+	// PortFlags may be empty: see [Listen.PortFlagsAddress].
+	PortFlags string
 }
 
 // Advertise holds addresses that others dial, HOST:PORT; empty ones are derived by

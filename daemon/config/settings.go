@@ -40,6 +40,8 @@ func settings(c *Config) []setting {
 		{"listen.api", "The gRPC API: TLS with client certificates. Loopback by default: name an address to serve other machines and other nodes. Empty: none.",
 			addressValue(&c.Listen.API, optional)},
 		{"listen.openflow", "Connections from bridges. Every bridge of a managed host dials it.", addressValue(&c.Listen.OpenFlow, required)},
+		{"listen.portflags", "OpenFlow 1.0 connections from bridges, for the one thing that no later version can set: which ports are not flooded to. " +
+			"Bridges dial the port after that of advertise.openflow. Empty: listen.openflow with the next port.", addressValue(&c.Listen.PortFlags, optional)},
 		{"listen.ovsdb", "Connections from hosts in active mode (xe sdn-controller-introduce protocol=ssl). Empty: none.", addressValue(&c.Listen.OVSDB, optional)},
 		{"listen.raft", "Connections from other nodes. Loopback by default: name an address before other nodes join.", addressValue(&c.Listen.Raft, required)},
 		{"listen.metrics", "HTTP without TLS: /metrics, /healthz and /readyz. Empty: none.", addressValue(&c.Listen.Metrics, optional)},
@@ -63,7 +65,7 @@ func settings(c *Config) []setting {
 		{"reconcile.resync_interval", "How often every switch is read to find drift, although nothing is known to have changed. A duration such as 90s or 5m.",
 			durationValue(&c.Reconcile.ResyncInterval, time.Second, 24*time.Hour)},
 
-		{"limits.openflow_connections", "Connections from bridges. A host has one per bridge.", intValue(&c.Limits.OpenFlowConnections, 1, 1<<20)},
+		{"limits.openflow_connections", "Connections from bridges, on each of listen.openflow and listen.portflags. A host has one per bridge.", intValue(&c.Limits.OpenFlowConnections, 1, 1<<20)},
 		{"limits.ovsdb_connections", "Connections from hosts in active mode.", intValue(&c.Limits.OVSDBConnections, 1, 1<<20)},
 		{"limits.ovsdb_message", "Longest message taken from an ovsdb-server, in bytes.", intValue(&c.Limits.OVSDBMessage, 1<<20, 1<<30)},
 	}

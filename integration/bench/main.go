@@ -68,7 +68,11 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return report(out, append(table, change...))
+	policy, err := policies(ctx, s)
+	if err != nil {
+		return err
+	}
+	return report(out, slices.Concat(table, change, policy))
 }
 
 // report writes the table.

@@ -49,11 +49,11 @@ func TestLockingModes(t *testing.T) {
 	passes(t, c, p.b.IPv4())
 	p.do(t, "vif", "unlock", p.a.VIF().UUID)
 	p.do(t, "vif", "unlock", p.b.VIF().UUID)
-	p.do(t, "network", "set", "xenbr0", "--default-locking-mode", "disabled")
+	p.do(t, "network", "set", "xenbr0", "--default-locking-mode", "disabled", "--force")
 	blocked(t, c, p.b.IPv4())
 	nothingReaches(t, p.b, c, p.a)
 	passes(t, p.a, p.b.IPv4())
-	p.do(t, "network", "set", "xenbr0", "--default-locking-mode", "unlocked")
+	p.do(t, "network", "set", "xenbr0", "--default-locking-mode", "unlocked", "--force")
 	passes(t, c, p.b.IPv4())
 }
 
@@ -90,7 +90,7 @@ func TestUnclassifiedPortsPassNothing(t *testing.T) {
 	for _, vm := range []*lab.VM{p.a, p.b} {
 		p.do(t, "vif", "unlock", vm.VIF().UUID)
 	}
-	p.do(t, "network", "set", "xenbr0", "--default-locking-mode", "disabled")
+	p.do(t, "network", "set", "xenbr0", "--default-locking-mode", "disabled", "--force")
 	other := p.vm(t, p.h2, "other", 14)
 	strip(other)
 	eventually(t, p.isForgotten(other))

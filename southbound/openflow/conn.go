@@ -18,6 +18,8 @@ type conn struct {
 	frames *frameReader
 	// portStatus is called on the reader for each OFPT_PORT_STATUS.
 	portStatus func(body []byte) error
+	// packetIn is called on the reader for each OFPT_PACKET_IN.
+	packetIn func(body []byte) error
 
 	// out hands callers' messages to the writer, which takes one chunk at a time.
 	out chan []byte
@@ -106,7 +108,9 @@ func (c *conn) dispatch(m message) error {
 		return c.enqueue(withBody(typeEchoReply, m.xid, m.body))
 	case typePortStatus:
 		return c.portStatus(m.body)
-	case typeHello, typeEchoReply, typePacketIn, typeFlowRemoved:
+	case typePacketIn:
+		return c.packetIn(m.body)
+	case typeHello, typeEchoReply, typeFlowRemoved:
 		return nil
 	}
 	if m.kind > typeMeterMod {

@@ -20,13 +20,17 @@ func decodeFeatures(body []byte) (features, error) {
 	}, nil
 }
 
-// asyncPortStatusOnly returns the OFPT_SET_ASYNC (section 7.3.10) that asks for
-// port status messages and nothing else, in either role: packets that flows of
-// others send "to the controller" are not ours to look at, and a virtual machine
-// could flood us with them.
-func asyncPortStatusOnly(xid uint32) []byte {
+// asyncPortStatusOnly asks for port status messages and nothing else: packets that flows of
+// others send "to the controller" are not ours to look at, and a virtual machine could
+// flood us with them.
+func asyncPortStatusOnly(xid uint32) []byte { return setAsync(xid, 0) }
+
+// setAsync returns the OFPT_SET_ASYNC (section 7.3.10) that asks for port status messages
+// in either role, and for packet-ins of the given reasons in all roles but slave.
+func setAsync(xid, packetIns uint32) []byte {
 	body := make([]byte, 24)
 	const addDeleteModify = 1<<0 | 1<<1 | 1<<2
+	binary.BigEndian.PutUint32(body[0:], packetIns)        // packet_in_mask, master and equal
 	binary.BigEndian.PutUint32(body[8:], addDeleteModify)  // port_status_mask, master and equal
 	binary.BigEndian.PutUint32(body[12:], addDeleteModify) // port_status_mask, slave
 	return withBody(typeSetAsync, xid, body)

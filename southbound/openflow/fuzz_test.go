@@ -50,6 +50,24 @@ func FuzzFeatures(f *testing.F) {
 	})
 }
 
+func FuzzMeters(f *testing.F) {
+	f.Add([]byte{0, 24, 0, 1, 0, 0, 0, 7, 0, 1, 0, 16, 0, 0, 0, 10, 0, 0, 0, 10, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if meters, err := decodeMeters(body); err == nil && 8*len(meters) > len(body) {
+			t.Errorf("%d meters in %d bytes", len(meters), len(body))
+		}
+	})
+}
+
+func FuzzPacketIn(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 0, 0, 60, 1, 48, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 12, 0x80, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 2, 3})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if p, err := decodePacketIn(body); err == nil && len(p.Data) > len(body) {
+			t.Errorf("%d bytes of data in %d bytes", len(p.Data), len(body))
+		}
+	})
+}
+
 func FuzzPorts(f *testing.F) {
 	f.Add(make([]byte, 2*portLen))
 	f.Fuzz(func(t *testing.T, body []byte) {

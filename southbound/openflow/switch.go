@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net"
+	"sync/atomic"
 )
 
 // Switch is one connection to one bridge, after hello and features. It starts
@@ -17,6 +18,9 @@ type Switch struct {
 	features     features
 	certificates []*x509.Certificate
 	portEvents   chan struct{}
+	packetIns    chan PacketIn
+	// wantPacketIns is set once somebody has asked for packet-ins.
+	wantPacketIns atomic.Bool
 
 	// changing is held by the one Apply that may be on its way: a switch keeps
 	// each open bundle in memory, and a second one would gain nothing.
@@ -29,8 +33,9 @@ func newSwitch(c *conn, f features, certificates []*x509.Certificate) *Switch {
 	s := &Switch{
 		conn: c, features: f, certificates: certificates,
 		portEvents: make(chan struct{}, 1), changing: make(chan struct{}, 1),
+		packetIns: make(chan PacketIn, maxPacketIns),
 	}
-	c.portStatus = s.portChanged
+	c.portStatus, c.packetIn = s.portChanged, s.packetArrived
 	return s
 }
 

@@ -20,9 +20,11 @@ const (
 	typeExperimenter     uint8 = 4
 	typeFeaturesRequest  uint8 = 5
 	typeFeaturesReply    uint8 = 6
+	typeSetConfig        uint8 = 9
 	typePacketIn         uint8 = 10
 	typeFlowRemoved      uint8 = 11
 	typePortStatus       uint8 = 12
+	typePacketOut        uint8 = 13
 	typePortMod          uint8 = 16
 	typeMultipartRequest uint8 = 18
 	typeMultipartReply   uint8 = 19

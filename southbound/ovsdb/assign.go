@@ -55,6 +55,16 @@ func assignOne(field any, set []string) error {
 		*f = atom
 	case *bool:
 		*f = atom == "true"
+	case *int64: // a column that is never empty, and left out while it is 0
+		*f = 0
+		if atom == "" {
+			return nil
+		}
+		n, err := strconv.ParseInt(atom, 10, 64)
+		if err != nil {
+			return err
+		}
+		*f = n
 	case *Optional:
 		*f = Optional{}
 		if atom == "" {
@@ -128,6 +138,8 @@ func zero(field any) {
 		*f = ""
 	case *bool:
 		*f = false
+	case *int64:
+		*f = 0
 	case *Optional:
 		*f = Optional{}
 	case *[]string:

@@ -74,6 +74,8 @@ func portSpec() tableSpec[PortRow] {
 		{name: "tag", at: func(r *row) any { return &r.Tag }},
 		{name: "trunks", at: func(r *row) any { return &r.Trunks }},
 		{name: "fake_bridge", at: func(r *row) any { return &r.FakeBridge }},
+		{name: "lacp", at: func(r *row) any { return &r.LACP }},
+		{name: "bond_active_slave", at: func(r *row) any { return &r.BondActive }},
 	}}
 }
 
@@ -90,6 +92,8 @@ func interfaceSpec() tableSpec[InterfaceRow] {
 		{name: "link_state", at: func(r *row) any { return &r.LinkState }},
 		{name: "mtu", at: func(r *row) any { return &r.MTU }},
 		{name: "mtu_request", at: func(r *row) any { return &r.MTURequest }},
+		{name: "ingress_policing_rate", at: func(r *row) any { return &r.PolicingRate }},
+		{name: "ingress_policing_burst", at: func(r *row) any { return &r.PolicingBurst }},
 		{name: "status", at: func(r *row) any { return &r.Status }, keep: []string{"driver_name"}},
 	}}
 }

@@ -14,6 +14,15 @@ type Desired struct {
 	Epoch uint64
 	// Bridges to manage and bridges to own, no name twice.
 	Bridges []DesiredBridge
+	// Policing limits what interfaces of others receive, by name: the ports of VIFs on
+	// switches without meters. What was there before is noted, and put back.
+	Policing map[string]Policing
+}
+
+// Policing is a limit on what an interface receives.
+type Policing struct {
+	// Rate in kbit/s, at least 1, and Burst in kbit.
+	Rate, Burst int64
 }
 
 // DesiredBridge is a bridge that Poolwire manages.
@@ -25,6 +34,8 @@ type DesiredBridge struct {
 	Create bool
 	// DatapathType of an owned bridge, empty for the system's datapath.
 	DatapathType string
+	// MTURequest of an owned bridge's own port, in bytes; 0 for none.
+	MTURequest int
 	// Controllers are the targets of our controllers (ssl:IP:PORT). They are
 	// replaced in one transaction, because a bridge that loses its last controller,
 	// or gets its first, drops all flows. An empty list leaves them as they are.
@@ -76,6 +87,11 @@ func (d Desired) check() error {
 	if d.Cluster == "" || d.Epoch == 0 {
 		return fmt.Errorf("%w: no cluster or no epoch", ErrBadDesired)
 	}
+	for name, limit := range d.Policing {
+		if limit.Rate < 1 || limit.Burst < 0 {
+			return fmt.Errorf("%w: interface %s: policing of %d kbit/s, burst %d kbit", ErrBadDesired, name, limit.Rate, limit.Burst)
+		}
+	}
 	taken := map[string]bool{}
 	take := func(kind, name string) error {
 		if name == "" || taken[name] {
@@ -105,6 +121,9 @@ func (b DesiredBridge) check() error {
 	case "", failSecure, failStandalone:
 	default:
 		return fmt.Errorf("%w: bridge %s: fail mode %q", ErrBadDesired, b.Name, b.FailMode)
+	}
+	if b.MTURequest < 0 {
+		return fmt.Errorf("%w: bridge %s: MTU %d", ErrBadDesired, b.Name, b.MTURequest)
 	}
 	if b.InactivityProbe < 0 {
 		return fmt.Errorf("%w: bridge %s: inactivity probe %s", ErrBadDesired, b.Name, b.InactivityProbe)

@@ -52,6 +52,7 @@ func (d *discovery) identify(p *Port, i *InterfaceRow) {
 		}
 	}
 	p.AttachedMAC = parseMAC(ids[keyAttachedMAC])
+	p.Labels = labelsIn(ids)
 	if ids[keyXSVIF] != "" {
 		p.VIFUUID, p.VMUUID, p.NetworkUUID = ids[keyXSVIF], ids[keyXSVM], ids[keyXSNetwork]
 		return
@@ -83,7 +84,50 @@ func (d *discovery) classify(p *Port, bridge *BridgeRow, row *PortRow, i *Interf
 	}
 	if len(row.Interfaces) > 1 {
 		p.Bond = row.Name
+		p.BondInactive = d.inactive(row, i)
 	}
+}
+
+// inactive reports a member that is not the active one of its bond. Where LACP is
+// used, all are active; where the active one is not among the members, none is known
+// not to be.
+func (d *discovery) inactive(row *PortRow, i *InterfaceRow) bool {
+	if row.BondActive == "" || row.LACP != "" && row.LACP != "off" || strings.EqualFold(i.MACInUse, row.BondActive) {
+		return false
+	}
+	return slices.ContainsFunc(row.Interfaces, func(uuid string) bool {
+		other := d.snapshot.Interfaces[uuid]
+		return other != nil && strings.EqualFold(other.MACInUse, row.BondActive)
+	})
+}
+
+// Bounds on the labels of an interface: those with the first keys are taken.
+const (
+	maxLabels       = 64
+	maxLabelText    = 63
+	keyCharacters   = "abcdefghijklmnopqrstuvwxyz0123456789._/-"
+	valueCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+)
+
+func labelText(text, characters string) bool {
+	return len(text) <= maxLabelText && strings.Trim(text, characters) == ""
+}
+
+// labelsIn reads the labels among external_ids, leaving out what is none: keys of 1 to
+// 63 characters of [a-z0-9._/-], values of up to 63 of [A-Za-z0-9._-].
+func labelsIn(ids map[string]string) map[string]string {
+	var out map[string]string
+	for _, k := range names(ids) {
+		key, isLabel := strings.CutPrefix(k, KeyLabelPrefix)
+		if !isLabel || len(out) == maxLabels || key == "" || !labelText(key, keyCharacters) || !labelText(ids[k], valueCharacters) {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[key] = ids[k]
+	}
+	return out
 }
 
 // isTunnel reports a type of the tunnels of ovs-vswitchd.conf.db(5), of all versions.

@@ -20,6 +20,12 @@ const (
 	// KeyProtocolsAdded (Bridge of someone else) lists the protocols that Poolwire
 	// added, separated by commas.
 	KeyProtocolsAdded = "poolwire-protocols-added"
+	// KeyPolicingBefore (Interface of someone else) is the ingress policing before Poolwire
+	// limited a VIF by it: rate and burst, separated by a comma.
+	KeyPolicingBefore = "poolwire-policing-before"
+	// KeyLabelPrefix (Interface of a VIF) precedes the keys of labels, which the host's
+	// administrator sets.
+	KeyLabelPrefix = "poolwire-label-"
 	// keyPrefix is common to all of them.
 	keyPrefix = "poolwire-"
 )

@@ -42,6 +42,7 @@ func Plan(s *Snapshot, d Desired) ([]Operation, error) {
 			p.unmanage(b)
 		}
 	}
+	p.policing(d.Policing)
 	body := p.operations()
 	if len(body) > 0 && len(head) == 0 {
 		head = []Operation{guard(s.OpenVSwitch.UUID, d.Cluster, d.Epoch)}

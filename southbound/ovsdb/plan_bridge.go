@@ -56,7 +56,7 @@ func (p *planner) newBridge(d DesiredBridge) {
 	if !d.InBand {
 		row["other_config"] = stringMap(map[string]string{keyDisableInBand: "true"})
 	}
-	ports := []uuidRef{p.newPort(DesiredPort{Name: d.Name, Type: "internal"})}
+	ports := []uuidRef{p.newPort(DesiredPort{Name: d.Name, Type: "internal", MTURequest: d.MTURequest})}
 	for _, port := range d.Ports {
 		if ref, ok := p.port(d.Name, nil, port); ok {
 			ports = append(ports, ref)
@@ -97,13 +97,16 @@ func (p *planner) ownBridge(e *bridgeEdit, d DesiredBridge) {
 	local := p.ports[d.Name]
 	if local == nil {
 		if p.interfaces[d.Name] == nil {
-			e.ports.add = append(e.ports.add, p.newPort(DesiredPort{Name: d.Name, Type: "internal"}))
+			e.ports.add = append(e.ports.add, p.newPort(DesiredPort{Name: d.Name, Type: "internal", MTURequest: d.MTURequest}))
 		}
 		return
 	}
 	p.markRow(tablePort, local.UUID, local.ExternalIDs, nil)
 	if i := p.interfaces[d.Name]; i != nil {
 		p.markRow(tableInterface, i.UUID, i.ExternalIDs, nil)
+		if p.s.schema.has(tableInterface, "mtu_request") && i.MTURequest.Value != int64(d.MTURequest) {
+			p.rest = append(p.rest, updateOp(tableInterface, i.UUID, libovsdb.Row{"mtu_request": optionalInt(int64(d.MTURequest))}))
+		}
 	}
 }
 

@@ -63,6 +63,9 @@ func Release(s *Snapshot, cluster string) []Operation {
 		}
 		p.unmanage(b)
 	}
+	if claimant := root.ExternalIDs[KeyCluster]; claimant == "" || claimant == cluster {
+		p.policing(nil)
+	}
 	var head []Operation
 	if root.ExternalIDs[KeyCluster] == cluster {
 		p.rootIDs.remove = []string{KeyCluster}

@@ -41,6 +41,9 @@ type PortRow struct {
 	Trunks      []int64
 	FakeBridge  bool
 	ExternalIDs map[string]string
+	// LACP is "active", "passive", "off" or empty, which means off. BondActive is the MAC
+	// address of a bond's active member, empty when there is none or it is not known.
+	LACP, BondActive string
 }
 
 // InterfaceRow is a network device, tunnel or patch of a port.
@@ -53,6 +56,8 @@ type InterfaceRow struct {
 	Error           string
 	LinkState       string
 	MTU, MTURequest Optional
+	// PolicingRate is in kbit/s and PolicingBurst in kbit; rate 0 polices nothing.
+	PolicingRate, PolicingBurst int64
 	// Status is reduced to driver_name.
 	Status map[string]string
 }

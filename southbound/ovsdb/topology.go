@@ -129,8 +129,13 @@ type Port struct {
 	// VIFUUID is xs-vif-uuid, or iface-id where there is none. A VIF's vif and tap
 	// devices both carry it.
 	VIFUUID, VMUUID, NetworkUUID string
-	// Bond is the name of the bond for its members.
-	Bond string
+	// Bond is the name of the bond for its members. BondInactive is true for a member that
+	// is not the active one of a bond without LACP: what the other end floods arrives by
+	// the active one too.
+	Bond         string
+	BondInactive bool
+	// Labels are what external_ids:poolwire-label-KEY says of a VIF, by KEY.
+	Labels map[string]string
 	// Type is the type column: "vxlan", "internal", ...
 	Type string
 	// RemoteIP of a tunnel, PatchPeer of a patch.

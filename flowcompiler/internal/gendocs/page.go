@@ -14,6 +14,7 @@ import (
 // examples are the bridges whose flows are shown, with what they show.
 var examples = [...]struct{ file, title string }{
 	{"external", "A bridge with an untagged network and VLAN 10. VIF 100 (0x64) is locked and has a rule; VLAN 10 has a network-wide rule."},
+	{"policed", "A bridge whose network drops what comes in. VIF 100 (0x64) has conntrack zone 1 and lets in SSH by rule 401 (0x191)."},
 	{"private", "The bridge of a private network with three VIFs, of which the first has a rule, and one other host."},
 	{"overlay", "The overlay bridge of a host with two private networks and two other hosts."},
 }

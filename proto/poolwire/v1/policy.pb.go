@@ -700,7 +700,11 @@ type CreatePolicyRuleRequest struct {
 	// With validate_only: live sessions to judge, lines of `ovs-appctl dpctl/dump-conntrack` of one host, up to 10000.
 	Sessions []string `protobuf:"bytes,3,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	// The host (UUID or name_label) the sessions are from. Required with sessions.
-	SessionsHost  string `protobuf:"bytes,4,opt,name=sessions_host,json=sessionsHost,proto3" json:"sessions_host,omitempty"`
+	SessionsHost string `protobuf:"bytes,4,opt,name=sessions_host,json=sessionsHost,proto3" json:"sessions_host,omitempty"`
+	// Check the request and say in preview what it would do; change nothing.
+	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// Undo the change unless ConfirmChange is called within this time, 1 s to 24 h; see PendingChange.
+	ConfirmWithin *durationpb.Duration `protobuf:"bytes,15,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -761,6 +765,20 @@ func (x *CreatePolicyRuleRequest) GetSessionsHost() string {
 		return x.SessionsHost
 	}
 	return ""
+}
+
+func (x *CreatePolicyRuleRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *CreatePolicyRuleRequest) GetConfirmWithin() *durationpb.Duration {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return nil
 }
 
 // CreatePolicyRuleResponse returns the rule as stored.
@@ -2572,14 +2590,16 @@ const file_poolwire_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"_icmp_codeB\n" +
 	"\n" +
-	"\b_enabled\"\xb3\x01\n" +
+	"\b_enabled\"\x9a\x02\n" +
 	"\x17CreatePolicyRuleRequest\x128\n" +
 	"\vpolicy_rule\x18\x01 \x01(\v2\x17.poolwire.v1.PolicyRuleR\n" +
 	"policyRule\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x1a\n" +
 	"\bsessions\x18\x03 \x03(\tR\bsessions\x12#\n" +
-	"\rsessions_host\x18\x04 \x01(\tR\fsessionsHost\"\xa0\x01\n" +
+	"\rsessions_host\x18\x04 \x01(\tR\fsessionsHost\x12#\n" +
+	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\xa0\x01\n" +
 	"\x18CreatePolicyRuleResponse\x128\n" +
 	"\vpolicy_rule\x18\x01 \x01(\v2\x17.poolwire.v1.PolicyRuleR\n" +
 	"policyRule\x12\x1a\n" +
@@ -2824,9 +2844,9 @@ var file_poolwire_v1_policy_proto_goTypes = []any{
 	(*WatchDeniedResponse)(nil),        // 28: poolwire.v1.WatchDeniedResponse
 	(*timestamppb.Timestamp)(nil),      // 29: google.protobuf.Timestamp
 	(*Realization)(nil),                // 30: poolwire.v1.Realization
-	(*Preview)(nil),                    // 31: poolwire.v1.Preview
-	(*fieldmaskpb.FieldMask)(nil),      // 32: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),        // 33: google.protobuf.Duration
+	(*durationpb.Duration)(nil),        // 31: google.protobuf.Duration
+	(*Preview)(nil),                    // 32: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil),      // 33: google.protobuf.FieldMask
 }
 var file_poolwire_v1_policy_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.PolicyRule.level:type_name -> poolwire.v1.PolicyLevel
@@ -2838,56 +2858,57 @@ var file_poolwire_v1_policy_proto_depIdxs = []int32{
 	30, // 6: poolwire.v1.PolicyRule.realization:type_name -> poolwire.v1.Realization
 	29, // 7: poolwire.v1.PolicyRule.create_time:type_name -> google.protobuf.Timestamp
 	6,  // 8: poolwire.v1.CreatePolicyRuleRequest.policy_rule:type_name -> poolwire.v1.PolicyRule
-	6,  // 9: poolwire.v1.CreatePolicyRuleResponse.policy_rule:type_name -> poolwire.v1.PolicyRule
-	31, // 10: poolwire.v1.CreatePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
-	6,  // 11: poolwire.v1.GetPolicyRuleResponse.policy_rule:type_name -> poolwire.v1.PolicyRule
-	0,  // 12: poolwire.v1.ListPolicyRulesRequest.level:type_name -> poolwire.v1.PolicyLevel
-	6,  // 13: poolwire.v1.ListPolicyRulesResponse.policy_rules:type_name -> poolwire.v1.PolicyRule
-	6,  // 14: poolwire.v1.UpdatePolicyRuleRequest.policy_rule:type_name -> poolwire.v1.PolicyRule
-	32, // 15: poolwire.v1.UpdatePolicyRuleRequest.update_mask:type_name -> google.protobuf.FieldMask
-	33, // 16: poolwire.v1.UpdatePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
-	6,  // 17: poolwire.v1.UpdatePolicyRuleResponse.policy_rule:type_name -> poolwire.v1.PolicyRule
-	31, // 18: poolwire.v1.UpdatePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
-	33, // 19: poolwire.v1.DeletePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
-	31, // 20: poolwire.v1.DeletePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
-	19, // 21: poolwire.v1.GetEffectivePolicyResponse.inbound:type_name -> poolwire.v1.PolicyEntry
-	19, // 22: poolwire.v1.GetEffectivePolicyResponse.outbound:type_name -> poolwire.v1.PolicyEntry
-	0,  // 23: poolwire.v1.PolicyEntry.level:type_name -> poolwire.v1.PolicyLevel
-	1,  // 24: poolwire.v1.PolicyEntry.section:type_name -> poolwire.v1.PolicySection
-	2,  // 25: poolwire.v1.PolicyEntry.action:type_name -> poolwire.v1.RuleAction
-	3,  // 26: poolwire.v1.ExplainRequest.direction:type_name -> poolwire.v1.TrafficDirection
-	5,  // 27: poolwire.v1.ExplainResponse.verdict:type_name -> poolwire.v1.Verdict
-	22, // 28: poolwire.v1.ExplainResponse.steps:type_name -> poolwire.v1.ExplainStep
-	19, // 29: poolwire.v1.ExplainResponse.decided_by:type_name -> poolwire.v1.PolicyEntry
-	25, // 30: poolwire.v1.GetRuleHitsResponse.hits:type_name -> poolwire.v1.RuleHits
-	26, // 31: poolwire.v1.RuleHits.hosts:type_name -> poolwire.v1.HostHits
-	33, // 32: poolwire.v1.HostHits.age:type_name -> google.protobuf.Duration
-	29, // 33: poolwire.v1.WatchDeniedResponse.time:type_name -> google.protobuf.Timestamp
-	3,  // 34: poolwire.v1.WatchDeniedResponse.direction:type_name -> poolwire.v1.TrafficDirection
-	2,  // 35: poolwire.v1.WatchDeniedResponse.action:type_name -> poolwire.v1.RuleAction
-	7,  // 36: poolwire.v1.PolicyService.CreatePolicyRule:input_type -> poolwire.v1.CreatePolicyRuleRequest
-	9,  // 37: poolwire.v1.PolicyService.GetPolicyRule:input_type -> poolwire.v1.GetPolicyRuleRequest
-	11, // 38: poolwire.v1.PolicyService.ListPolicyRules:input_type -> poolwire.v1.ListPolicyRulesRequest
-	13, // 39: poolwire.v1.PolicyService.UpdatePolicyRule:input_type -> poolwire.v1.UpdatePolicyRuleRequest
-	15, // 40: poolwire.v1.PolicyService.DeletePolicyRule:input_type -> poolwire.v1.DeletePolicyRuleRequest
-	17, // 41: poolwire.v1.PolicyService.GetEffectivePolicy:input_type -> poolwire.v1.GetEffectivePolicyRequest
-	20, // 42: poolwire.v1.PolicyService.Explain:input_type -> poolwire.v1.ExplainRequest
-	23, // 43: poolwire.v1.PolicyService.GetRuleHits:input_type -> poolwire.v1.GetRuleHitsRequest
-	27, // 44: poolwire.v1.PolicyService.WatchDenied:input_type -> poolwire.v1.WatchDeniedRequest
-	8,  // 45: poolwire.v1.PolicyService.CreatePolicyRule:output_type -> poolwire.v1.CreatePolicyRuleResponse
-	10, // 46: poolwire.v1.PolicyService.GetPolicyRule:output_type -> poolwire.v1.GetPolicyRuleResponse
-	12, // 47: poolwire.v1.PolicyService.ListPolicyRules:output_type -> poolwire.v1.ListPolicyRulesResponse
-	14, // 48: poolwire.v1.PolicyService.UpdatePolicyRule:output_type -> poolwire.v1.UpdatePolicyRuleResponse
-	16, // 49: poolwire.v1.PolicyService.DeletePolicyRule:output_type -> poolwire.v1.DeletePolicyRuleResponse
-	18, // 50: poolwire.v1.PolicyService.GetEffectivePolicy:output_type -> poolwire.v1.GetEffectivePolicyResponse
-	21, // 51: poolwire.v1.PolicyService.Explain:output_type -> poolwire.v1.ExplainResponse
-	24, // 52: poolwire.v1.PolicyService.GetRuleHits:output_type -> poolwire.v1.GetRuleHitsResponse
-	28, // 53: poolwire.v1.PolicyService.WatchDenied:output_type -> poolwire.v1.WatchDeniedResponse
-	45, // [45:54] is the sub-list for method output_type
-	36, // [36:45] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	31, // 9: poolwire.v1.CreatePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	6,  // 10: poolwire.v1.CreatePolicyRuleResponse.policy_rule:type_name -> poolwire.v1.PolicyRule
+	32, // 11: poolwire.v1.CreatePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
+	6,  // 12: poolwire.v1.GetPolicyRuleResponse.policy_rule:type_name -> poolwire.v1.PolicyRule
+	0,  // 13: poolwire.v1.ListPolicyRulesRequest.level:type_name -> poolwire.v1.PolicyLevel
+	6,  // 14: poolwire.v1.ListPolicyRulesResponse.policy_rules:type_name -> poolwire.v1.PolicyRule
+	6,  // 15: poolwire.v1.UpdatePolicyRuleRequest.policy_rule:type_name -> poolwire.v1.PolicyRule
+	33, // 16: poolwire.v1.UpdatePolicyRuleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	31, // 17: poolwire.v1.UpdatePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	6,  // 18: poolwire.v1.UpdatePolicyRuleResponse.policy_rule:type_name -> poolwire.v1.PolicyRule
+	32, // 19: poolwire.v1.UpdatePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
+	31, // 20: poolwire.v1.DeletePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	32, // 21: poolwire.v1.DeletePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
+	19, // 22: poolwire.v1.GetEffectivePolicyResponse.inbound:type_name -> poolwire.v1.PolicyEntry
+	19, // 23: poolwire.v1.GetEffectivePolicyResponse.outbound:type_name -> poolwire.v1.PolicyEntry
+	0,  // 24: poolwire.v1.PolicyEntry.level:type_name -> poolwire.v1.PolicyLevel
+	1,  // 25: poolwire.v1.PolicyEntry.section:type_name -> poolwire.v1.PolicySection
+	2,  // 26: poolwire.v1.PolicyEntry.action:type_name -> poolwire.v1.RuleAction
+	3,  // 27: poolwire.v1.ExplainRequest.direction:type_name -> poolwire.v1.TrafficDirection
+	5,  // 28: poolwire.v1.ExplainResponse.verdict:type_name -> poolwire.v1.Verdict
+	22, // 29: poolwire.v1.ExplainResponse.steps:type_name -> poolwire.v1.ExplainStep
+	19, // 30: poolwire.v1.ExplainResponse.decided_by:type_name -> poolwire.v1.PolicyEntry
+	25, // 31: poolwire.v1.GetRuleHitsResponse.hits:type_name -> poolwire.v1.RuleHits
+	26, // 32: poolwire.v1.RuleHits.hosts:type_name -> poolwire.v1.HostHits
+	31, // 33: poolwire.v1.HostHits.age:type_name -> google.protobuf.Duration
+	29, // 34: poolwire.v1.WatchDeniedResponse.time:type_name -> google.protobuf.Timestamp
+	3,  // 35: poolwire.v1.WatchDeniedResponse.direction:type_name -> poolwire.v1.TrafficDirection
+	2,  // 36: poolwire.v1.WatchDeniedResponse.action:type_name -> poolwire.v1.RuleAction
+	7,  // 37: poolwire.v1.PolicyService.CreatePolicyRule:input_type -> poolwire.v1.CreatePolicyRuleRequest
+	9,  // 38: poolwire.v1.PolicyService.GetPolicyRule:input_type -> poolwire.v1.GetPolicyRuleRequest
+	11, // 39: poolwire.v1.PolicyService.ListPolicyRules:input_type -> poolwire.v1.ListPolicyRulesRequest
+	13, // 40: poolwire.v1.PolicyService.UpdatePolicyRule:input_type -> poolwire.v1.UpdatePolicyRuleRequest
+	15, // 41: poolwire.v1.PolicyService.DeletePolicyRule:input_type -> poolwire.v1.DeletePolicyRuleRequest
+	17, // 42: poolwire.v1.PolicyService.GetEffectivePolicy:input_type -> poolwire.v1.GetEffectivePolicyRequest
+	20, // 43: poolwire.v1.PolicyService.Explain:input_type -> poolwire.v1.ExplainRequest
+	23, // 44: poolwire.v1.PolicyService.GetRuleHits:input_type -> poolwire.v1.GetRuleHitsRequest
+	27, // 45: poolwire.v1.PolicyService.WatchDenied:input_type -> poolwire.v1.WatchDeniedRequest
+	8,  // 46: poolwire.v1.PolicyService.CreatePolicyRule:output_type -> poolwire.v1.CreatePolicyRuleResponse
+	10, // 47: poolwire.v1.PolicyService.GetPolicyRule:output_type -> poolwire.v1.GetPolicyRuleResponse
+	12, // 48: poolwire.v1.PolicyService.ListPolicyRules:output_type -> poolwire.v1.ListPolicyRulesResponse
+	14, // 49: poolwire.v1.PolicyService.UpdatePolicyRule:output_type -> poolwire.v1.UpdatePolicyRuleResponse
+	16, // 50: poolwire.v1.PolicyService.DeletePolicyRule:output_type -> poolwire.v1.DeletePolicyRuleResponse
+	18, // 51: poolwire.v1.PolicyService.GetEffectivePolicy:output_type -> poolwire.v1.GetEffectivePolicyResponse
+	21, // 52: poolwire.v1.PolicyService.Explain:output_type -> poolwire.v1.ExplainResponse
+	24, // 53: poolwire.v1.PolicyService.GetRuleHits:output_type -> poolwire.v1.GetRuleHitsResponse
+	28, // 54: poolwire.v1.PolicyService.WatchDenied:output_type -> poolwire.v1.WatchDeniedResponse
+	46, // [46:55] is the sub-list for method output_type
+	37, // [37:46] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_policy_proto_init() }

@@ -16,7 +16,8 @@ import (
 func TestFlowModsEqualOfpPrint(t *testing.T) {
 	t.Parallel()
 	s := &vswitch{t: t, dir: t.TempDir()}
-	for _, f := range sampleFlows() {
+	metered := []Flow{{Priority: 1, Instructions: Meter(7) + Goto(9)}, {Priority: 2, Instructions: Meter(7) + ApplyGoto(9, Output(1))}}
+	for _, f := range append(sampleFlows(), metered...) { // a switch takes no flow whose meter it does not have
 		wire := f.AppendFlowMod(nil, 0x1234, Add)
 		got := strings.TrimSpace(s.run("ovs-ofctl", "ofp-print", hex.EncodeToString(wire)))
 		if want := "OFPT_FLOW_MOD (OF1.3) (xid=0x1234): ADD" + flowModText(f); got != want {

@@ -70,6 +70,10 @@ func sampleInstructions() map[string]Instructions {
 	mac := MAC{0x02, 0x11, 0x22, 0x33, 0x44, 0x55}
 	return map[string]Instructions{
 		"drop":                            Apply(),
+		"CONTROLLER:128":                  Apply(Controller(128)),
+		"ct_clear,output:2":               Apply(CTClear(), Output(2)),
+		"conjunction(4660,1/2)":           Apply(Conjunction(0x1234, 1, 2)),
+		"conjunction(7,3/3)":              Apply(Conjunction(7, 3, 3)),
 		"goto_table:20":                   Goto(20),
 		"output:1,output:2,goto_table:30": ApplyGoto(30, Output(1), Output(2)),
 		"output:65279":                    Apply(Output(0xfeff)),
@@ -134,7 +138,11 @@ func sampleFlows() []Flow {
 		priority++
 		flows = append(flows, Flow{Table: 3, Priority: priority, Match: NewMatch().VLANPresent().Build(), Instructions: instructions})
 	}
+	ip, tracked := NewMatch().EthType(0x0800), uint8(5)
 	return append(flows,
+		Flow{Table: 4, Priority: 1, Match: ip.Build(), Instructions: Apply(CT(CTSpec{Commit: true, ZoneReg: BitRange(Register(11), 0, 16)}))},
+		Flow{Table: 4, Priority: 2, Match: ip.Build(), Instructions: Apply(CT(CTSpec{ZoneReg: BitRange(Register(11), 0, 16), Table: &tracked}))},
+		Flow{Table: 4, Priority: 3, Match: NewMatch().ConjID(7).Build(), Instructions: Goto(9)},
 		Flow{Priority: 0},
 		Flow{Priority: defaultPriority},
 		Flow{Table: 253, Priority: 0xffff, Cookie: 0xfffffffffffffffe, IdleTimeout: 300, HardTimeout: 0xffff, Flags: FlagSendFlowRemoved | FlagNoPacketCounts | FlagNoByteCounts},

@@ -115,10 +115,10 @@ func (p *printer) match(m Match) {
 
 func (p *printer) conntrack(view *matchView) {
 	for _, f := range [...]Field{FieldCTState, FieldCTZone, FieldCTMark, FieldCTLabel,
-		nxm1 + 120, nxm1 + 122, nxm1 + 121, nxm1 + 123, nxm1 + 119, nxm1 + 124, nxm1 + 125} {
+		FieldCTIPv4Src, FieldCTIPv6Src, FieldCTIPv4Dst, FieldCTIPv6Dst, FieldCTProto, FieldCTPortSrc, FieldCTPortDst} {
 		name := lookupField(f).name
-		if f == FieldCTZone {
-			// In a match, unlike in set_field, the zone is decimal.
+		if f == FieldCTZone || f == FieldCTPortSrc || f == FieldCTPortDst {
+			// In a match, unlike in set_field, the zone and ports are decimal.
 			p.decimalMasked(name, view.take(f))
 			continue
 		}

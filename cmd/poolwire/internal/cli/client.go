@@ -28,6 +28,10 @@ type client struct {
 	flows           poolwirev1.FlowServiceClient
 	cluster         poolwirev1.ClusterServiceClient
 	watch           poolwirev1.WatchServiceClient
+	policy          poolwirev1.PolicyServiceClient
+	addressGroups   poolwirev1.AddressGroupServiceClient
+	vifGroups       poolwirev1.VifGroupServiceClient
+	changes         poolwirev1.ChangeServiceClient
 }
 
 // api returns the client, connecting at first use.
@@ -43,7 +47,8 @@ func (a *app) api() (*client, error) {
 		}
 		target, creds = a.flags.server, credentials.NewTLS(cfg)
 	}
-	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(creds), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)))
+	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(creds),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)), grpc.WithUnaryInterceptor(a.intercept))
 	if err != nil {
 		return nil, usageError{fmt.Errorf("connecting to %s: %w", target, err)}
 	}
@@ -53,6 +58,8 @@ func (a *app) api() (*client, error) {
 		privateNetworks: poolwirev1.NewPrivateNetworkServiceClient(conn), vifs: poolwirev1.NewVifServiceClient(conn),
 		rules: poolwirev1.NewRuleServiceClient(conn), flows: poolwirev1.NewFlowServiceClient(conn),
 		cluster: poolwirev1.NewClusterServiceClient(conn), watch: poolwirev1.NewWatchServiceClient(conn),
+		policy: poolwirev1.NewPolicyServiceClient(conn), addressGroups: poolwirev1.NewAddressGroupServiceClient(conn),
+		vifGroups: poolwirev1.NewVifGroupServiceClient(conn), changes: poolwirev1.NewChangeServiceClient(conn),
 	}
 	return a.client, nil
 }

@@ -6,9 +6,14 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -19,6 +24,7 @@ type fakeServer struct {
 	poolwirev1.UnimplementedFlowServiceServer
 	poolwirev1.UnimplementedClusterServiceServer
 	fakeLists
+	fakePolicy
 
 	added       *poolwirev1.AddRuleRequest
 	removed     *poolwirev1.RemoveRuleRequest
@@ -32,6 +38,39 @@ type fakeServer struct {
 
 	environment map[string]string
 	errs        io.Writer
+	stdin       string
+
+	mu sync.Mutex
+	// asked are the requests in their order.
+	asked []proto.Message
+}
+
+// record remembers a request, and answers a trial with the preview of the test.
+func (f *fakeServer) record(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	m := req.(proto.Message)
+	f.mu.Lock()
+	f.asked = append(f.asked, m)
+	f.mu.Unlock()
+	answer, err := handle(ctx, req)
+	if tried := m.ProtoReflect().Descriptor().Fields().ByName(validateOnlyField); err == nil && f.preview != nil && tried != nil && m.ProtoReflect().Get(tried).Bool() {
+		setField(answer.(proto.Message), previewField, protoreflect.ValueOfMessage(f.preview.ProtoReflect()))
+	}
+	return answer, err
+}
+
+// last is the last request of a type.
+func last[T proto.Message](t *testing.T, f *fakeServer) T {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range slices.Backward(f.asked) {
+		if got, ok := m.(T); ok {
+			return got
+		}
+	}
+	var none T
+	t.Fatalf("no %T was asked; asked were %v", none, f.asked)
+	return none
 }
 
 func (f *fakeServer) AddRule(_ context.Context, r *poolwirev1.AddRuleRequest) (*poolwirev1.AddRuleResponse, error) {
@@ -93,7 +132,7 @@ func (f *fakeServer) run(t *testing.T, args ...string) (code int, out, errs stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer()
+	s := grpc.NewServer(grpc.UnaryInterceptor(f.record))
 	poolwirev1.RegisterRuleServiceServer(s, f)
 	poolwirev1.RegisterFlowServiceServer(s, f)
 	poolwirev1.RegisterClusterServiceServer(s, f)
@@ -104,6 +143,10 @@ func (f *fakeServer) run(t *testing.T, args ...string) (code int, out, errs stri
 	poolwirev1.RegisterPrivateNetworkServiceServer(s, f)
 	poolwirev1.RegisterVifServiceServer(s, f)
 	poolwirev1.RegisterWatchServiceServer(s, f)
+	poolwirev1.RegisterPolicyServiceServer(s, &f.fakePolicy)
+	poolwirev1.RegisterAddressGroupServiceServer(s, &f.fakePolicy)
+	poolwirev1.RegisterVifGroupServiceServer(s, &f.fakePolicy)
+	poolwirev1.RegisterChangeServiceServer(s, &f.fakePolicy)
 	go func() { _ = s.Serve(l) }()
 	defer s.Stop()
 	var o, e bytes.Buffer
@@ -115,6 +158,7 @@ func (f *fakeServer) run(t *testing.T, args ...string) (code int, out, errs stri
 	if f.errs != nil {
 		a.streams.Err, a.terminal = f.errs, func(io.Writer) bool { return true }
 	}
+	a.streams.In = strings.NewReader(f.stdin)
 	code = a.main(t.Context(), append([]string{"--socket", socket}, args...))
 	return code, o.String(), e.String()
 }

@@ -15,7 +15,8 @@ import (
 
 func (a *app) hostCommand() *cobra.Command {
 	c := &cobra.Command{Use: "host", Short: "Manage hosts: machines that run Open vSwitch"}
-	c.AddCommand(a.hostAdd(), a.hostList(), a.hostShow(), a.hostSet(), a.hostRelease(), a.hostRemove(), a.hostCertificate())
+	c.AddCommand(a.hostList(), a.hostShow(), a.hostCertificate())
+	a.addChanges(c, a.hostAdd(), a.hostSet(), a.hostRelease(), a.hostRemove())
 	return c
 }
 

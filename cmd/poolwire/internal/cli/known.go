@@ -25,6 +25,7 @@ func (a *app) known(ctx context.Context, api *client) (*knownResources, error) {
 	defer cancel()
 	for _, read := range []func(context.Context, *client) (uint64, error){
 		k.readPools, k.readHosts, k.readPifs, k.readNetworks, k.readPrivateNetworks, k.readVifs, k.readRules,
+		k.readPolicyRules, k.readAddressGroups, k.readVifGroups,
 	} {
 		revision, err := read(ctx, api)
 		if err != nil {
@@ -94,6 +95,30 @@ func (k *knownResources) readRules(ctx context.Context, api *client) (uint64, er
 	return revision, err
 }
 
+func (k *knownResources) readPolicyRules(ctx context.Context, api *client) (uint64, error) {
+	rules, revision, err := api.listPolicyRules(ctx, &poolwirev1.ListPolicyRulesRequest{})
+	for _, r := range rules {
+		k.exists[r.GetUuid()] = true
+	}
+	return revision, err
+}
+
+func (k *knownResources) readAddressGroups(ctx context.Context, api *client) (uint64, error) {
+	groups, revision, err := api.listAddressGroups(ctx)
+	for _, g := range groups {
+		k.exists[g.GetUuid()], k.directory.addressGroups[g.GetUuid()] = true, g.GetNameLabel()
+	}
+	return revision, err
+}
+
+func (k *knownResources) readVifGroups(ctx context.Context, api *client) (uint64, error) {
+	groups, revision, err := api.listVifGroups(ctx, "")
+	for _, g := range groups {
+		k.exists[g.GetUuid()], k.directory.vifGroups[g.GetUuid()] = true, g.GetNameLabel()
+	}
+	return revision, err
+}
+
 // learn takes a change in and says what it was.
 func (k *knownResources) learn(revision uint64, ch *poolwirev1.Change) string {
 	uuid := k.name(ch)
@@ -136,6 +161,14 @@ func (k *knownResources) name(ch *poolwirev1.Change) string {
 		return r.Vif.GetUuid()
 	case *poolwirev1.Change_Rule:
 		return r.Rule.GetUuid()
+	case *poolwirev1.Change_PolicyRule:
+		return r.PolicyRule.GetUuid()
+	case *poolwirev1.Change_AddressGroup:
+		k.directory.addressGroups[r.AddressGroup.GetUuid()] = r.AddressGroup.GetNameLabel()
+		return r.AddressGroup.GetUuid()
+	case *poolwirev1.Change_VifGroup:
+		k.directory.vifGroups[r.VifGroup.GetUuid()] = r.VifGroup.GetNameLabel()
+		return r.VifGroup.GetUuid()
 	}
 	return ""
 }

@@ -80,3 +80,24 @@ func (c *client) listRules(ctx context.Context, filter *poolwirev1.ListRulesRequ
 		return c.rules.ListRules(ctx, filter)
 	}, (*poolwirev1.ListRulesResponse).GetRules)
 }
+
+// listPolicyRules is listVifs for rules of the hierarchy.
+func (c *client) listPolicyRules(ctx context.Context, filter *poolwirev1.ListPolicyRulesRequest) ([]*poolwirev1.PolicyRule, uint64, error) {
+	return collect(func(token string) (*poolwirev1.ListPolicyRulesResponse, error) {
+		filter.PageSize, filter.PageToken = pageSize, token
+		return c.policy.ListPolicyRules(ctx, filter)
+	}, (*poolwirev1.ListPolicyRulesResponse).GetPolicyRules)
+}
+
+func (c *client) listAddressGroups(ctx context.Context) ([]*poolwirev1.AddressGroup, uint64, error) {
+	return collect(func(token string) (*poolwirev1.ListAddressGroupsResponse, error) {
+		return c.addressGroups.ListAddressGroups(ctx, &poolwirev1.ListAddressGroupsRequest{PageSize: pageSize, PageToken: token})
+	}, (*poolwirev1.ListAddressGroupsResponse).GetAddressGroups)
+}
+
+// listVifGroups lists the groups a VIF is a member of; all when it is empty.
+func (c *client) listVifGroups(ctx context.Context, vif string) ([]*poolwirev1.VifGroup, uint64, error) {
+	return collect(func(token string) (*poolwirev1.ListVifGroupsResponse, error) {
+		return c.vifGroups.ListVifGroups(ctx, &poolwirev1.ListVifGroupsRequest{Vif: vif, PageSize: pageSize, PageToken: token})
+	}, (*poolwirev1.ListVifGroupsResponse).GetVifGroups)
+}

@@ -11,13 +11,15 @@ import (
 // directory finds the names of what the API refers to by UUID. What it does not
 // know, because it is gone or was not asked for, is shown by its UUID.
 type directory struct {
-	pools, hosts, privateNetworks, vifs map[string]string
-	networks                            map[string]*poolwirev1.Network
+	pools, hosts, privateNetworks, vifs   map[string]string
+	policyRules, addressGroups, vifGroups map[string]string
+	networks                              map[string]*poolwirev1.Network
 }
 
 func newDirectory() *directory {
 	return &directory{
 		pools: map[string]string{}, hosts: map[string]string{}, privateNetworks: map[string]string{}, vifs: map[string]string{},
+		policyRules: map[string]string{}, addressGroups: map[string]string{}, vifGroups: map[string]string{},
 		networks: map[string]*poolwirev1.Network{},
 	}
 }
@@ -65,6 +67,30 @@ func vifNames(ctx context.Context, api *client, d *directory) error {
 	return err
 }
 
+func policyRuleNames(ctx context.Context, api *client, d *directory) error {
+	rules, _, err := api.listPolicyRules(ctx, &poolwirev1.ListPolicyRulesRequest{})
+	for _, r := range rules {
+		d.policyRules[r.GetUuid()] = r.GetNameLabel()
+	}
+	return err
+}
+
+func addressGroupNames(ctx context.Context, api *client, d *directory) error {
+	groups, _, err := api.listAddressGroups(ctx)
+	for _, g := range groups {
+		d.addressGroups[g.GetUuid()] = g.GetNameLabel()
+	}
+	return err
+}
+
+func vifGroupNames(ctx context.Context, api *client, d *directory) error {
+	groups, _, err := api.listVifGroups(ctx, "")
+	for _, g := range groups {
+		d.vifGroups[g.GetUuid()] = g.GetNameLabel()
+	}
+	return err
+}
+
 // names makes a directory from sources. Output for programs keeps its UUIDs, so
 // nothing is asked for then.
 func (a *app) names(ctx context.Context, api *client, sources ...nameSource) (*directory, error) {
@@ -91,6 +117,15 @@ func nameIn(names map[string]string, uuid string) string {
 func (d *directory) pool(uuid string) string { return nameIn(d.pools, uuid) }
 func (d *directory) host(uuid string) string { return nameIn(d.hosts, uuid) }
 func (d *directory) vif(uuid string) string  { return nameIn(d.vifs, uuid) }
+
+// namesIn are the names of UUIDs, in their order.
+func namesIn(names map[string]string, uuids []string) string {
+	out := make([]string, 0, len(uuids))
+	for _, id := range uuids {
+		out = append(out, nameIn(names, id))
+	}
+	return strings.Join(out, ", ")
+}
 
 // network names a network or a private network. The network that carries a
 // private network goes by the private network's name; of networks with equal

@@ -42,7 +42,8 @@ func (a *app) countHosts(ctx context.Context, api *client, pool string) (map[str
 
 func (a *app) poolCommand() *cobra.Command {
 	c := &cobra.Command{Use: "pool", Short: "Manage pools: groups of hosts that share networks"}
-	c.AddCommand(a.poolCreate(), a.poolList(), a.poolShow(), a.poolSet(), a.poolDelete())
+	c.AddCommand(a.poolList(), a.poolShow())
+	a.addChanges(c, a.poolCreate(), a.poolSet(), a.poolDelete())
 	return c
 }
 

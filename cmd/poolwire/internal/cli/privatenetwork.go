@@ -15,7 +15,8 @@ func (a *app) privateNetworkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "private-network", Aliases: []string{"pn"}, Short: "Manage private networks: L2 networks over tunnels that span hosts and pools",
 	}
-	c.AddCommand(a.privateNetworkCreate(), a.privateNetworkList(), a.privateNetworkShow(), a.privateNetworkUpdate(), a.privateNetworkDelete())
+	c.AddCommand(a.privateNetworkList(), a.privateNetworkShow())
+	a.addChanges(c, a.privateNetworkCreate(), a.privateNetworkUpdate(), a.privateNetworkDelete())
 	return c
 }
 
@@ -51,7 +52,8 @@ func (f *memberFlags) resolve(ctx context.Context, api *client) ([]*poolwirev1.P
 
 func (a *app) privateNetworkCreate() *cobra.Command {
 	var members memberFlags
-	var encap, locking string
+	var encap string
+	var guard guardFlags
 	n := &poolwirev1.PrivateNetwork{}
 	c := &cobra.Command{
 		Use: "create NAME", Short: "Create a private network", Args: cobra.ExactArgs(1),
@@ -62,11 +64,10 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l, err := parseEnum(poolwirev1.DefaultLockingMode_value, "DEFAULT_LOCKING_MODE_", "--default-locking-mode", locking)
-			if err != nil {
+			n.Encapsulation, n.DefaultLockingMode = poolwirev1.Encapsulation(e), poolwirev1.DefaultLockingMode_DEFAULT_LOCKING_MODE_UNLOCKED
+			if _, err := guard.apply(cmd, privateGuards(n)); err != nil {
 				return err
 			}
-			n.Encapsulation, n.DefaultLockingMode = poolwirev1.Encapsulation(e), poolwirev1.DefaultLockingMode(l)
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 				if n.Members, err = members.resolve(ctx, api); err != nil {
 					return err
@@ -86,7 +87,7 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 	p.StringVar(&encap, "encapsulation", "vxlan", "tunnel protocol: vxlan or gre")
 	p.Uint32Var(&n.Mtu, "mtu", 0, "MTU for the VMs, 576 to 9000 bytes; 0 takes what fits the underlay")
 	p.StringVar(&n.Bridge, "bridge", "", "bridge that carries the network on every member; \"pw\" and the VNI when not given")
-	p.StringVar(&locking, "default-locking-mode", "unlocked", "what VIFs without a mode of their own may do: unlocked or disabled")
+	guard.register(c)
 	p.StringVar(&n.NameDescription, "description", "", "free text")
 	p.StringVar(&n.Uuid, "uuid", "", "UUID; made by the server when not given")
 	return c
@@ -94,13 +95,15 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 
 func (a *app) privateNetworkUpdate() *cobra.Command {
 	var members memberFlags
-	var name, description, locking string
+	var name, description string
+	var guard guardFlags
+	var force bool
 	var mtu uint32
 	c := &cobra.Command{
 		Use: "update NETWORK", Short: "Change a private network; --pool and --host replace the whole list of members", Args: cobra.ExactArgs(1),
 		Example: "  poolwire private-network update blue --mtu 1400\n  poolwire private-network update blue --pool paris --host kvm1",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := requireChange(cmd); err != nil {
+			if err := requireChange(cmd, "force"); err != nil {
 				return err
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
@@ -109,7 +112,10 @@ func (a *app) privateNetworkUpdate() *cobra.Command {
 					return err
 				}
 				n := got.GetPrivateNetwork()
-				var mask []string
+				mask, err := guard.apply(cmd, privateGuards(n))
+				if err != nil {
+					return err
+				}
 				flags := cmd.Flags()
 				if flags.Changed("name") {
 					n.NameLabel, mask = name, append(mask, "name_label")
@@ -120,20 +126,15 @@ func (a *app) privateNetworkUpdate() *cobra.Command {
 				if flags.Changed("mtu") {
 					n.Mtu, mask = mtu, append(mask, "mtu")
 				}
-				if flags.Changed("default-locking-mode") {
-					l, err := parseEnum(poolwirev1.DefaultLockingMode_value, "DEFAULT_LOCKING_MODE_", "--default-locking-mode", locking)
-					if err != nil {
-						return err
-					}
-					n.DefaultLockingMode, mask = poolwirev1.DefaultLockingMode(l), append(mask, "default_locking_mode")
-				}
 				if flags.Changed("pool") || flags.Changed("host") {
 					if n.Members, err = members.resolve(ctx, api); err != nil {
 						return err
 					}
 					mask = append(mask, "members")
 				}
-				r, err := api.privateNetworks.UpdatePrivateNetwork(ctx, &poolwirev1.UpdatePrivateNetworkRequest{PrivateNetwork: n, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
+				r, err := api.privateNetworks.UpdatePrivateNetwork(ctx, &poolwirev1.UpdatePrivateNetworkRequest{
+					PrivateNetwork: n, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}, Force: force,
+				})
 				if err != nil {
 					return err
 				}
@@ -145,8 +146,14 @@ func (a *app) privateNetworkUpdate() *cobra.Command {
 	c.Flags().StringVar(&name, "name", "", "new name")
 	c.Flags().StringVar(&description, "description", "", "free text")
 	c.Flags().Uint32Var(&mtu, "mtu", 0, "MTU for the VMs in bytes")
-	c.Flags().StringVar(&locking, "default-locking-mode", "", "unlocked or disabled")
+	guard.register(c)
+	c.Flags().BoolVar(&force, "force", false, "change the default locking mode although VIFs are attached")
 	return c
+}
+
+// privateGuards are the guards of a private network.
+func privateGuards(n *poolwirev1.PrivateNetwork) guards {
+	return guards{&n.DefaultLockingMode, &n.DefaultInboundAction, &n.DefaultOutboundAction, &n.RaGuard, &n.DhcpGuard}
 }
 
 func (a *app) privateNetworkDelete() *cobra.Command {

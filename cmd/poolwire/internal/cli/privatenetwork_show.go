@@ -23,6 +23,9 @@ var privateNetworkColumns = []column[*poolwirev1.PrivateNetwork]{
 	{title: "DEFAULT-LOCKING", value: func(n *poolwirev1.PrivateNetwork) string {
 		return enumWord(n.GetDefaultLockingMode().String(), "DEFAULT_LOCKING_MODE_")
 	}, wide: true},
+	{title: "DEFAULTS", value: func(n *poolwirev1.PrivateNetwork) string {
+		return actionsText(n.GetDefaultInboundAction(), n.GetDefaultOutboundAction(), n.GetRaGuard(), n.GetDhcpGuard())
+	}, wide: true},
 	{title: "UUID", value: (*poolwirev1.PrivateNetwork).GetUuid},
 }
 

@@ -3,7 +3,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +17,8 @@ import (
 
 // Streams are where a command writes.
 type Streams struct {
+	// In is read by flags that take "-" for a file; nil for nothing.
+	In io.Reader
 	// Out receives results.
 	Out io.Writer
 	// Err receives messages and progress.
@@ -25,6 +29,7 @@ type Streams struct {
 type app struct {
 	streams Streams
 	flags   globalFlags
+	changes changeFlags
 	client  *client
 	// terminal tells whether a stream is one, so that progress is shown there.
 	terminal func(io.Writer) bool
@@ -44,6 +49,10 @@ func (a *app) main(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	var dry *dryRunAnswer
+	if errors.As(err, &dry) {
+		err = a.printDryRun(dry)
+	}
 	a.close()
 	if err != nil {
 		fmt.Fprintln(a.streams.Err, describe(err))
@@ -58,8 +67,8 @@ func Root() *cobra.Command {
 }
 
 const rootLong = `poolwire talks to a Poolwire controller: it registers pools and hosts, makes
-private networks, locks ports and sets traffic rules, and shows what the
-switches really hold.
+private networks, locks ports, sets traffic rules and explains what they do, and
+shows what the switches really hold.
 
 On the controller itself no flags are needed: root talks to the daemon's own
 socket. From elsewhere name a server and a client certificate:
@@ -74,6 +83,10 @@ A change is reported at once and then waited for until the hosts have confirmed
 it. With -o json or yaml there is one answer, printed after the wait: the
 resource as it is then, with its state on the hosts.
 
+Every command that changes something takes --dry-run, which shows the flows that
+would change and changes nothing, and --confirm-within 60s, which undoes the
+change by itself unless 'poolwire change confirm' comes in time.
+
 Exit codes: 0 done; 1 failed otherwise; 2 bad usage or argument; 3 not found;
 4 exists, conflict or precondition; 5 controller or host unavailable; 6 accepted,
 but not confirmed by every host in time; 7 not permitted.`
@@ -82,8 +95,11 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "poolwire", Short: "Client of the Poolwire SDN controller", Long: rootLong,
 		SilenceErrors: true, SilenceUsage: true, Version: version.Version,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.flags.check() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return cmp.Or(a.flags.check(), a.changes.check(cmd))
+		},
 	}
+	root.SetIn(a.streams.In)
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -92,9 +108,10 @@ func (a *app) root() *cobra.Command {
 	a.flags.register(root)
 	root.AddCommand(
 		a.poolCommand(), a.hostCommand(), a.pifCommand(), a.networkCommand(), a.privateNetworkCommand(),
-		a.vifCommand(), a.ruleCommand(), a.clusterCommand(), a.watchCommand(), a.waitCommand(), a.versionCommand(),
-		a.addRuleCommand(), a.delRuleCommand(), a.dumpFlowsCommand(),
+		a.vifCommand(), a.ruleCommand(), a.policyCommand(), a.explainCommand(), a.deniedCommand(), a.addressGroupCommand(), a.vifGroupCommand(),
+		a.changeCommand(), a.clusterCommand(), a.watchCommand(), a.waitCommand(), a.versionCommand(), a.dumpFlowsCommand(),
 	)
+	a.addChanges(root, a.addRuleCommand(), a.delRuleCommand())
 	root.SetHelpCommand(helpCommand(root))
 	root.InitDefaultCompletionCmd()
 	markUsageErrors(root)

@@ -1,11 +1,8 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"strings"
-
-	"github.com/spf13/cobra"
 
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -82,68 +79,4 @@ func (d *directory) ruleText(r *poolwirev1.Rule) string {
 		words = append(words, fmt.Sprint(r.GetPort()))
 	}
 	return strings.Join(append(words, "for", d.place(r)), " ")
-}
-
-func (a *app) ruleCommand() *cobra.Command {
-	c := &cobra.Command{Use: "rule", Short: "List, show and delete traffic rules (see add-rule)"}
-	c.AddCommand(a.ruleList(), a.ruleShow(), a.ruleDelete())
-	return c
-}
-
-func (a *app) ruleList() *cobra.Command {
-	req := &poolwirev1.ListRulesRequest{}
-	c := &cobra.Command{
-		Use: "list", Short: "List rules with their state on the hosts", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				rules, _, err := api.listRules(ctx, req)
-				if err != nil {
-					return err
-				}
-				d, err := a.names(ctx, api, placeNames...)
-				if err != nil {
-					return err
-				}
-				return printList(a, rules, ruleColumns(d))
-			})
-		},
-	}
-	c.Flags().StringVar(&req.Vif, "vif", "", "only rules of this VIF, by UUID, name, MAC or HOST/vif1.0")
-	c.Flags().StringVar(&req.Network, "network", "", "only rules of this network and its VIFs")
-	c.Flags().StringVar(&req.Cookie, "cookie", "", "only rules of this label")
-	return c
-}
-
-func (a *app) ruleShow() *cobra.Command {
-	return &cobra.Command{
-		Use: "show RULE", Short: "Show one rule by UUID", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				r, err := api.rules.GetRule(ctx, &poolwirev1.GetRuleRequest{Rule: args[0]})
-				if err != nil {
-					return err
-				}
-				d, err := a.names(ctx, api, placeNames...)
-				if err != nil {
-					return err
-				}
-				return printOne(a, r.GetRule(), ruleColumns(d))
-			})
-		},
-	}
-}
-
-func (a *app) ruleDelete() *cobra.Command {
-	return &cobra.Command{
-		Use: "delete RULE", Short: "Delete one rule by UUID", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				r, err := api.rules.DeleteRule(ctx, &poolwirev1.DeleteRuleRequest{Rule: args[0]})
-				if err != nil {
-					return err
-				}
-				return a.gone(ctx, fmt.Sprintf("rule %s deleted", args[0]), r, a.confirmed(ctx, api, r.GetRevision()))
-			})
-		},
-	}
 }

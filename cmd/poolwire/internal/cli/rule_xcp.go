@@ -125,6 +125,7 @@ func (a *app) rulesRemoved(ctx context.Context, api *client, r *poolwirev1.Remov
 	for _, gone := range r.GetRemoved() {
 		a.say("rule %s removed", gone.GetUuid())
 	}
+	a.announce(ctx)
 	var failed error
 	if len(r.GetRemoved()) > 0 {
 		failed = a.confirm(ctx, api, r.GetRevision())

@@ -22,8 +22,9 @@ type mutation[T proto.Message] struct {
 // done while the hosts are waited for; a program gets one answer, that of the
 // end: the resource as it is then, also when not every host confirmed.
 func settle[T proto.Message](ctx context.Context, a *app, c mutation[T], wait func() error) error {
+	a.say("%s", c.line)
+	a.announce(ctx)
 	if !a.structured() {
-		a.say("%s", c.line)
 		return wait()
 	}
 	failed := wait()

@@ -68,8 +68,9 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 func requireChange(cmd *cobra.Command, finders ...string) error {
 	var changes []string
 	given := false
+	finders = append(finders, "help", dryRunFlag, confirmWithinFlag)
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-		if f.Name != "help" && !f.Hidden && !slices.Contains(finders, f.Name) {
+		if !f.Hidden && !slices.Contains(finders, f.Name) {
 			changes = append(changes, "--"+f.Name)
 			given = given || f.Changed
 		}

@@ -11,42 +11,24 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
-const vifLong = `Manage virtual interfaces and their port locking.
+const vifLong = `Manage virtual interfaces: port locking, labels, isolation and limits.
 
 A VIF is named by its UUID, name, MAC address, or HOST/INTERFACE as in
 xcp1/vif1.0. The UUID of a VIF that no host has reported yet is accepted by
-lock, unlock, disable, default and set: what is wanted takes effect when the
+lock, unlock, disable, default and update: what is wanted takes effect when the
 VIF is plugged.`
 
 func (a *app) vifCommand() *cobra.Command {
-	c := &cobra.Command{Use: "vif", Short: "Manage virtual interfaces and their port locking", Long: vifLong}
+	c := &cobra.Command{Use: "vif", Short: "Manage virtual interfaces: port locking, labels, isolation and limits", Long: vifLong}
 	lock := a.vifLocking("lock VIF", "Let a VIF send only from its own MAC and the allowed addresses", poolwirev1.LockingMode_LOCKING_MODE_LOCKED)
-	c.AddCommand(
-		a.vifList(), a.vifShow(), lock,
+	c.AddCommand(a.vifList(), a.vifShow())
+	a.addChanges(c, lock,
 		a.vifLocking("unlock VIF", "Do not filter a VIF", poolwirev1.LockingMode_LOCKING_MODE_UNLOCKED),
 		a.vifLocking("disable VIF", "Let nothing pass in either direction", poolwirev1.LockingMode_LOCKING_MODE_DISABLED),
 		a.vifLocking("default VIF", "Follow the network's default locking mode", poolwirev1.LockingMode_LOCKING_MODE_NETWORK_DEFAULT),
-		a.vifSet(), a.vifForget(),
+		a.vifUpdate(), a.vifForget(),
 	)
 	return c
-}
-
-// allowedFlags are the addresses a locked VIF may send from.
-type allowedFlags struct{ ipv4, ipv6 []string }
-
-func (f *allowedFlags) register(c *cobra.Command) {
-	c.Flags().StringSliceVar(&f.ipv4, "ipv4", nil, "IPv4 addresses or prefixes the VIF may send from, separated by commas")
-	c.Flags().StringSliceVar(&f.ipv6, "ipv6", nil, "the same for IPv6")
-}
-
-func (f *allowedFlags) apply(c *cobra.Command, v *poolwirev1.Vif) (mask []string) {
-	if c.Flags().Changed("ipv4") {
-		v.Ipv4Allowed, mask = f.ipv4, append(mask, "ipv4_allowed")
-	}
-	if c.Flags().Changed("ipv6") {
-		v.Ipv6Allowed, mask = f.ipv6, append(mask, "ipv6_allowed")
-	}
-	return mask
 }
 
 func (a *app) vifLocking(use, short string, mode poolwirev1.LockingMode) *cobra.Command {
@@ -54,9 +36,10 @@ func (a *app) vifLocking(use, short string, mode poolwirev1.LockingMode) *cobra.
 	c := &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.vifChange(cmd, args[0], func(v *poolwirev1.Vif) []string {
+			return a.vifChange(cmd, args[0], func(v *poolwirev1.Vif) ([]string, error) {
 				v.LockingMode = mode
-				return append(allowed.apply(cmd, v), "locking_mode")
+				mask, err := allowed.apply(cmd, v)
+				return append(mask, "locking_mode"), err
 			})
 		},
 	}
@@ -68,38 +51,40 @@ func (a *app) vifLocking(use, short string, mode poolwirev1.LockingMode) *cobra.
 	return c
 }
 
-func (a *app) vifSet() *cobra.Command {
-	var allowed allowedFlags
-	var name string
+func (a *app) vifUpdate() *cobra.Command {
+	var f vifFlags
 	c := &cobra.Command{
-		Use: "set VIF", Short: "Change a VIF's name or allowed addresses", Args: cobra.ExactArgs(1),
-		Example: "  poolwire vif set 6e:0b:9e:72:ab:c6 --name web1\n  poolwire vif set web1 --ipv4 192.0.2.7,192.0.2.8",
+		Use: "update VIF", Aliases: []string{"set"}, Short: "Change a VIF's name, labels, allowed addresses, isolation or limits", Args: cobra.ExactArgs(1),
+		Long: `Change a VIF. Lists replace what is there, and "" empties them; --label and
+--unlabel change single labels. Tags, pairs and virtual routers widen what a
+locked VIF may send; isolation and limits hold for every VIF. 'vif set' is the
+same command.`,
+		Example: "  poolwire vif update 6e:0b:9e:72:ab:c6 --name web1 --label app=web,stage=live\n" +
+			"  poolwire vif update web1 --ipv4 192.0.2.7,192.0.2.8 --virtual-router 51=192.0.2.100\n" +
+			"  poolwire vif update web1 --limit-in 100M --limit-out 50M --burst 8M\n" +
+			"  poolwire vif update web1 --isolation community --community shop",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireChange(cmd); err != nil {
 				return err
 			}
-			return a.vifChange(cmd, args[0], func(v *poolwirev1.Vif) []string {
-				mask := allowed.apply(cmd, v)
-				if cmd.Flags().Changed("name") {
-					v.NameLabel, mask = name, append(mask, "name_label")
-				}
-				return mask
-			})
+			return a.vifChange(cmd, args[0], func(v *poolwirev1.Vif) ([]string, error) { return f.apply(cmd, v) })
 		},
 	}
-	allowed.register(c)
-	c.Flags().StringVar(&name, "name", "", "new name")
+	f.register(c)
 	return c
 }
 
 // vifChange reads a VIF, changes it and waits for the hosts.
-func (a *app) vifChange(cmd *cobra.Command, name string, change func(*poolwirev1.Vif) []string) error {
+func (a *app) vifChange(cmd *cobra.Command, name string, change func(*poolwirev1.Vif) ([]string, error)) error {
 	return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 		v, create, err := a.vifOrNew(ctx, api, name)
 		if err != nil {
 			return err
 		}
-		mask := change(v)
+		mask, err := change(v)
+		if err != nil {
+			return err
+		}
 		var stored *poolwirev1.Vif
 		var revision uint64
 		if create {

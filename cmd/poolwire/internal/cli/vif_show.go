@@ -24,10 +24,63 @@ func vifColumns(d *directory) []column[*poolwirev1.Vif] {
 			return strings.Join(append(append([]string(nil), v.GetIpv4Allowed()...), v.GetIpv6Allowed()...), ",")
 		}},
 		{title: "STATE", value: func(v *poolwirev1.Vif) string { return stateWord(v.GetRealization()) }},
+		{title: "LABELS", value: labelsText, wide: true},
+		{title: "ISOLATION", value: isolationText, wide: true},
+		{title: "LIMITS", value: func(v *poolwirev1.Vif) string { return limitsText(v.GetQos()) }, wide: true},
+		{title: "MORE-ALLOWED", value: moreAllowed, wide: true},
 		{title: "VM", value: (*poolwirev1.Vif).GetVmUuid, wide: true},
 		{title: "OBJECT", value: func(v *poolwirev1.Vif) string { return fmt.Sprint(v.GetObjectId()) }, wide: true},
-		{title: "NOTE", value: func(v *poolwirev1.Vif) string { return v.GetRealization().GetMessage() }, wide: true},
+		{title: "NOTE", value: func(v *poolwirev1.Vif) string {
+			return joinSet("; ", append(v.GetWarnings(), v.GetRealization().GetMessage())...)
+		}, wide: true},
 	}
+}
+
+// labelsText writes the labels that selectors see: those set through the API win
+// over those that the host reports, which are marked.
+func labelsText(v *poolwirev1.Vif) string {
+	var words []string
+	for key, value := range v.GetLabels() {
+		words = append(words, key+"="+value)
+	}
+	for key, value := range v.GetObservedLabels() {
+		if _, hidden := v.GetLabels()[key]; !hidden {
+			words = append(words, key+"="+value+" (host)")
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, ", ")
+}
+
+// isolationText writes the part in a private VLAN; promiscuous is none.
+func isolationText(v *poolwirev1.Vif) string {
+	switch v.GetIsolation() {
+	case poolwirev1.Isolation_ISOLATION_ISOLATED:
+		return "isolated"
+	case poolwirev1.Isolation_ISOLATION_COMMUNITY:
+		return "community " + v.GetCommunity()
+	}
+	return ""
+}
+
+// moreAllowed writes what a locked VIF may do beside sending from its own
+// addresses.
+func moreAllowed(v *poolwirev1.Vif) string {
+	var words []string
+	for _, p := range v.GetAllowedAddressPairs() {
+		words = append(words, joinSet("=", p.GetMac(), p.GetAddress()))
+	}
+	for _, r := range v.GetVirtualRouters() {
+		words = append(words, fmt.Sprintf("virtual router %d=%s", r.GetVrid(), strings.Join(r.GetAddresses(), ",")))
+	}
+	words = append(words, tags(v.GetTrunks()))
+	if v.GetAllowRouterAdvertisements() {
+		words = append(words, "router advertisements")
+	}
+	if v.GetAllowDhcpServer() {
+		words = append(words, "DHCP server")
+	}
+	return joinSet(", ", words...)
 }
 
 // lockingWord is the locking in force, and in parentheses where it comes from

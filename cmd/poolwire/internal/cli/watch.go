@@ -13,8 +13,8 @@ import (
 )
 
 const watchLong = `Print changes as they happen, until interrupted: time, revision, what happened,
-and the resource. KIND is pool, host, pif, network, private-network, vif or rule;
-all by default. The state of the hosts' connections is no change.
+and the resource. KIND is pool, host, pif, network, private-network, vif, rule (of
+XCP-ng's form), policy-rule, address-group or vif-group; all by default. The state of the hosts' connections is no change.
 
   created, changed, deleted   what happened to the resource
   put                         created or changed: with --from, of a time before
@@ -133,6 +133,14 @@ func (d *directory) changeText(ch *poolwirev1.Change) (kind, text string) {
 		return "vif", fmt.Sprintf("%s, %s, locking %s", name, where, lockingWord(r.Vif))
 	case *poolwirev1.Change_Rule:
 		return "rule", r.Rule.GetUuid() + " " + d.ruleText(r.Rule)
+	case *poolwirev1.Change_PolicyRule:
+		return "policy-rule", policyRuleLabel(r.PolicyRule) + ": " + d.policyRuleText(r.PolicyRule)
+	case *poolwirev1.Change_AddressGroup:
+		return "address-group", joinSet(", ", r.AddressGroup.GetNameLabel(), fmt.Sprintf("%d named addresses", len(r.AddressGroup.GetAddresses())),
+			namesIn(d.addressGroups, r.AddressGroup.GetGroups()))
+	case *poolwirev1.Change_VifGroup:
+		return "vif-group", joinSet(", ", r.VifGroup.GetNameLabel(), fmt.Sprintf("%d named VIFs", len(r.VifGroup.GetVifUuids())), r.VifGroup.GetSelector(),
+			namesIn(d.vifGroups, r.VifGroup.GetGroups()))
 	}
 	return "", ""
 }

@@ -124,7 +124,10 @@ type Command struct {
 	// Undo the command this long after time unless it is confirmed; absent: never. 1 s to 24 h.
 	ConfirmWithin *durationpb.Duration `protobuf:"bytes,1002,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`
 	// Who asked: the name in the client's certificate; empty for the controller itself.
-	Author        string `protobuf:"bytes,1003,opt,name=author,proto3" json:"author,omitempty"`
+	Author string `protobuf:"bytes,1003,opt,name=author,proto3" json:"author,omitempty"`
+	// Meaning of the command where versions of the store differ: what its proposer knows. 0: first version; 1: policies (zones are
+	// given, default_locking_mode needs force).
+	Meaning       uint32 `protobuf:"varint,1004,opt,name=meaning,proto3" json:"meaning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -408,6 +411,13 @@ func (x *Command) GetAuthor() string {
 		return x.Author
 	}
 	return ""
+}
+
+func (x *Command) GetMeaning() uint32 {
+	if x != nil {
+		return x.Meaning
+	}
+	return 0
 }
 
 type isCommand_Body interface {
@@ -1703,7 +1713,7 @@ var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\xc6\x0e\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\xe1\x0e\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -1739,7 +1749,8 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"request_id\x18\xe8\a \x01(\tR\trequestId\x12/\n" +
 	"\x04time\x18\xe9\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12A\n" +
 	"\x0econfirm_within\x18\xea\a \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\x12\x17\n" +
-	"\x06author\x18\xeb\a \x01(\tR\x06authorB\x06\n" +
+	"\x06author\x18\xeb\a \x01(\tR\x06author\x12\x19\n" +
+	"\ameaning\x18\xec\a \x01(\rR\ameaningB\x06\n" +
 	"\x04body\"5\n" +
 	"\x10BootstrapCluster\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\"H\n" +

@@ -1,0 +1,148 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"poolwire/flowcompiler"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+	"poolwire/southbound/openflow"
+	"poolwire/southbound/openflow/flow"
+)
+
+// Bounds of a preview: how many bridges are compiled for it, and how many flows of
+// each kind are written out per bridge. What is beyond is counted.
+const (
+	maxPreviewBridges = 64
+	maxPreviewFlows   = 200
+)
+
+// Preview says what the changes between two states would change on the switches. It
+// compiles the bridges that the changes concern from both, and touches nothing.
+func (c *Controller) Preview(ctx context.Context, before, after *raftstore.View, changes raftstore.ChangeSet) (*poolwirev1.Preview, error) {
+	places := touchedBridges(after, changes)
+	out := &poolwirev1.Preview{SessionsNote: "switches do not list their connections over OpenFlow or OVSDB: " +
+		"give those of a host with --sessions, from ovs-appctl dpctl/dump-conntrack"}
+	if len(places) > maxPreviewBridges {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("%d bridges are concerned; the changes of the first %d are shown", len(places), maxPreviewBridges))
+		places = places[:maxPreviewBridges]
+	}
+	for _, at := range places {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		diff, err := previewBridge(before, after, at)
+		if err != nil {
+			return nil, fmt.Errorf("%s on %s: %w", at.bridge, hostLabel(after.Host(at.host)), err)
+		}
+		if diff != nil {
+			out.Bridges = append(out.Bridges, diff)
+		}
+	}
+	return out, nil
+}
+
+// bridgeAt names one bridge of one host.
+type bridgeAt struct{ host, bridge string }
+
+// touchedBridges lists the programmed bridges that changes concern, by host and name.
+func touchedBridges(view *raftstore.View, changes raftstore.ChangeSet) []bridgeAt {
+	k := newMarker(view, changes.Revision)
+	for _, c := range changes.Changes {
+		k.change(c)
+	}
+	touched := map[bridgeAt]struct{}{}
+	for host, marks := range k.bridges {
+		for _, b := range managedBridges(view, host) {
+			if marks[b.GetName()] != nil || marks[""] != nil {
+				touched[bridgeAt{host, b.GetName()}] = struct{}{}
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(touched), func(a, b bridgeAt) int {
+		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.bridge, b.bridge))
+	})
+}
+
+// previewBridge compares what a bridge would hold; nil when it is the same.
+func previewBridge(before, after *raftstore.View, at bridgeAt) (*poolwirev1.BridgeDiff, error) {
+	was, err := compileBridge(before, at)
+	if err != nil {
+		return nil, err
+	}
+	will, err := compileBridge(after, at)
+	if err != nil {
+		return nil, err
+	}
+	diff := &poolwirev1.BridgeDiff{HostUuid: at.host, HostNameLabel: hostLabel(after.Host(at.host)), Bridge: at.bridge}
+	have := map[flow.Key]flow.Flow{}
+	if was != nil {
+		for f := range was.Flows() {
+			have[f.Key()] = f
+		}
+	}
+	if will != nil {
+		for f := range will.Flows() {
+			old, there := have[f.Key()]
+			delete(have, f.Key())
+			switch {
+			case !there:
+				note(&diff.Added, &diff.AddedCount, f)
+			case old != f:
+				note(&diff.Modified, &diff.ModifiedCount, f)
+			}
+		}
+	}
+	for _, f := range slices.SortedFunc(maps.Values(have), flow.Compare) {
+		note(&diff.Deleted, &diff.DeletedCount, f)
+	}
+	if diff.GetAddedCount()+diff.GetModifiedCount()+diff.GetDeletedCount() == 0 {
+		return nil, nil
+	}
+	return diff, nil
+}
+
+// note counts a flow, and writes it out while there is room.
+func note(texts *[]string, count *uint32, f flow.Flow) {
+	*count++
+	if len(*texts) < maxPreviewFlows {
+		*texts = append(*texts, f.String())
+	}
+}
+
+// compileBridge compiles a bridge as a state has it, from scratch; nil when the state
+// has no such bridge. Port numbers are those that the host reports.
+func compileBridge(view *raftstore.View, at bridgeAt) (*flowcompiler.Compiler, error) {
+	host := view.Host(at.host)
+	if host == nil || view.Bridge(at.host, at.bridge) == nil {
+		return nil, nil
+	}
+	p := newProgram()
+	p.applyAll(newModel(view, host, at.bridge, reportedNumbers(view, at), newPolicies(view).none()))
+	if _, err := p.compiler.Commit(); err != nil {
+		return nil, err
+	}
+	return p.compiler, nil
+}
+
+// reportedNumbers are a bridge's port numbers as the host reports them.
+func reportedNumbers(view *raftstore.View, at bridgeAt) portNumbers {
+	var ports []openflow.Port
+	for _, row := range view.PortsByBridge(at.host, at.bridge) {
+		if number := reportedNumber(row); number != 0 {
+			ports = append(ports, openflow.Port{Number: number, Name: row.GetName()[:min(len(row.GetName()), maxPortName)]})
+		}
+	}
+	return numbersOf(ports)
+}
+
+func hostLabel(h *poolwirev1.Host) string {
+	if h.GetNameLabel() != "" {
+		return h.GetNameLabel()
+	}
+	return h.GetUuid()
+}

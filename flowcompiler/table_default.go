@@ -1,0 +1,49 @@
+package flowcompiler
+
+import "poolwire/southbound/openflow/flow"
+
+// defaultActions drops what no rule decided over, where a network wants that. Replies
+// pass: something has let in the connection that they belong to.
+func (e *emitter) defaultActions(n *Network) {
+	if e.compiler.bridge.NoPolicies {
+		return
+	}
+	denied := flow.Apply(FieldVerdict.load(verdictDrop), FieldRule.load(0))
+	of := func() *flow.MatchBuilder {
+		return FieldSubjectNetwork.match(flow.NewMatch(), n.ID).CTState(0, flow.CTReply)
+	}
+	if n.DropOutbound {
+		e.at(TableDefaultOut, bandDefaultAction.Low).emit(Cookie{KindNetwork, n.ID}, of(), denied)
+	}
+	if n.DropInbound {
+		e.at(TableDefaultIn, bandDefaultAction.Low).emit(Cookie{KindNetwork, n.ID}, of(), denied)
+	}
+}
+
+// exemptTypes are the ICMPv6 types that pass a default action: multicast listener
+// discovery, and neighbour discovery without redirects.
+var exemptTypes = [...]uint8{mldQuery, mldReport, mldDone, mldv2Report, routerSolicitation, routerAdvertisement, neighborSolicitation,
+	neighborAdvertisement}
+
+// exempt lets pass a default action what a station needs to be one: ARP, neighbour
+// discovery, group membership, and getting an address of its own by DHCP.
+func (e *emitter) exempt() {
+	for _, t := range []Table{TableDefaultOut, TableDefaultIn} {
+		e.exemptFrom(t, flow.NewMatch().EthType(ethTypeARP))
+		e.exemptFrom(t, flow.NewMatch().EthType(ethTypeIPv4).IPProto(protoIGMP))
+		for _, icmpType := range exemptTypes {
+			e.exemptFrom(t, icmp6(flow.NewMatch(), icmpType))
+		}
+	}
+	udp := func(t Table, family, from, to uint16) {
+		e.exemptFrom(t, flow.NewMatch().EthType(family).UDPSrc(from).UDPDst(to))
+	}
+	udp(TableDefaultOut, ethTypeIPv4, dhcpClient, dhcpServer)
+	udp(TableDefaultIn, ethTypeIPv4, dhcpServer, dhcpClient)
+	udp(TableDefaultOut, ethTypeIPv6, dhcp6Client, dhcp6Server)
+	udp(TableDefaultIn, ethTypeIPv6, dhcp6Server, dhcp6Client)
+}
+
+func (e *emitter) exemptFrom(t Table, m *flow.MatchBuilder) {
+	e.at(t, bandExempt.Low).emit(Cookie{Kind: KindBase}, m, flow.Apply(FieldVerdict.load(verdictCommit)))
+}

@@ -1,0 +1,8 @@
+package flowcompiler
+
+import "testing"
+
+func TestGoldenInPolicy(t *testing.T) {
+	t.Parallel()
+	golden(t, TableInPolicy, "base", Input{})
+}

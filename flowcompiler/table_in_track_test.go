@@ -1,0 +1,8 @@
+package flowcompiler
+
+import "testing"
+
+func TestGoldenInTrack(t *testing.T) {
+	t.Parallel()
+	golden(t, TableInTrack, "base", Input{})
+}

@@ -1,0 +1,8 @@
+package flowcompiler
+
+import "testing"
+
+func TestGoldenInVerdict(t *testing.T) {
+	t.Parallel()
+	golden(t, TableInVerdict, "base", Input{})
+}

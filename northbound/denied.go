@@ -1,0 +1,94 @@
+package northbound
+
+import (
+	"google.golang.org/grpc"
+
+	"poolwire/policytext"
+	v1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+)
+
+// WatchDenied streams a sample of the packets that rules denied, as it happens.
+func (s *policyService) WatchDenied(req *v1.WatchDeniedRequest, out grpc.ServerStreamingServer[v1.WatchDeniedResponse]) error {
+	ctx := out.Context()
+	v, err := s.read(ctx)
+	if err != nil {
+		return err
+	}
+	f, err := newDeniedFilter(v, req)
+	if err != nil {
+		return err
+	}
+	samples, err := s.cfg.Live.WatchDenied(ctx)
+	if err != nil {
+		return s.liveError(ctx, "watching", err)
+	}
+	// That the stream has begun is told by its header: samples may be long in coming.
+	if err := out.SendHeader(nil); err != nil {
+		return err
+	}
+	for m := range samples {
+		if !f.passes(m) {
+			continue
+		}
+		m.RuleText = ruleText(s.cfg.Store.View(), m.GetRuleUuid())
+		if err := out.Send(m); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return statusOf(ctx.Err(), "")
+	}
+	id, address := s.cfg.Store.Leader()
+	return notLeading("this node no longer leads: watch again", id, address)
+}
+
+// deniedFilter chooses samples.
+type deniedFilter struct {
+	vif, rule string
+	// lost counts the samples that were lost before ones that were left out: the
+	// next one that is sent tells of them.
+	lost uint64
+}
+
+// newDeniedFilter resolves what a request names.
+func newDeniedFilter(v *raftstore.View, req *v1.WatchDeniedRequest) (*deniedFilter, error) {
+	f := &deniedFilter{}
+	if req.GetVif() != "" {
+		vif, err := findVif(v, "vif", req.GetVif())
+		if err != nil {
+			return nil, err
+		}
+		f.vif = vif.GetUuid()
+	}
+	if req.GetRule() != "" {
+		r, err := findAnyRule(v, "rule", req.GetRule())
+		if err != nil {
+			return nil, err
+		}
+		f.rule = r.uuid
+	}
+	return f, nil
+}
+
+// passes tells whether a sample is to be sent.
+func (f *deniedFilter) passes(m *v1.WatchDeniedResponse) bool {
+	m.Lost += f.lost
+	f.lost = 0
+	if f.vif != "" && m.GetVifUuid() != f.vif || f.rule != "" && m.GetRuleUuid() != f.rule {
+		f.lost = m.GetLost()
+		return false
+	}
+	return true
+}
+
+// ruleText is a rule of either form in words; empty when there is none (any more).
+func ruleText(v *raftstore.View, uuid string) string {
+	if r := v.PolicyRule(uuid); r != nil {
+		return policytext.Rule(v, r)
+	}
+	if r := v.Rule(uuid); r != nil {
+		return policytext.CompatRule(r)
+	}
+	return ""
+}

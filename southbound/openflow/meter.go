@@ -1,0 +1,151 @@
+package openflow
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Multipart types of meters (section 7.3.5).
+const (
+	multipartMeterConfig   uint16 = 10
+	multipartMeterFeatures uint16 = 11
+)
+
+// Commands and flags of OFPT_METER_MOD (section 7.3.4.5).
+const (
+	meterAdd    uint16 = 0
+	meterModify uint16 = 1
+	meterDelete uint16 = 2
+
+	meterKbps   uint16 = 1 << 0
+	meterPktps  uint16 = 1 << 1
+	meterBurst  uint16 = 1 << 2
+	meterStats  uint16 = 1 << 3
+	meterDrop   uint16 = 1
+	allMeters   uint32 = 0xffffffff
+	errorMeters uint16 = 12 // OFPET_METER_MOD_FAILED
+	// meterExists is OFPMMFC_METER_EXISTS, unknownMeter OFPMMFC_UNKNOWN_METER.
+	meterExists  uint16 = 1
+	unknownMeter uint16 = 3
+)
+
+// Meter is a meter with one band, which drops what is above the rate.
+type Meter struct {
+	ID uint32
+	// Packets: Rate is in packets/s and Burst in packets; else kbit/s and kbit.
+	Packets     bool
+	Rate, Burst uint32
+}
+
+// MeterFeatures is what a switch can do with meters (section 7.3.5.14).
+type MeterFeatures struct {
+	// MaxMeters is the highest number of meters; 0: it has none.
+	MaxMeters uint32
+}
+
+// MeterFeatures asks what the switch can do with meters.
+func (s *Switch) MeterFeatures(ctx context.Context) (MeterFeatures, error) {
+	var f MeterFeatures
+	err := s.conn.multipart(ctx, multipartMeterFeatures, nil, func(part []byte) error {
+		if len(part) != 16 {
+			return protocolErrorf("meter features of %d bytes, want 16", len(part))
+		}
+		f.MaxMeters = binary.BigEndian.Uint32(part)
+		return nil
+	})
+	return f, err
+}
+
+// SetMeters puts meters in place, new or changed, removes others, and returns when the
+// switch has confirmed it. Meters take no part in bundles: set those that flows are about
+// to name, and remove those that no flow names any more. Removing a meter removes the
+// flows that name it.
+func (s *Switch) SetMeters(ctx context.Context, set []Meter, remove []uint32) error {
+	for _, m := range set {
+		err := s.conn.batch(ctx, func(xid uint32) []byte { return meterMod(xid, meterAdd, m) })
+		if isMeterError(err, meterExists) {
+			err = s.conn.batch(ctx, func(xid uint32) []byte { return meterMod(xid, meterModify, m) })
+		}
+		if err != nil {
+			return fmt.Errorf("meter %d: %w", m.ID, err)
+		}
+	}
+	for _, id := range remove {
+		err := s.conn.batch(ctx, func(xid uint32) []byte { return meterMod(xid, meterDelete, Meter{ID: id}) })
+		if err != nil && !isMeterError(err, unknownMeter) {
+			return fmt.Errorf("removing meter %d: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func isMeterError(err error, code uint16) bool {
+	var refused *SwitchError
+	return errors.As(err, &refused) && refused.Type == errorMeters && refused.Code == code
+}
+
+// meterMod is an OFPT_METER_MOD.
+func meterMod(xid uint32, command uint16, m Meter) []byte {
+	const header, band = headerLen + 8, 16
+	length := header
+	if command != meterDelete {
+		length += band
+	}
+	b := appendHeader(make([]byte, 0, length), typeMeterMod, length, xid)
+	b = binary.BigEndian.AppendUint16(b, command)
+	b = binary.BigEndian.AppendUint16(b, m.flags())
+	b = binary.BigEndian.AppendUint32(b, m.ID)
+	if command == meterDelete {
+		return b
+	}
+	b = binary.BigEndian.AppendUint16(b, meterDrop)
+	b = binary.BigEndian.AppendUint16(b, band)
+	b = binary.BigEndian.AppendUint32(b, m.Rate)
+	b = binary.BigEndian.AppendUint32(b, m.Burst)
+	return append(b, 0, 0, 0, 0)
+}
+
+func (m Meter) flags() uint16 {
+	if m.Packets {
+		return meterPktps | meterBurst | meterStats
+	}
+	return meterKbps | meterBurst | meterStats
+}
+
+// DumpMeters reads all meters. One that is not of the kind of Meter is given with rate 0:
+// it differs from any that is wanted.
+func (s *Switch) DumpMeters(ctx context.Context) ([]Meter, error) {
+	var all []Meter
+	body := append(binary.BigEndian.AppendUint32(nil, allMeters), 0, 0, 0, 0)
+	err := s.conn.multipart(ctx, multipartMeterConfig, body, func(part []byte) error {
+		meters, err := decodeMeters(part)
+		all = append(all, meters...)
+		return err
+	})
+	return all, err
+}
+
+// decodeMeters reads the body of an OFPMP_METER_CONFIG reply part (section 7.3.5.13).
+func decodeMeters(body []byte) ([]Meter, error) {
+	const header, band = 8, 16
+	var all []Meter
+	for len(body) > 0 {
+		if len(body) < header {
+			return nil, protocolErrorf("meter configuration of %d bytes", len(body))
+		}
+		length := int(binary.BigEndian.Uint16(body))
+		if length < header || length > len(body) || length%8 != 0 {
+			return nil, protocolErrorf("meter configuration of length %d in %d bytes", length, len(body))
+		}
+		m := Meter{ID: binary.BigEndian.Uint32(body[4:])}
+		flags := binary.BigEndian.Uint16(body[2:])
+		if rest := body[header:length]; len(rest) == band && binary.BigEndian.Uint16(rest) == meterDrop {
+			m.Packets, m.Rate, m.Burst = flags&meterPktps != 0, binary.BigEndian.Uint32(rest[4:]), binary.BigEndian.Uint32(rest[8:])
+		}
+		all = append(all, m)
+		body = body[length:]
+	}
+	return all, nil
+}
