@@ -119,7 +119,7 @@ func (x *explanation) last() fate {
 
 // decision is the flow of a rule that decided: the last one that was matched on the way,
 // in the walk that ended the packet's way or, when it arrived, in any.
-func (x *explanation) decision() (ruleID uint32, at bridgeAt, found bool) {
+func (x *explanation) decision() (ruleID uint32, found bool) {
 	from := 0
 	if !x.reached {
 		from = x.last().first
@@ -129,10 +129,10 @@ func (x *explanation) decision() (ruleID uint32, at bridgeAt, found bool) {
 			continue
 		}
 		if c, ours := flowcompiler.ParseCookie(s.step.Flow.Cookie); ours && ofRule(c.Kind) {
-			return c.Object, s.at, true
+			return c.Object, true
 		}
 	}
-	return 0, bridgeAt{}, false
+	return 0, false
 }
 
 // verdict says what became of the packet, and where.

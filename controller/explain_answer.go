@@ -111,7 +111,7 @@ func (x *explanation) answer(first walk.Packet) {
 	for _, s := range x.steps {
 		x.out.Steps = append(x.out.Steps, x.describe(s))
 	}
-	if id, _, found := x.decision(); found {
+	if id, found := x.decision(); found {
 		x.out.DecidedBy = x.entryOf(id)
 	}
 	x.out.Summary = x.summary()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"poolwire/flowcompiler"
 	poolwirev1 "poolwire/proto/poolwire/v1"
@@ -110,8 +111,18 @@ func previewBridge(before, after *raftstore.View, at bridgeAt) (*poolwirev1.Brid
 func note(texts *[]string, count *uint32, f flow.Flow) {
 	*count++
 	if len(*texts) < maxPreviewFlows {
-		*texts = append(*texts, f.String())
+		*texts = append(*texts, withTableName(f))
 	}
+}
+
+// withTableName writes a flow with the name of its table, as ovs-ofctl --names does.
+func withTableName(f flow.Flow) string {
+	name := "table=" + flowcompiler.Table(f.Table).String() + ", "
+	text := f.String()
+	if f.Table == 0 {
+		return strings.Replace(text, "priority=", name+"priority=", 1)
+	}
+	return strings.Replace(text, fmt.Sprintf("table=%d, ", f.Table), name, 1)
 }
 
 // compileBridge compiles a bridge as a state has it, from scratch; nil when the state

@@ -110,7 +110,7 @@ func (x *explanation) judge(owner *storev1.Port, s trackedSession, outbound bool
 	for _, st := range trace.Steps {
 		x.steps = append(x.steps, walkStep{at, st})
 	}
-	rule, _, _ = x.decision()
+	rule, _ = x.decision()
 	return goesOn(trace), rule, nil
 }
 

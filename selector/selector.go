@@ -14,8 +14,10 @@ import (
 const (
 	// MaxTerms is how many terms a selector may have.
 	MaxTerms = 64
-	// MaxKey and MaxValue are the longest key and value, in bytes.
-	MaxKey, MaxValue = 63, 63
+	// MaxKey is the longest key, in bytes.
+	MaxKey = 63
+	// MaxValue is the longest value, in bytes.
+	MaxValue = 63
 	// MaxText is the longest selector, in bytes.
 	MaxText = 16 * 1024
 )

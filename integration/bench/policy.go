@@ -103,10 +103,10 @@ func (b *policyBench) load(ctx context.Context, n int, rule func(int) *poolwirev
 }
 
 // each measures a change that is made and taken back, n times.
-func (b *policyBench) each(ctx context.Context, n int, make, undo func(int) (uint64, error)) (made []time.Duration, err error) {
+func (b *policyBench) each(ctx context.Context, n int, do, undo func(int) (uint64, error)) (made []time.Duration, err error) {
 	for i := range n {
 		took, err := timed(func() error {
-			revision, err := make(i)
+			revision, err := do(i)
 			if err != nil {
 				return err
 			}

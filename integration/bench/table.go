@@ -23,7 +23,7 @@ const rulesPerVIF = 70
 // bridgeInput is a bridge of locked VIFs with rules, of n flows or a few more.
 func bridgeInput(n int) (flowcompiler.Input, error) {
 	in := flowcompiler.Input{
-		Bridge:   flowcompiler.Bridge{Kind: flowcompiler.NetworkBridge, LocalMAC: flow.MAC{2, 0, 0, 0, 0, 1}},
+		Bridge:   flowcompiler.Bridge{NoMeters: true, Kind: flowcompiler.NetworkBridge, LocalMAC: flow.MAC{2, 0, 0, 0, 0, 1}},
 		Networks: []flowcompiler.Network{{ID: 1}},
 	}
 	var flows [3]int // with none, one and two VIFs

@@ -52,7 +52,7 @@ func TestMetrics(t *testing.T) {
 		for _, want := range []string{
 			`poolwire_hosts{state="ready"} 2`, `poolwire_hosts{state="away"} 0`,
 			`poolwire_sessions{protocol="openflow"} 2`, `poolwire_sessions{protocol="ovsdb"} 2`,
-			"poolwire_flows_wanted ", "poolwire_flows_installed ", "poolwire_rows_wanted 2", "poolwire_rows_installed 2",
+			"poolwire_flows_wanted ", "poolwire_flows_installed ", "poolwire_rows_wanted 4", "poolwire_rows_installed 4",
 			"poolwire_drift_found_total 0", "poolwire_drift_repaired_total 0",
 			"poolwire_compile_seconds_count ", "poolwire_change_to_confirmed_seconds_count ",
 			"poolwire_raft_leader 1", "poolwire_raft_term ", "poolwire_raft_applied_index ", "poolwire_raft_last_index ",

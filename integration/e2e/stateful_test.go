@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"poolwire/integration/lab"
+	"poolwire/integration/lab/frame"
 )
 
 // serve starts an echo server on a VM that ends with the test.
@@ -125,6 +127,49 @@ func TestDenialCutsSessions(t *testing.T) {
 	alive(t, covered, false)
 	alive(t, beside, true)
 	connects(t, p.a, web, false)
+}
+
+// A denial cuts a session both ways at once: what the other end goes on to send does
+// not arrive either, although the VM that opened the session says nothing more.
+func TestDenialCutsReplies(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "cutback")
+	vm := p.a.VIF().UUID
+	p.do(t, "rule", "add", "--vif", vm, "--allow", "--outbound", "--name", "all-out")
+	ctx := within(t, time.Minute)
+	udp := func(from, to *lab.VM, src, dst uint16, text string) []byte {
+		return frame.Header{Src: from.MAC(), Dst: to.MAC()}.IPv4(frame.IPv4{Src: from.IPv4(), Dst: to.IPv4()}, frame.UDP{Src: src, Dst: dst, Payload: []byte(text)})
+	}
+	seen, err := p.a.Capture(ctx, "udp and src host "+p.b.IPv4().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.a.Send(udp(p.a, p.b, 6000, 5000, "open"), udp(p.a, p.b, 6001, 5001, "open")); err != nil {
+		t.Fatal(err)
+	}
+	says := func(src, dst uint16, text string) {
+		t.Helper()
+		f := udp(p.b, p.a, src, dst, text)
+		if _, err := p.b.SendUntil(ctx, seen, f, func(q lab.Packet) bool { return strings.Contains(string(q.Payload), text) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says(5000, 6000, "first")
+	p.do(t, "rule", "add", "--vif", vm, "--drop", "--outbound", "--protocol", "udp", "--remote-port", "5000", "--mandatory", "--name", "cut")
+	if err := p.h1.Settle(within(t, 20*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if err := p.b.Send(udp(p.b, p.a, 5000, 6000, "second")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says(5001, 6001, "beside")
+	for _, q := range seen.Packets() {
+		if strings.Contains(string(q.Payload), "second") {
+			t.Fatal("the session goes on in one direction")
+		}
+	}
 }
 
 // A policy comes along with a VM that migrates, and so do sessions it lets pass.

@@ -147,7 +147,7 @@ func TestDryRun(t *testing.T) {
 		t.Error("the change did not do what its dry run said")
 	}
 	needs(t, p.do(t, "vif", "lock", a, "--dry-run"), "xenbr0", "spoof_guard")
-	if strings.Contains(p.do(t, "vif", "show", a), "locked") {
+	if !strings.Contains(p.do(t, "vif", "show", a), "unlocked") {
 		t.Error("the dry run of a lock has locked the VIF")
 	}
 }

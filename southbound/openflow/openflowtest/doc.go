@@ -7,6 +7,8 @@
 // package openflow does not cancel out, and it is cheap enough for a thousand
 // switches in one process: one goroutine per connection.
 //
-// What it leaves out: groups, meters, packets, timeouts, and the non-strict flow
+// FlagSwitch is one for OpenFlow 1.0, where ports have OFPPC_NO_FLOOD.
+//
+// What the fakes leave out: groups, meters, packets, timeouts, and the non-strict flow
 // mods with a match.
 package openflowtest

@@ -5,21 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
-// maxAnswers bounds the answers to one request: an error each, and the last reply.
-const maxAnswers = 8
+// maxAnswers bounds the messages of an answer that wait to be looked at.
+const maxAnswers = 64
 
 // Ports reads all ports, the bridge's own one included.
 func (s *Session) Ports(ctx context.Context) ([]Port, error) {
 	var ports []Port
-	err := s.ask(ctx, func(xid uint32) []byte { return encode(typeFeaturesRequest, xid) }, func(m message) (bool, error) {
-		if m.kind != typeFeaturesReply {
+	err := s.ask(ctx, portRequest, func(m message) (bool, error) {
+		if m.kind != typeStatsReply {
 			return false, nil
 		}
-		var err error
-		_, ports, err = decodeFeatures(m.body)
-		return true, err
+		part, more, err := decodePorts(m.body)
+		if ports = append(ports, part...); err == nil && len(ports) > maxPorts {
+			err = fmt.Errorf("%w: more than %d ports", ErrProtocol, maxPorts)
+		}
+		return !more, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading ports: %w", err)
@@ -27,7 +30,7 @@ func (s *Session) Ports(ctx context.Context) ([]Port, error) {
 	return ports, nil
 }
 
-// ErrNotSet says that the switch took the change of a flag without an error, and has it
+// ErrNotSet means that the switch took the change of a flag without an error, and has it
 // otherwise all the same.
 var ErrNotSet = errors.New("portflags: the switch did not take the flag")
 
@@ -53,7 +56,8 @@ func (s *Session) SetNoFlood(ctx context.Context, p Port, set bool) error {
 }
 
 // ask sends what build makes for a transaction id and waits until done says that the
-// answer is complete. An error of the switch is the answer.
+// answer is complete. An error of the switch is the answer. A peer that breaks the
+// protocol, or does not answer, loses the session.
 func (s *Session) ask(ctx context.Context, build func(xid uint32) []byte, done func(message) (bool, error)) error {
 	select {
 	case s.asking <- struct{}{}:
@@ -67,20 +71,19 @@ func (s *Session) ask(ctx context.Context, build func(xid uint32) []byte, done f
 	defer s.expectNothing()
 	if err := s.send(build(xid)); err != nil {
 		s.fail(err)
-		return err
+		return s.Err()
 	}
+	stuck := time.NewTimer(replyTimeout)
+	defer stuck.Stop()
 	for {
 		select {
 		case m := <-answers:
-			if m.xid != xid {
-				continue
-			}
-			if m.kind == typeError {
-				return decodeError(m.body)
-			}
-			if complete, err := done(m); complete || err != nil {
+			complete, err := s.take(m, done)
+			if complete || err != nil {
 				return err
 			}
+		case <-stuck.C:
+			s.fail(ErrReplyTimeout)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.done:
@@ -89,15 +92,28 @@ func (s *Session) ask(ctx context.Context, build func(xid uint32) []byte, done f
 	}
 }
 
+// take gives one message of an answer to done.
+func (s *Session) take(m message, done func(message) (bool, error)) (complete bool, err error) {
+	if m.kind == typeError {
+		err = decodeError(m.body)
+	} else {
+		complete, err = done(m)
+	}
+	if errors.Is(err, ErrProtocol) {
+		s.fail(err)
+	}
+	return complete, err
+}
+
 // expect returns a new transaction id, and the channel on which its answers arrive.
 func (s *Session) expect() (uint32, <-chan message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.nextXid++; s.nextXid == 0 {
-		s.nextXid = 16
+	if s.nextXid++; s.nextXid < firstXid {
+		s.nextXid = firstXid
 	}
-	s.first, s.answers = s.nextXid, make(chan message, maxAnswers)
-	return s.nextXid, s.answers
+	s.asked, s.answers = s.nextXid, make(chan message, maxAnswers)
+	return s.asked, s.answers
 }
 
 func (s *Session) expectNothing() {

@@ -16,13 +16,24 @@ import (
 const (
 	handshakeTimeout = 10 * time.Second
 	writeTimeout     = 10 * time.Second
-	// echoInterval is how often the peer is asked for a sign of life; after silence of
-	// three intervals the session ends.
+	// replyTimeout is how long a peer that is alive may leave a request unanswered.
+	replyTimeout = 15 * time.Second
+	// echoInterval is how long a peer may be silent before it is asked for a sign of life;
+	// after silence of three intervals the session ends.
 	echoInterval = 5 * time.Second
+	// silentIntervals is how many of them.
+	silentIntervals = 3
 )
 
-// ErrClosed is why a session ended that this side closed without a reason.
-var ErrClosed = errors.New("portflags: session closed")
+// Why a session ended.
+var (
+	// ErrClosed means that this side closed it without a reason of its own.
+	ErrClosed = errors.New("portflags: session closed")
+	// ErrSilent means that nothing was received for three echo intervals.
+	ErrSilent = errors.New("portflags: peer is silent")
+	// ErrReplyTimeout means that the peer is alive but left a request unanswered.
+	ErrReplyTimeout = errors.New("portflags: request was never answered")
+)
 
 // Port is a port as OpenFlow 1.0 describes it.
 type Port struct {
@@ -53,20 +64,21 @@ type Session struct {
 	mu      sync.Mutex
 	err     error
 	nextXid uint32
-	// answers gets what arrives for the xids from first on; nil while nobody asks.
+	// answers gets what arrives for the xid asked; nil while nobody asks.
 	answers chan message
-	first   uint32
+	asked   uint32
 }
 
-// Accept makes a Session of a connection that a bridge has opened: the TLS
-// handshake, where conn has one still to make, then hello and features. It owns conn, and closes it when it returns an error.
+// Accept makes a Session of a connection that a bridge has opened: the TLS handshake,
+// where conn has one still to make, then hello and features. It owns conn, and closes it
+// when it returns an error: ErrVersion when the bridge does not offer OpenFlow 1.0.
 // ctx bounds the handshake only.
 func Accept(ctx context.Context, conn net.Conn) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	// A deadline in the past wakes every read and write as soon as ctx ends.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	s := &Session{conn: conn, in: bufio.NewReader(conn), done: make(chan struct{}), asking: make(chan struct{}, 1), nextXid: 16}
+	s := &Session{conn: conn, in: bufio.NewReader(conn), done: make(chan struct{}), asking: make(chan struct{}, 1), nextXid: firstXid}
 	err := s.handshake(ctx)
 	if !stop() && err == nil {
 		err = ctx.Err()
@@ -79,6 +91,19 @@ func Accept(ctx context.Context, conn net.Conn) (*Session, error) {
 	return s, nil
 }
 
+// Transaction ids of the messages that no request of a caller makes.
+const (
+	xidHello uint32 = 1 + iota
+	xidSilence
+	xidFeatures
+	xidEcho
+	// firstXid is the first one of a request.
+	firstXid uint32 = 16
+)
+
+// maxEarly is how many messages a peer may send before its features reply.
+const maxEarly = 64
+
 // handshake agrees on OpenFlow 1.0 by saying hello in it: the switch takes the lower of
 // the two versions. Features follow, and the wish for silence.
 func (s *Session) handshake(ctx context.Context) error {
@@ -90,31 +115,36 @@ func (s *Session) handshake(ctx context.Context) error {
 	if c, ok := s.conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		s.certificates = c.ConnectionState().PeerCertificates
 	}
-	if _, err := s.conn.Write(encode(typeHello, 1)); err != nil {
+	if _, err := s.conn.Write(encode(typeHello, xidHello)); err != nil {
 		return err
 	}
 	hello, err := readMessage(s.in, maxHello)
 	if err != nil {
 		return err
 	}
-	if hello.kind != typeHello || hello.version < version10 {
-		return fmt.Errorf("%w: message of type %d and version %d, want a hello", ErrProtocol, hello.kind, hello.version)
-	}
-	if _, err := s.conn.Write(append(silence(2), encode(typeFeaturesRequest, 3)...)); err != nil {
+	if err := checkHello(hello); err != nil {
 		return err
 	}
-	for range 64 { // a switch may have some messages on their way
-		m, err := readMessage(s.in, 65535)
+	if _, err := s.conn.Write(append(silence(xidSilence), encode(typeFeaturesRequest, xidFeatures)...)); err != nil {
+		return err
+	}
+	return s.introduction()
+}
+
+// introduction waits for the features reply.
+func (s *Session) introduction() error {
+	for range maxEarly {
+		m, err := readMessage(s.in, maxMessage)
 		switch {
 		case err != nil:
 			return err
+		case m.kind == typeError && m.xid != xidSilence: // a switch that knows no silence is noisy, and no more
+			return decodeError(m.body)
 		case m.version != version10:
 			return fmt.Errorf("%w: version %d", ErrProtocol, m.version)
-		case m.kind == typeFeaturesReply:
-			s.datapathID, _, err = decodeFeatures(m.body)
+		case m.kind == typeFeaturesReply && m.xid == xidFeatures:
+			s.datapathID, err = decodeFeatures(m.body)
 			return err
-		case m.kind == typeError && m.xid != 2: // a switch that knows no silence is noisy, and no more
-			return decodeError(m.body)
 		case m.kind == typeEchoRequest:
 			if _, err := s.conn.Write(encode(typeEchoReply, m.xid, m.body...)); err != nil {
 				return err
@@ -174,9 +204,12 @@ func (s *Session) read() {
 		}
 		_, err := s.in.Peek(headerLen)
 		var timeout net.Error
-		if errors.As(err, &timeout) && timeout.Timeout() && silent < 2 {
-			silent++
-			if err := s.send(encode(typeEchoRequest, 4)); err != nil {
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			if silent++; silent >= silentIntervals {
+				s.fail(fmt.Errorf("%w: nothing for %v", ErrSilent, silentIntervals*echoInterval))
+				return
+			}
+			if err := s.send(encode(typeEchoRequest, xidEcho)); err != nil {
 				s.fail(err)
 				return
 			}
@@ -185,7 +218,7 @@ func (s *Session) read() {
 		silent = 0
 		if err == nil {
 			// The rest of a message that has begun has as long as a silence may last.
-			err = s.conn.SetReadDeadline(time.Now().Add(3 * echoInterval))
+			err = s.conn.SetReadDeadline(time.Now().Add(silentIntervals * echoInterval))
 		}
 		if err == nil {
 			err = s.next()
@@ -199,7 +232,7 @@ func (s *Session) read() {
 
 // next reads one message and acts on it.
 func (s *Session) next() error {
-	m, err := readMessage(s.in, 65535)
+	m, err := readMessage(s.in, maxMessage)
 	switch {
 	case err != nil:
 		return err
@@ -207,7 +240,7 @@ func (s *Session) next() error {
 		return fmt.Errorf("%w: version %d", ErrProtocol, m.version)
 	case m.kind == typeEchoRequest:
 		return s.send(encode(typeEchoReply, m.xid, m.body...))
-	case m.kind == typeError, m.kind == typeFeaturesReply, m.kind == typeBarrierReply:
+	case m.kind == typeError, m.kind == typeStatsReply, m.kind == typeBarrierReply:
 		s.answer(m)
 	}
 	return nil
@@ -217,12 +250,12 @@ func (s *Session) next() error {
 func (s *Session) answer(m message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.answers == nil || m.xid < s.first {
+	if s.answers == nil || m.xid != s.asked {
 		return
 	}
 	select {
 	case s.answers <- m:
-	default: // more answers than questions
+	default: // more than any switch answers: the request ends by its timeout
 	}
 }
 
