@@ -55,14 +55,14 @@ type cache[T any] struct {
 
 // get returns the value of a key, and has it made the first time. Two readers may
 // both make it.
-func (c *cache[T]) get(key string, make func() T) T {
+func (c *cache[T]) get(key string, build func() T) T {
 	c.mu.Lock()
 	value, ok := c.of[key]
 	c.mu.Unlock()
 	if ok {
 		return value
 	}
-	value = make()
+	value = build()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of == nil {

@@ -112,7 +112,10 @@ func (t *tx) recordPending(changes []Change, within time.Duration) (string, erro
 	}
 	bytes := 0
 	for _, c := range changes {
-		o := &storev1.ChangedObject{Table: uint32(c.Table), Key: c.Key, Removed: c.After == nil, Name: nameOf(c)}
+		o := &storev1.ChangedObject{Table: uint32(c.Table), Key: c.Key, Removed: c.After == nil, Name: nameOf(c.After)}
+		if o.GetRemoved() {
+			o.Name = nameOf(c.Before)
+		}
 		if c.Before != nil {
 			o.Before = t.encode(c.Before)
 			bytes += len(o.GetBefore())
@@ -138,12 +141,8 @@ func (t *tx) encode(m proto.Message) []byte {
 	return data
 }
 
-// nameOf is what a changed object is called; empty when it has no name.
-func nameOf(c Change) string {
-	m := c.After
-	if m == nil {
-		m = c.Before
-	}
+// nameOf is what an object is called; empty when it has no name.
+func nameOf(m proto.Message) string {
 	if named, ok := m.(interface{ GetNameLabel() string }); ok {
 		return named.GetNameLabel()
 	}

@@ -105,24 +105,25 @@ func (t *tx) amendHeld(ref objectRef, amend func(before proto.Message) proto.Mes
 // checkHeld refuses a change of what pending changes hold.
 func (t *tx) checkHeld(c Change) error {
 	ref := objectRef{c.Table, c.Key}
+	what := describeChange(c)
 	if p := t.holder(ref); p != nil {
-		return t.heldBy(p, "has changed", ref)
+		return heldBy(p, "has changed", what)
 	}
 	if c.After == nil {
 		if p := find[*storev1.PendingChange](&t.View, TablePendingChanges, indexNeed, objectKey(ref)); p != nil {
-			return t.heldBy(p, "needs, to be undone,", ref)
+			return heldBy(p, "needs, to be undone,", what)
 		}
 		return nil
 	}
 	for _, value := range claimsOf(c.After) {
 		if p := find[*storev1.PendingChange](&t.View, TablePendingChanges, indexClaim, value); p != nil {
-			return t.heldBy(p, "needs, to be undone, a value that would be taken by", ref)
+			return heldBy(p, "needs, to be undone, a value that would be taken by", what)
 		}
 	}
 	for _, need := range needsOf(c.After) {
 		p := t.holder(need)
 		if o := changedObject(p, need); o != nil && len(o.GetBefore()) == 0 && !o.GetRemoved() {
-			return t.heldBy(p, "has made", need)
+			return heldBy(p, "has made", t.describe(need))
 		}
 	}
 	switch after := c.After.(type) {
@@ -136,9 +137,9 @@ func (t *tx) checkHeld(c Change) error {
 	return nil
 }
 
-func (t *tx) heldBy(p *storev1.PendingChange, how string, o objectRef) error {
+func heldBy(p *storev1.PendingChange, how, what string) error {
 	return &PreconditionError{Kind: KindPendingChange, ID: p.GetId(),
-		Reason: fmt.Sprintf("it %s %s, and waits to be confirmed or undone", how, t.describe(o))}
+		Reason: fmt.Sprintf("it %s %s, and waits to be confirmed or undone", how, what)}
 }
 
 // kindOf is the kind of resource that a table holds.
@@ -167,11 +168,24 @@ func kindOf(t Table) Kind {
 }
 
 // describe names an object for a person.
-func (v *View) describe(o objectRef) string {
-	if named, ok := v.message(o.table, o.key).(interface{ GetNameLabel() string }); ok && named.GetNameLabel() != "" {
-		return fmt.Sprintf("%s %q (%s)", kindOf(o.table), named.GetNameLabel(), o.key)
+func describe(table Table, key, name string) string {
+	if name != "" {
+		return fmt.Sprintf("%s %q (%s)", kindOf(table), name, key)
 	}
-	return fmt.Sprintf("%s %s", kindOf(o.table), o.key)
+	return fmt.Sprintf("%s %s", kindOf(table), key)
+}
+
+func (v *View) describe(o objectRef) string {
+	return describe(o.table, o.key, nameOf(v.message(o.table, o.key)))
+}
+
+// describeChange names an object by what it was called before, if it was there.
+func describeChange(c Change) string {
+	m := c.Before
+	if m == nil {
+		m = c.After
+	}
+	return describe(c.Table, c.Key, nameOf(m))
 }
 
 // images calls f with what pending changes would bring back into a table, until f
@@ -211,7 +225,7 @@ func (t *tx) checkCarriersHeld(n *poolwirev1.PrivateNetwork) (err error) {
 			for _, m := range n.GetMembers() {
 				overlap := memberKey(m) == memberKey(om) || ((m.GetPoolUuid() != "" || om.GetPoolUuid() != "") && poolOf(m) == poolOf(om))
 				if overlap && memberBridge(n, m) == memberBridge(other, om) {
-					err = t.heldBy(p, "needs, to be undone, a bridge that would carry", objectRef{TablePrivateNetworks, n.GetUuid()})
+					err = heldBy(p, "needs, to be undone, a bridge that would carry", describe(TablePrivateNetworks, n.GetUuid(), n.GetNameLabel()))
 					return false
 				}
 			}
@@ -249,7 +263,7 @@ func (t *tx) checkNestingHeld(group objectRef, groups []string) (err error) {
 		return out
 	})
 	if slices.Contains(below, group.key) {
-		return t.heldBy(last, "needs, to be undone, no cycle through", group)
+		return heldBy(last, "needs, to be undone, no cycle through", t.describe(group))
 	}
 	return nil
 }

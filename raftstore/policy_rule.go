@@ -162,7 +162,7 @@ func checkLabelAndText(name, description string) error {
 // checkScope refuses a scope that is not there.
 func (t *tx) checkScope(r *poolwirev1.PolicyRule) error {
 	id := r.GetScopeUuid()
-	known := false
+	var known bool
 	switch r.GetLevel() {
 	case poolwirev1.PolicyLevel_POLICY_LEVEL_GLOBAL:
 		if id != "" {

@@ -15,7 +15,7 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
-func by2(author string, c *storev1.Command) *storev1.Command {
+func signed(author string, c *storev1.Command) *storev1.Command {
 	c = proto.CloneOf(c)
 	c.Author = author
 	return c
@@ -43,7 +43,7 @@ func governed(t tester) *machine {
 func TestPutPolicyRule(t *testing.T) {
 	t.Parallel()
 	m := governed(t)
-	m.must(at(100, by2("alice", putPolicy(policy("pr1", ofVif("v1"), fromAddresses("ag1")), true))))
+	m.must(at(100, signed("alice", putPolicy(policy("pr1", ofVif("v1"), fromAddresses("ag1")), true))))
 	r := m.view().PolicyRule("pr1")
 	want := policy("pr1", ofVif("v1"), fromAddresses("ag1"))
 	want.Section, want.Enabled, want.Active, want.Author = poolwirev1.PolicySection_POLICY_SECTION_DEFAULT, proto.Bool(true), true, "alice"
@@ -52,11 +52,11 @@ func TestPutPolicyRule(t *testing.T) {
 		t.Error(diff)
 	}
 	// The same again changes nothing, whoever asks.
-	m.must(by2("bob", putPolicy(policy("pr1", ofVif("v1"), fromAddresses("ag1")), false)))
+	m.must(signed("bob", putPolicy(policy("pr1", ofVif("v1"), fromAddresses("ag1")), false)))
 	if len(m.last().Changes) != 0 || m.view().PolicyRule("pr1").GetAuthor() != "alice" {
 		t.Errorf("nothing new was a change: %v", kinds(m.last()))
 	}
-	m.must(by2("bob", putPolicy(policy("pr1", ofVif("v1"), func(r *poolwirev1.PolicyRule) { r.Enabled = proto.Bool(false) }), false)))
+	m.must(signed("bob", putPolicy(policy("pr1", ofVif("v1"), func(r *poolwirev1.PolicyRule) { r.Enabled = proto.Bool(false) }), false)))
 	now := m.view().PolicyRule("pr1")
 	if now.GetActive() || now.GetAuthor() != "bob" || now.GetObjectId() != r.GetObjectId() || !proto.Equal(now.GetCreateTime(), r.GetCreateTime()) {
 		t.Errorf("updated: %v", now)

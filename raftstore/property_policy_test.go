@@ -207,7 +207,8 @@ func TestUndoRestoresIntent(t *testing.T) {
 		}
 		// Reports that are about nothing but VIFs and bridges: a host's identity is
 		// observed, and stays learned.
-		for range rapid.IntRange(0, 3).Draw(rt, "reports") {
+		reports := rapid.IntRange(0, 3).Draw(rt, "reports")
+		for range reports {
 			o := draw{rt}.report()
 			o.GetObserveHost().Facts = nil
 			_, _ = m.apply(o)
@@ -218,6 +219,9 @@ func TestUndoRestoresIntent(t *testing.T) {
 		after := intents(m.view())
 		for key, want := range before {
 			got := after[key]
+			if got == nil && reports > 0 && key.table == TableVifs && m.view().Vif(key.key) == nil && unasked(want.(*poolwirev1.Vif)) {
+				continue // known because it was created; forgotten once it was plugged and unplugged
+			}
 			if got == nil || !proto.Equal(relevant(want, got), got) {
 				rt.Fatalf("%v\n%v %q is %v after undoing it, was %v", c, key.table, key.key, got, want)
 			}
@@ -229,6 +233,13 @@ func TestUndoRestoresIntent(t *testing.T) {
 			}
 		}
 	})
+}
+
+// unasked says that nothing is asked of a VIF.
+func unasked(v *poolwirev1.Vif) bool {
+	nothing := &poolwirev1.Vif{Uuid: v.GetUuid(), ObjectId: v.GetObjectId()}
+	setVifIntent(nothing, nothing)
+	return proto.Equal(v, nothing)
 }
 
 // relevant is what an object must be after undoing, given what it is: a network or a
@@ -370,11 +381,11 @@ func checkZones(t tester, v *View) {
 		zone, owner := map[string]uint32{}, map[uint32]string{}
 		for _, p := range v.Ports(h.GetUuid()) {
 			vif, z := p.GetVifUuid(), p.GetZone()
-			if (vif == "") != (z == 0) || z > maxZone {
+			if vif == "" && z != 0 || z > maxZone {
 				t.Fatalf("zone of %v", p)
 			}
-			if vif == "" {
-				continue
+			if z == 0 {
+				continue // no VIF's, or reported by a command from before there were zones
 			}
 			if (zone[vif] != 0 && zone[vif] != z) || (owner[z] != "" && owner[z] != vif) {
 				t.Fatalf("zone of %v: the VIF has %d, the zone %q", p, zone[vif], owner[z])
@@ -435,6 +446,6 @@ func TestOldLogsMeanWhatTheyMeant(t *testing.T) {
 		t.Errorf("zone %d after an empty report", got)
 	}
 	if !bytes.Contains(m.snapshot(), []byte("xenbr0")) {
-		t.Error(fmt.Sprint("the snapshot lost the network"))
+		t.Error("the snapshot lost the network")
 	}
 }
