@@ -359,3 +359,39 @@ func TestPendingChangeIsBounded(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A host does not get a UUID for its network that undoing gives back to another.
+func TestHeldNetworkUUIDIsNotFree(t *testing.T) {
+	t.Parallel()
+	m := pair(t)
+	m.must(putPrivate(private(xapiUUID), true))
+	id := m.hold(deletePrivate(xapiUUID, ""))
+	m.bridges("h1", &storev1.Bridge{Name: "xenbr0", XapiNetworkUuid: xapiUUID})
+	if got := m.network("xenbr0"); got != firstDerivedUUID("p1", "xenbr0") {
+		t.Errorf("network %s", got)
+	}
+	m.must(rollback(id))
+	if v := m.view(); v.PrivateNetwork(xapiUUID) == nil || v.Network(xapiUUID) != nil {
+		t.Error("the private network did not come back alone")
+	}
+}
+
+// The removal of a host does not hold what it only changes by the way: the networks
+// it was on, and VIFs that nobody asked anything of.
+func TestRemovedHostHoldsItselfOnly(t *testing.T) {
+	t.Parallel()
+	m := ruled(t)
+	network := m.network("xenbr0")
+	id := m.hold(deleteHost("h1", ""))
+	if p := m.view().PendingChange(id); len(p.GetObjects()) != 1 || p.GetObjects()[0].GetName() != "host h1" || !p.GetObjects()[0].GetRemoved() {
+		t.Errorf("pending %v", p)
+	}
+	m.must(putNetwork(&poolwirev1.Network{Uuid: network, NameLabel: "DMZ"}))
+	was := m.view().Host("h1")
+	m.must(rollback(id))
+	if h := m.view().Host("h1"); was != nil || h.GetObjectId() == 0 || len(m.view().Ports("h1")) != 0 {
+		t.Errorf("host was %v, is %v", was, h)
+	}
+	m.plug("h1", vifPort("vif1.0", "xenbr0", "v1", macA))
+	checkSense(t, m.view())
+}

@@ -2,7 +2,6 @@ package raftstore
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"

@@ -1,10 +1,12 @@
 package openflow
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 )
 
 // Multipart types of meters (section 7.3.5).
@@ -61,24 +63,97 @@ func (s *Switch) MeterFeatures(ctx context.Context) (MeterFeatures, error) {
 // SetMeters puts meters in place, new or changed, removes others, and returns when the
 // switch has confirmed it. Meters take no part in bundles: set those that flows are about
 // to name, and remove those that no flow names any more. Removing a meter removes the
-// flows that name it.
+// flows that name it. It is no error that a meter to remove is not there.
+//
+// A *SwitchError is about the first meter that the switch refuses; the others of set are
+// in place then, and nothing is removed.
 func (s *Switch) SetMeters(ctx context.Context, set []Meter, remove []uint32) error {
-	for _, m := range set {
-		err := s.conn.batch(ctx, func(xid uint32) []byte { return meterMod(xid, meterAdd, m) })
-		if isMeterError(err, meterExists) {
-			err = s.conn.batch(ctx, func(xid uint32) []byte { return meterMod(xid, meterModify, m) })
-		}
-		if err != nil {
-			return fmt.Errorf("meter %d: %w", m.ID, err)
+	refused, err := s.meterMods(ctx, meterAdd, set)
+	if err != nil {
+		return err
+	}
+	var there []Meter
+	for i, m := range set {
+		if isMeterError(refused[i], meterExists) {
+			there = append(there, m)
+			delete(refused, i)
 		}
 	}
-	for _, id := range remove {
-		err := s.conn.batch(ctx, func(xid uint32) []byte { return meterMod(xid, meterDelete, Meter{ID: id}) })
-		if err != nil && !isMeterError(err, unknownMeter) {
-			return fmt.Errorf("removing meter %d: %w", id, err)
+	changes, err := s.meterMods(ctx, meterModify, there)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(firstRefused(set, refused), firstRefused(there, changes)); err != nil {
+		return err
+	}
+	gone := make([]Meter, len(remove))
+	for i, id := range remove {
+		gone[i].ID = id
+	}
+	if refused, err = s.meterMods(ctx, meterDelete, gone); err != nil {
+		return err
+	}
+	maps.DeleteFunc(refused, func(_ int, err error) bool { return isMeterError(err, unknownMeter) })
+	return firstRefused(gone, refused)
+}
+
+// firstRefused is the error about the first meter that was refused, if any was.
+func firstRefused(meters []Meter, refused map[int]error) error {
+	for i, m := range meters {
+		if refused[i] != nil {
+			return fmt.Errorf("meter %d: %w", m.ID, refused[i])
 		}
 	}
 	return nil
+}
+
+// meterMods gives one command for each meter and waits for the switch. refused has the
+// answers to those that it did not take, by their index.
+func (s *Switch) meterMods(ctx context.Context, command uint16, meters []Meter) (refused map[int]error, err error) {
+	if len(meters) == 0 {
+		return nil, nil
+	}
+	c := s.conn
+	if err := c.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer c.release()
+	defer c.dropFree()
+	xid := c.allocate(len(meters) + 1)
+	barrier := xid + uint32(len(meters))
+	refused = map[int]error{}
+	e := newExchange(xid, barrier, func(m message) (bool, error) {
+		switch m.kind {
+		case typeError:
+			answer, err := decodeError(m.body)
+			if err != nil || m.xid == barrier {
+				return true, cmp.Or[error](err, answer)
+			}
+			refused[int(m.xid-xid)] = answer
+			return false, nil
+		case typeBarrierReply:
+			return true, nil
+		}
+		return true, protocolErrorf("reply of type %d to meter mods", m.kind)
+	})
+	if err := c.register(e); err != nil {
+		return nil, err
+	}
+	w := newChunks(c)
+	for i, m := range meters {
+		w.buf = append(w.buf, meterMod(xid+uint32(i), command, m)...)
+		if err = w.flushFull(ctx); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		w.buf = append(w.buf, bare(typeBarrierRequest, barrier)...)
+		err = w.flush(ctx)
+	}
+	if err != nil {
+		e.end(err)
+	}
+	return refused, c.wait(ctx, e)
 }
 
 func isMeterError(err error, code uint16) bool {

@@ -1,6 +1,7 @@
 package openflow
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"poolwire/southbound/openflow/flow"
@@ -9,6 +10,10 @@ import (
 // maxPacketIns bounds how many packets wait to be looked at. What is beyond is dropped: a
 // switch sends samples, and its meters bound how many.
 const maxPacketIns = 256
+
+// maxPacketInData bounds how much of each is kept: more than an answer to it quotes, and
+// less than the 64 KiB that a switch might send.
+const maxPacketInData = 2048
 
 // PacketIn is a packet that a flow sent to the controller.
 type PacketIn struct {
@@ -19,7 +24,8 @@ type PacketIn struct {
 	InPort uint32
 	// Registers are what the flows before it had noted.
 	Registers [flow.Registers]uint32
-	// TotalLen is the length of the whole packet, of which Data is the beginning.
+	// TotalLen is the length of the whole packet, of which Data is the beginning: at most
+	// 2048 bytes.
 	TotalLen uint16
 	Data     []byte
 }
@@ -34,7 +40,9 @@ func (s *Switch) PacketIns() <-chan PacketIn { return s.packetIns }
 func (s *Switch) EnablePacketIns() {
 	s.wantPacketIns.Store(true)
 	xid := s.conn.allocate(1)
-	_ = s.conn.enqueue(setAsync(xid, actionPacketIns))
+	if err := s.conn.enqueue(setAsync(xid, actionPacketIns)); err != nil {
+		s.conn.fail(err)
+	}
 }
 
 // actionPacketIns are the packet-in reasons OFPR_ACTION and OFPR_NO_MATCH as bits of
@@ -76,7 +84,8 @@ func decodePacketIn(body []byte) (PacketIn, error) {
 	if err := p.readMatch(match[matchHeader:length]); err != nil {
 		return PacketIn{}, err
 	}
-	p.Data = append([]byte(nil), match[padded+2:]...)
+	data := match[padded+2:]
+	p.Data = bytes.Clone(data[:min(len(data), maxPacketInData)])
 	return p, nil
 }
 

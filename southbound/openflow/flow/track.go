@@ -13,7 +13,7 @@ const (
 type CTSpec struct {
 	// Commit enters the connection into the table, or refreshes it there.
 	Commit bool
-	// ZoneReg is the field, 16 bits wide, that holds the zone.
+	// ZoneReg is the field that holds the zone, 16 bits wide: a switch refuses any other.
 	ZoneReg Subfield
 	// Table is where the packet goes on with what the table said of it in its ct fields.
 	// nil: nowhere; the action then only has its effect on the connection table.
@@ -62,9 +62,8 @@ func extension(subtype uint16, body []byte) Action {
 	return Action(b[:n:n])
 }
 
-// Controller returns the action that sends at least maxLen bytes of the packet (Open vSwitch
-// 2.7 and later: all of it) to the
-// controller (OFPP_CONTROLLER).
+// Controller returns the action that sends at least maxLen bytes of the packet to the
+// controller (OFPP_CONTROLLER); Open vSwitch 2.7 and later sends all of it.
 func Controller(maxLen uint16) Action {
 	a := []byte(Output(PortController))
 	binary.BigEndian.PutUint16(a[8:], maxLen)

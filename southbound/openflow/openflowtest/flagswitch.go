@@ -90,6 +90,7 @@ const (
 	statsPortDesc10 = 13
 	featuresFixed10 = 24
 	statsMore10     = 1
+	maxBody10       = 65535 - 8
 )
 
 // Serve runs one connection until the peer closes it, it is closed, or ctx ends.
@@ -144,6 +145,9 @@ func (s *FlagSwitch) features(xid uint32) []byte {
 	body := binary.BigEndian.AppendUint64(nil, s.cfg.DatapathID)
 	body = append(body, make([]byte, featuresFixed10-len(body))...)
 	for _, p := range s.Ports() {
+		if len(body)+port10Len > maxBody10 {
+			break // as Open vSwitch: what does not fit is left out
+		}
 		body = append(body, p.wire()...)
 	}
 	return frame10(msgFeaturesReply, xid, body)

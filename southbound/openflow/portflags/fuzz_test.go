@@ -56,11 +56,18 @@ func FuzzSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		ours, theirs := net.Pipe()
 		var wg sync.WaitGroup
-		wg.Go(func() { _, _ = io.Copy(io.Discard, theirs) })
+		asked := make(chan struct{})
+		wg.Go(func() {
+			_, _ = io.CopyN(io.Discard, theirs, headerLen+int64(len(silence(0)))+headerLen)
+			close(asked)
+			_, _ = io.Copy(io.Discard, theirs)
+		})
 		wg.Go(func() {
 			_ = theirs.SetWriteDeadline(time.Now().Add(10 * time.Second))
 			handshake := append(encode(typeHello, 1), encode(typeFeaturesReply, xidFeatures, make([]byte, 24)...)...)
-			_, _ = theirs.Write(append(handshake, stream...))
+			_, _ = theirs.Write(handshake)
+			<-asked
+			_, _ = theirs.Write(stream)
 			_ = theirs.Close()
 		})
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -41,10 +41,39 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
+// connect makes a connection with buffers, which a pipe does not have.
+func connect(t testing.TB) (ours, theirs net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if theirs, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if ours, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return ours, theirs
+}
+
 // attach makes a session with a fake switch.
 func attach(t testing.TB, fake *openflowtest.FlagSwitch) *portflags.Session {
 	t.Helper()
+	ours, theirs := connect(t)
+	return attachOver(t, fake, ours, theirs)
+}
+
+// attachPipe is attach for a test with a clock of its own.
+func attachPipe(t testing.TB, fake *openflowtest.FlagSwitch) *portflags.Session {
+	t.Helper()
 	ours, theirs := net.Pipe()
+	return attachOver(t, fake, ours, theirs)
+}
+
+func attachOver(t testing.TB, fake *openflowtest.FlagSwitch, ours, theirs net.Conn) *portflags.Session {
+	t.Helper()
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
 	wg.Go(func() { _ = fake.Serve(ctx, theirs) })

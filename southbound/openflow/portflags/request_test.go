@@ -152,7 +152,7 @@ func TestNeverAnswered(t *testing.T) {
 	for _, kept := range []uint8{statsRequest, barrierRequest} {
 		t.Run(fmt.Sprint(kept), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := attach(t, openflowtest.NewFlagSwitch(openflowtest.FlagConfig{Ports: somePorts(1), Intercept: func(_ net.Conn, m openflowtest.Message) bool {
+				s := attachPipe(t, openflowtest.NewFlagSwitch(openflowtest.FlagConfig{Ports: somePorts(1), Intercept: func(_ net.Conn, m openflowtest.Message) bool {
 					return m.Type == kept
 				}}))
 				started := time.Now()
@@ -174,7 +174,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stop := make(chan struct{})
 		defer close(stop)
-		s := attach(t, openflowtest.NewFlagSwitch(openflowtest.FlagConfig{Intercept: func(_ net.Conn, m openflowtest.Message) bool {
+		s := attachPipe(t, openflowtest.NewFlagSwitch(openflowtest.FlagConfig{Intercept: func(_ net.Conn, m openflowtest.Message) bool {
 			if m.Type == portMod {
 				<-stop
 			}

@@ -76,18 +76,17 @@ func TestHandshakeWith(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ours, theirs := net.Pipe()
+			ours, theirs := connect(t)
 			var wg sync.WaitGroup
 			wg.Go(func() { _, _ = io.Copy(io.Discard, theirs) })
-			wg.Go(func() {
-				_, _ = theirs.Write(test.sends)
-				_ = theirs.Close()
-			})
+			_, _ = theirs.Write(test.sends)
+			_ = theirs.(*net.TCPConn).CloseWrite()
 			s, err := portflags.Accept(testContext(t), ours)
 			if s != nil || !errors.Is(err, test.want) {
 				t.Errorf("session %v, error %v, want %v", s, err, test.want)
 			}
 			wg.Wait()
+			_ = theirs.Close()
 		})
 	}
 }
@@ -102,7 +101,7 @@ func TestRefusedHandshake(t *testing.T) {
 			}
 			return m.Type == refused
 		}})
-		ours, theirs := net.Pipe()
+		ours, theirs := connect(t)
 		var wg sync.WaitGroup
 		wg.Go(func() { _ = fake.Serve(context.Background(), theirs) })
 		s, err := portflags.Accept(testContext(t), ours)
@@ -151,8 +150,8 @@ func TestHandshakeTakesItsTime(t *testing.T) {
 // TestHandshakeCancelled: the caller's context ends it at once.
 func TestHandshakeCancelled(t *testing.T) {
 	t.Parallel()
-	ours, theirs := net.Pipe()
-	go func() { _, _ = io.Copy(io.Discard, theirs) }()
+	ours, theirs := connect(t)
+	defer theirs.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := portflags.Accept(ctx, ours); err == nil {
@@ -166,7 +165,7 @@ func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mute atomic.Bool
 		var probes atomic.Int32
-		s := attach(t, openflowtest.NewFlagSwitch(openflowtest.FlagConfig{Intercept: func(_ net.Conn, m openflowtest.Message) bool {
+		s := attachPipe(t, openflowtest.NewFlagSwitch(openflowtest.FlagConfig{Intercept: func(_ net.Conn, m openflowtest.Message) bool {
 			if m.Type == echoRequest {
 				probes.Add(1)
 			}
@@ -259,7 +258,12 @@ func TestEchoesAndNoise(t *testing.T) {
 	if ports, err := s.Ports(testContext(t)); err != nil || len(ports) != 2 {
 		t.Errorf("%v, %v", ports, err)
 	}
-	if got := <-echoed; !bytes.Equal(got, raw(echoReply, 7, 'p', 'w')) {
-		t.Errorf("echo reply % x", got)
+	select {
+	case got := <-echoed:
+		if !bytes.Equal(got, raw(echoReply, 7, 'p', 'w')) {
+			t.Errorf("echo reply % x", got)
+		}
+	case <-s.Done():
+		t.Error(s.Err())
 	}
 }
