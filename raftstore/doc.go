@@ -15,7 +15,7 @@
 // resources (resource.go: number, key, indexes, marshalling). Dispatch, schema,
 // snapshot and restore are loops over them.
 //
-// # The three laws
+// # The laws
 //
 // Apply is deterministic. It reads the command, the log index and the state,
 // and nothing else: no clock, no randomness, no map order, no I/O. Times and
@@ -27,6 +27,19 @@
 //
 // A command is never skipped. A node that meets a command it does not know
 // stops, because from there on it would differ from the others.
+//
+// An old entry means what it meant. Where a command came to do more than it did in an
+// earlier version, its meaning (Command.meaning, stamped by Apply) says which version
+// proposed it, and it is applied as that version would: nodes that replay the entry
+// then agree with those that have its outcome from a snapshot.
+//
+// # Pending changes
+//
+// A command with confirm_within leaves a pending change: what it changed of operators'
+// intent, as it was before. ResolveChange confirms it or puts all that back, under the
+// same object ids. Undoing is never refused, so until it is resolved the change holds
+// what undoing needs (pending_holds.go) against other commands; hosts' reports go on,
+// and what they told is kept. Who leads watches the deadlines and proposes to undo.
 //
 // # Revisions, etags and object ids
 //

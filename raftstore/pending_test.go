@@ -202,6 +202,11 @@ func TestHeldVNIIsNotFree(t *testing.T) {
 		m.must(putPrivate(private(fmt.Sprint("pn", i)), true))
 	}
 	id := m.hold(deletePrivate("pn1", ""))
+	m.must(putPrivate(private("fourth"), true))
+	if got := m.view().PrivateNetwork("fourth").GetVni(); got != 4 {
+		t.Errorf("VNI %d beside a held 2", got)
+	}
+	m.must(deletePrivate("fourth", ""))
 	last := m.hold(deletePrivate("pn2", ""))
 	m.must(putPrivate(private("new"), true))
 	if got := m.view().PrivateNetwork("new").GetVni(); got != 4 {

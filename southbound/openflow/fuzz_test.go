@@ -62,7 +62,7 @@ func FuzzMeters(f *testing.F) {
 func FuzzPacketIn(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 60, 1, 48, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 12, 0x80, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 2, 3})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if p, err := decodePacketIn(body); err == nil && len(p.Data) > len(body) {
+		if p, err := decodePacketIn(body); err == nil && len(p.Data) > min(len(body), maxPacketInData) {
 			t.Errorf("%d bytes of data in %d bytes", len(p.Data), len(body))
 		}
 	})
@@ -114,12 +114,14 @@ func FuzzConnection(f *testing.F) {
 	f.Add(multipartPart(firstXid+2, multipartFlow, replyMore, make([]byte, 56)))
 	f.Add(withBody(typeError, firstXid+3, []byte{0, 11, 0, 0}))
 	f.Add(withBody(typePortStatus, 0, make([]byte, 8+portLen)))
+	f.Add(withBody(typePacketIn, 0, append(make([]byte, 17), 1, 0, 4, 0, 0, 0, 0, 0, 0)))
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: controller\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		ours, theirs := net.Pipe()
 		go func() { _, _ = io.Copy(io.Discard, theirs) }()
 		s := newSwitch(newConn(ours, newFrameReader(ours), ConnConfig{}.withDefaults()), features{}, nil)
 		s.conn.start()
+		s.EnablePacketIns()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		var wg sync.WaitGroup
@@ -127,6 +129,8 @@ func FuzzConnection(f *testing.F) {
 		wg.Go(func() { _, _ = s.Ports(ctx) })
 		wg.Go(func() { _, _ = s.DumpFlows(ctx, FlowFilter{}) })
 		wg.Go(func() { _ = s.SetRole(ctx, RoleMaster, 1) })
+		wg.Go(func() { _ = s.SetMeters(ctx, []Meter{{ID: 1, Rate: 1}}, []uint32{2}) })
+		wg.Go(func() { _, _ = s.DumpMeters(ctx) })
 		_ = theirs.SetWriteDeadline(time.Now().Add(10 * time.Second))
 		_, _ = theirs.Write(stream)
 		_ = theirs.Close()

@@ -1,7 +1,6 @@
 package openflow
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -126,11 +125,11 @@ func (s *Switch) meterMods(ctx context.Context, command uint16, meters []Meter) 
 		switch m.kind {
 		case typeError:
 			answer, err := decodeError(m.body)
-			if err != nil || m.xid == barrier {
-				return true, cmp.Or[error](err, answer)
+			if err != nil {
+				return true, err
 			}
 			refused[int(m.xid-xid)] = answer
-			return false, nil
+			return m.xid == barrier, answer
 		case typeBarrierReply:
 			return true, nil
 		}
@@ -139,21 +138,24 @@ func (s *Switch) meterMods(ctx context.Context, command uint16, meters []Meter) 
 	if err := c.register(e); err != nil {
 		return nil, err
 	}
-	w := newChunks(c)
-	for i, m := range meters {
-		w.buf = append(w.buf, meterMod(xid+uint32(i), command, m)...)
-		if err = w.flushFull(ctx); err != nil {
-			break
-		}
-	}
-	if err == nil {
-		w.buf = append(w.buf, bare(typeBarrierRequest, barrier)...)
-		err = w.flush(ctx)
-	}
-	if err != nil {
+	if err := c.streamMeters(ctx, command, meters, xid); err != nil {
 		e.end(err)
 	}
 	return refused, c.wait(ctx, e)
+}
+
+// streamMeters sends the meter mods and the barrier, one chunk after the other.
+func (c *conn) streamMeters(ctx context.Context, command uint16, meters []Meter, xid uint32) error {
+	w := newChunks(c)
+	for _, m := range meters {
+		w.buf = append(w.buf, meterMod(xid, command, m)...)
+		xid++
+		if err := w.flushFull(ctx); err != nil {
+			return err
+		}
+	}
+	w.buf = append(w.buf, bare(typeBarrierRequest, xid)...)
+	return w.flush(ctx)
 }
 
 func isMeterError(err error, code uint16) bool {

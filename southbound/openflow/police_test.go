@@ -43,6 +43,51 @@ func TestMeters(t *testing.T) {
 	}
 }
 
+// TestManyMeters: half of them are there already, and one is refused.
+func TestManyMeters(t *testing.T) {
+	t.Parallel()
+	v := openflowtest.StartVswitch(t, 1)
+	sw, ctx := attachReal(t, v), testContext(t)
+	var some, all []openflow.Meter
+	for id := uint32(1); id <= 4000; id++ {
+		m := openflow.Meter{ID: id, Rate: 1000 + id, Burst: 100}
+		all = append(all, m)
+		if id%2 == 0 {
+			m.Rate = 7
+			some = append(some, m)
+		}
+	}
+	if err := sw.SetMeters(ctx, some, nil); err != nil {
+		t.Fatal(err)
+	}
+	var refused *openflow.SwitchError
+	none := openflow.Meter{Rate: 1, Burst: 1} // there is no meter 0
+	if err := sw.SetMeters(ctx, slices.Insert(slices.Clone(all), 5, none), []uint32{1}); !errors.As(err, &refused) || refused.Name() != "OFPMMFC_INVALID_METER" {
+		t.Errorf("meter 0: %v", err)
+	}
+	got, err := sw.DumpMeters(ctx)
+	slices.SortFunc(got, func(a, b openflow.Meter) int { return int(a.ID) - int(b.ID) })
+	if err != nil || !slices.Equal(got, all) {
+		t.Errorf("%d meters, %v", len(got), err)
+	}
+	var ids []uint32
+	for _, m := range all {
+		ids = append(ids, m.ID)
+	}
+	if err := sw.SetMeters(ctx, nil, ids); err != nil {
+		t.Error(err)
+	}
+	if got, err = sw.DumpMeters(ctx); err != nil || len(got) != 0 {
+		t.Errorf("%d meters left, %v", len(got), err)
+	}
+	if err := sw.SetRole(ctx, openflow.RoleSlave, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := sw.SetMeters(ctx, all[:3], nil); !errors.Is(err, openflow.ErrSlave) {
+		t.Errorf("as a slave: %v", err)
+	}
+}
+
 // TestPacketInAndOut has a flow send a packet up that a packet-out has put in, with what
 // the flows before it had noted.
 func TestPacketInAndOut(t *testing.T) {
@@ -83,15 +128,44 @@ func TestPacketInAndOut(t *testing.T) {
 	}
 }
 
-// TestZoneFlush: the switch knows the message; what it does to connections is for tests
-// with a datapath that has some.
+// TestZoneFlush has flows make connections in two zones, and forgets those of one.
 func TestZoneFlush(t *testing.T) {
 	t.Parallel()
-	v := openflowtest.StartVswitch(t, 1)
+	v := openflowtest.StartVswitch(t, 2)
 	sw, ctx := attachReal(t, v), testContext(t)
-	if err := sw.FlushConntrackZone(ctx, 17); err != nil && !errors.Is(err, openflow.ErrUnsupported) {
-		t.Error(err)
+	zone := flow.BitRange(flow.Register(3), 0, 16)
+	track := func(port uint32) flow.Flow {
+		return flow.Flow{Match: flow.NewMatch().InPort(port).EthType(0x0800).Build(), Instructions: flow.Apply(
+			flow.LoadReg(3, port+10, 0xffff), flow.CT(flow.CTSpec{Commit: true, ZoneReg: zone}))}
 	}
+	if err := sw.Apply(ctx, flow.Delta{Add: []flow.Flow{track(1), track(2)}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []string{"p1", "p2"} {
+		v.Appctl("netdev-dummy/receive", port, "in_port("+port[1:]+"),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x0800),"+
+			"ipv4(src=192.0.2.1,dst=192.0.2.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1000,dst=2000)")
+	}
+	becomes := func(what, want string) {
+		t.Helper()
+		for {
+			var zones []string
+			for line := range strings.Lines(v.Appctl("dpctl/dump-conntrack")) {
+				_, after, _ := strings.Cut(line, "zone=")
+				zones = append(zones, strings.TrimSpace(after))
+			}
+			slices.Sort(zones)
+			if got := strings.Join(zones, " "); got == want {
+				return
+			} else if ctx.Err() != nil {
+				t.Fatalf("%s: connections in zones %q, want %q", what, got, want)
+			}
+		}
+	}
+	becomes("two packets", "11 12")
+	if err := sw.FlushConntrackZone(ctx, 11); err != nil {
+		t.Fatal(err)
+	}
+	becomes("zone 11 is flushed", "12")
 }
 
 // TestFragments: with FragmentsMatch flows see the ports of a first fragment.

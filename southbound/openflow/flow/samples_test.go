@@ -10,6 +10,7 @@ func sampleMatches() map[string]*MatchBuilder {
 	v4, v6 := netip.MustParsePrefix, netip.MustParsePrefix
 	ip := func() *MatchBuilder { return NewMatch().EthType(0x0800) }
 	ip6 := func() *MatchBuilder { return NewMatch().EthType(0x86dd) }
+	tracked := func() *MatchBuilder { return NewMatch().CTState(CTTracked, CTTracked|CTInvalid) }
 	ns := func() *MatchBuilder { return NewMatch().ICMPv6Type(135) }
 	return map[string]*MatchBuilder{
 		"":                       NewMatch(),
@@ -58,6 +59,13 @@ func sampleMatches() map[string]*MatchBuilder {
 		"ct_zone=500":                              NewMatch().CTZone(500),
 		"ct_mark=0x5":                              NewMatch().CTMark(5, 0xffffffff),
 		"ct_mark=0x5/0xf":                          NewMatch().CTMark(0xf5, 0xf),
+		"ct_state=-inv+trk,ct_nw_src=192.0.2.0/24,ct_nw_proto=6,ct_tp_dst=80,ip":       tracked().CTIPv4Src(v4("192.0.2.0/24")).CTProto(6).CTPortDst(80, 0xffff),
+		"ct_state=-inv+trk,ct_nw_dst=192.0.2.7,ct_nw_proto=17,ct_tp_src=0x0/0xfc00,ip": tracked().CTIPv4Dst(v4("192.0.2.7/32")).CTProto(17).CTPortSrc(0, 0xfc00),
+		"ct_state=-inv+trk,ct_ipv6_src=2001:db8::/32,ct_nw_proto=58,ipv6":              tracked().CTIPv6Src(v6("2001:db8::/32")).CTProto(58),
+		"ct_state=+rel+rpl+trk,ct_ipv6_dst=2001:db8::7,ipv6":                           NewMatch().CTState(CTRelated|CTReply|CTTracked, CTRelated|CTReply|CTTracked).CTIPv6Dst(v6("2001:db8::7/128")),
+		"ip,nw_frag=not_later":                     ip().NotLaterFragment(),
+		"tcp6,nw_frag=not_later,tp_dst=0x0/0xff00": ip6().TCPDstMasked(0, 0xff00).NotLaterFragment(),
+		"conj_id=4294967295":                       NewMatch().ConjID(^uint32(0)),
 		"metadata=0x12":                            NewMatch().Metadata(0x12, ^uint64(0)),
 		"metadata=0x10/0xf0":                       NewMatch().Metadata(0x12, 0xf0),
 		"tcp,reg2=0x9,metadata=0x1,in_port=1,dl_vlan=7,nw_dst=10.0.0.1,tp_dst=22": ip().TCPDst(22).IPv4Dst(v4("10.0.0.1/32")).VLAN(7).InPort(1).Metadata(1, ^uint64(0)).Reg(2, 9, 0xffffffff),
@@ -69,11 +77,14 @@ func sampleMatches() map[string]*MatchBuilder {
 func sampleInstructions() map[string]Instructions {
 	mac := MAC{0x02, 0x11, 0x22, 0x33, 0x44, 0x55}
 	return map[string]Instructions{
-		"drop":                            Apply(),
-		"CONTROLLER:128":                  Apply(Controller(128)),
-		"ct_clear,output:2":               Apply(CTClear(), Output(2)),
-		"conjunction(4660,1/2)":           Apply(Conjunction(0x1234, 1, 2)),
-		"conjunction(7,3/3)":              Apply(Conjunction(7, 3, 3)),
+		"drop":                  Apply(),
+		"CONTROLLER:128":        Apply(Controller(128)),
+		"ct_clear,output:2":     Apply(CTClear(), Output(2)),
+		"conjunction(4660,1/2)": Apply(Conjunction(0x1234, 1, 2)),
+		"conjunction(7,3/3)":    Apply(Conjunction(7, 3, 3)),
+		"clone(load:0x7->NXM_NX_REG4[],resubmit(,38)),output:2":     Apply(Clone(LoadReg(4, 7, 0xffffffff), Resubmit(38)), Output(2)),
+		"clone(push_vlan:0x8100,set_field:4101->vlan_vid,output:1)": Apply(Clone(PushVLAN(), SetVLAN(5), Output(1))),
+		"clone(clone(ct_clear,pop_vlan),output:1),goto_table:30":    ApplyGoto(30, Clone(Clone(CTClear(), PopVLAN()), Output(1))),
 		"goto_table:20":                   Goto(20),
 		"output:1,output:2,goto_table:30": ApplyGoto(30, Output(1), Output(2)),
 		"output:65279":                    Apply(Output(0xfeff)),
@@ -142,6 +153,12 @@ func sampleFlows() []Flow {
 	return append(flows,
 		Flow{Table: 4, Priority: 1, Match: ip.Build(), Instructions: Apply(CT(CTSpec{Commit: true, ZoneReg: BitRange(Register(11), 0, 16)}))},
 		Flow{Table: 4, Priority: 2, Match: ip.Build(), Instructions: Apply(CT(CTSpec{ZoneReg: BitRange(Register(11), 0, 16), Table: &tracked}))},
+		Flow{Table: 4, Priority: 4, Match: NewMatch().EthType(0x0800).TCPDst(80).Build(), Instructions: Apply(
+			Push(Whole(FieldIPv4Src)), Push(Whole(FieldTCPSrc)), MoveField(Whole(FieldIPv4Dst), Whole(FieldIPv4Src)), MoveField(Whole(FieldTCPDst), Whole(FieldTCPSrc)),
+			Pop(Whole(FieldTCPDst)), Pop(Whole(FieldIPv4Dst)), MoveField(Whole(FieldIPv4Src), Whole(Register(9))), Resubmit(70))},
+		Flow{Table: 4, Priority: 5, Match: NewMatch().EthType(0x86dd).SCTPDst(80).Build(), Instructions: Apply(
+			Push(Whole(FieldIPv6Src)), MoveField(Whole(FieldIPv6Dst), Whole(FieldIPv6Src)), Pop(Whole(FieldIPv6Dst)), MoveField(Whole(FieldSCTPSrc), BitRange(Register(9), 16, 16)))},
+		Flow{Table: 4, Priority: 6, Match: NewMatch().EthType(0x0800).UDPSrcMasked(0x4000, 0xc000).Build(), Instructions: ApplyGoto(9, MoveField(Whole(FieldUDPSrc), Whole(FieldUDPDst)))},
 		Flow{Table: 4, Priority: 3, Match: NewMatch().ConjID(7).Build(), Instructions: Goto(9)},
 		Flow{Priority: 0},
 		Flow{Priority: defaultPriority},

@@ -45,7 +45,8 @@ func CT(s CTSpec) Action {
 func CTClear() Action { return extension(subtypeCTClear, nil) }
 
 // Conjunction returns the action "conjunction(id,clause/n)" (ovs-fields(7), "Conjunctive
-// Match Fields"). clause counts from 1; the wire counts from 0.
+// Match Fields"). clause counts from 1, up to n; the wire counts from 0. A switch refuses
+// a flow that has other actions beside conjunctions, or another instruction.
 func Conjunction(id uint32, clause, n uint8) Action {
 	return extension(subtypeConjunction, binary.BigEndian.AppendUint32([]byte{clause - 1, n}, id))
 }
