@@ -116,7 +116,10 @@ func (o observation) ports(v *raftstore.View, cmd *storev1.ObserveHost) {
 		seen[now.GetName()] = true
 		was := v.Port(o.hostUUID, now.GetName())
 		now.Zone = was.GetZone() // given by the store, not reported
-		if !proto.Equal(now, was) {
+		// A VIF that a version without zones has stored gets one when it is reported again. A
+		// host has more zones than it may report ports.
+		zoneless := was.GetVifUuid() != "" && was.GetZone() == 0
+		if zoneless || !proto.Equal(now, was) {
 			cmd.Ports = append(cmd.Ports, now)
 		}
 	}
