@@ -147,7 +147,7 @@ func (k *marker) vifAsMember(uuid string, before, after *poolwirev1.Vif) {
 			groups[g.GetUuid()] = struct{}{}
 		}
 	}
-	if was, is := labelsOf(k.view, before), labelsOf(k.view, after); !maps.Equal(was, is) {
+	if was, is := labelsOf(k.view, before), labelsOf(k.view, after); (before == nil) != (after == nil) || !maps.Equal(was, is) {
 		for _, g := range k.view.VifGroups() {
 			if f := selecting(g); g.GetSelector() != "" && (before != nil && f(was)) != (after != nil && f(is)) {
 				groups[g.GetUuid()] = struct{}{}

@@ -125,12 +125,13 @@ func senders(v *poolwirev1.Vif, own flow.MAC) []flow.MAC {
 	return out
 }
 
-// peers lists the restricted VIFs of a network that are plugged on other hosts.
+// peers lists the restricted VIFs of a network, wherever they are plugged: what comes from
+// outside under the address of one on this host is a reflection of what it has sent.
 func (m model) peers(n bridgeNetwork) []flowcompiler.Peer {
 	var out []flowcompiler.Peer
 	m.restrictedPorts(n, func(host string, p *storev1.Port, v *poolwirev1.Vif) {
 		mac, err := flow.ParseMAC(p.GetAttachedMac())
-		if err != nil || host == m.host.GetUuid() {
+		if err != nil {
 			return
 		}
 		i, community := m.restrict(v, n)

@@ -70,6 +70,7 @@ func restrains(v *poolwirev1.Vif) bool {
 
 // guarding is what Network and PrivateNetwork share.
 type guarding interface {
+	GetDefaultLockingMode() poolwirev1.DefaultLockingMode
 	GetDefaultInboundAction() poolwirev1.DefaultAction
 	GetDefaultOutboundAction() poolwirev1.DefaultAction
 	GetRaGuard() bool
@@ -78,7 +79,7 @@ type guarding interface {
 
 // guards reports a network that holds its VIFs back.
 func guards(n guarding) bool {
-	return drops(n.GetDefaultInboundAction()) || drops(n.GetDefaultOutboundAction()) || n.GetRaGuard() || n.GetDhcpGuard()
+	return n.GetDefaultLockingMode() == poolwirev1.DefaultLockingMode_DEFAULT_LOCKING_MODE_DISABLED || drops(n.GetDefaultInboundAction()) || drops(n.GetDefaultOutboundAction()) || n.GetRaGuard() || n.GetDhcpGuard()
 }
 
 func binds(v *poolwirev1.Vif) bool {

@@ -31,6 +31,9 @@ func (c *Controller) PreviewSessions(ctx context.Context, before, after *raftsto
 	was, will := newJudge(ctx, before), newJudge(ctx, after)
 	var out []*poolwirev1.SessionVerdict
 	for _, line := range lines {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		s, ok := parseSession(line)
 		owner := owners[s.zone]
 		if !ok || owner == nil {

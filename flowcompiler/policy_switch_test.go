@@ -321,7 +321,7 @@ func TestSwitchHierarchy(t *testing.T) {
 		{"4: group mandatory before VIF", outTCP(4).first(), "drop"},
 		{"5: VIF mandatory before a rule of XCP-ng's form", outTCP(5).first(), out},
 		{"6: a rule of XCP-ng's form before VIF default", outTCP(6).first(), out},
-		{"19: a reply that no rule is about", outTCP(19).reply(), in},
+		{"19: a reply that no rule is about, by the default action of what it answers", outTCP(19).reply(), "drop"},
 		{"19: what it answers", outTCP(19).first(), out},
 		{"7: a denial wins a tie", outTCP(7).first(), "drop"},
 		{"8: by priority", outTCP(8).first(), out},

@@ -47,6 +47,7 @@ var (
 // Table guest_guard. What few may send is decided first: a tag that is let pass has then
 // met that guard.
 var (
+	bandGuestNested  = Band{600, 600, "a tag within a tag: dropped"}
 	bandGuestService = Band{500, 510, "router advertisements and DHCP answers: of a VIF that may send them (510), of others they are dropped"}
 	bandGuestExempt  = Band{400, 400, "a tag among the VIF's trunks; a priority tag, of a VIF that nothing is decided of"}
 	bandGuestTagged  = Band{300, 300, "any other tag: dropped"}
@@ -152,6 +153,9 @@ var (
 
 // bandDeniedReject is the priority of what is rejected in table denied.
 var bandDeniedReject = Band{100, 100, "rejected: the controller tells the sender"}
+
+// bandDeniedCopy is the priority of copies of flooded packets in table denied.
+var bandDeniedCopy = Band{200, 200, "a copy of a flooded packet: no sample, since a full meter would drop the copies for others too"}
 
 // Table host_delivery.
 var (

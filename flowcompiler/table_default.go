@@ -2,16 +2,15 @@ package flowcompiler
 
 import "poolwire/southbound/openflow/flow"
 
-// defaultActions drops what no rule decided over, where a network wants that. Replies
-// pass: something has let in the connection that they belong to.
+// defaultActions drops what no rule decided over, where a network wants that: replies
+// too, by the default action of the direction in which their connection was opened. When
+// the rule goes that let it in, it ends both ways.
 func (e *emitter) defaultActions(n *Network) {
 	if e.compiler.bridge.NoPolicies {
 		return
 	}
 	denied := flow.Apply(FieldVerdict.load(verdictDrop), FieldRule.load(0))
-	of := func() *flow.MatchBuilder {
-		return FieldSubjectNetwork.match(flow.NewMatch(), n.ID).CTState(0, flow.CTReply)
-	}
+	of := func() *flow.MatchBuilder { return FieldSubjectNetwork.match(flow.NewMatch(), n.ID) }
 	if n.DropOutbound {
 		e.at(TableDefaultOut, bandDefaultAction.Low).emit(Cookie{KindNetwork, n.ID}, of(), denied)
 	}
@@ -36,7 +35,9 @@ func (e *emitter) exempt() {
 		}
 	}
 	udp := func(t Table, family, from, to uint16) {
-		e.exemptFrom(t, flow.NewMatch().EthType(family).UDPSrc(from).UDPDst(to))
+		e.exemptFrom(t, flow.NewMatch().EthType(family).UDPSrc(from).UDPDst(to).CTState(0, flow.CTReply))
+		// The answer, in the table of the direction in which the connection was opened.
+		e.exemptFrom(t, flow.NewMatch().EthType(family).UDPSrc(to).UDPDst(from).CTState(flow.CTTracked|flow.CTReply, flow.CTTracked|flow.CTReply))
 	}
 	udp(TableDefaultOut, ethTypeIPv4, dhcpClient, dhcpServer)
 	udp(TableDefaultIn, ethTypeIPv4, dhcpServer, dhcpClient)

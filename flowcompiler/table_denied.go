@@ -14,6 +14,7 @@ func (e *emitter) deniedBase() {
 		e.at(TableDenied, bandMiss.Low).emit(base, flow.NewMatch(), drop)
 		return
 	}
+	e.at(TableDenied, bandDeniedCopy.Low).emit(base, FieldCopy.match(flow.NewMatch(), 1), drop)
 	sample := flow.Apply(flow.Controller(deniedSample))
 	e.at(TableDenied, bandDeniedReject.Low).emit(base, FieldVerdict.match(flow.NewMatch(), verdictReject), flow.Meter(meterReject)+sample)
 	e.at(TableDenied, bandMiss.Low).emit(base, flow.NewMatch(), flow.Meter(meterLog)+sample)

@@ -54,6 +54,9 @@ func (e *emitter) guestGuardOfVIF(v pluggedVIF) {
 	tags := []func() *flow.MatchBuilder{from}
 	switch {
 	case v.tagless():
+		for _, tag := range nestedTags {
+			e.at(TableGuestGuard, bandGuestNested.Low).emit(cookie, from().EthType(tag), drop)
+		}
 		e.at(TableGuestGuard, bandGuestTagged.Low).emit(cookie, from().VLANPresent(), drop)
 		tags = []func() *flow.MatchBuilder{func() *flow.MatchBuilder { return from().VLANAbsent() }}
 		for _, tag := range v.trunks() {

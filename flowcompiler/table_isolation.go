@@ -6,6 +6,11 @@ import (
 	"poolwire/southbound/openflow/flow"
 )
 
+// nestedTags are the EtherTypes of VLAN tags (IEEE 802.1Q, 802.1ad). Open vSwitch shows
+// them where a frame has more tags than it looks behind: no rule can see what is in there,
+// and a VM that takes the tags off would be given it.
+var nestedTags = [...]uint16{0x8100, 0x88a8}
+
 // isolationOfVIF decides, before any rule does, whom a VIF does not hear: itself, and
 // when it is isolated or in a community the others that are.
 //
@@ -19,6 +24,9 @@ func (e *emitter) isolationOfVIF(v pluggedVIF) {
 	}
 	cookie := Cookie{KindVIF, v.ID}
 	to := func() *flow.MatchBuilder { return FieldDestination.match(flow.NewMatch(), v.ID) }
+	for _, tag := range nestedTags {
+		e.at(TableInState, bandInOwn.Low).emit(cookie, to().EthType(tag), drop)
+	}
 	e.at(TableInState, bandInOwn.Low).emit(cookie, FieldSourceVIF.match(to(), v.ID), drop)
 	if !v.network.Private && !v.MAC.IsZero() {
 		e.at(TableInState, bandInOwn.Low).emit(cookie, FieldSource.match(to(), sourceUplink).EthSrc(v.MAC), drop)

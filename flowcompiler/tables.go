@@ -100,7 +100,7 @@ var tables = [...]TableRow{
 		Match: MatchReg0 | MatchReg1 | MatchReg2 | MatchEthType | MatchVLAN | MatchIPProto | MatchUDPSrc | MatchUDPDst |
 			MatchICMPv6Type,
 		Next:  []Table{TableOutState},
-		Bands: []Band{bandGuestService, bandGuestExempt, bandGuestTagged, bandMiss},
+		Bands: []Band{bandGuestNested, bandGuestService, bandGuestExempt, bandGuestTagged, bandMiss},
 		Miss:  "on to out_state",
 	},
 	{
@@ -207,7 +207,7 @@ var tables = [...]TableRow{
 	{
 		Table: TableInState, Name: "in_state",
 		Decides: "for a VIF with a policy or restricted to some senders: may it hear this one, and whose policy is walked?",
-		Match:   MatchReg0 | MatchReg1 | MatchReg4 | MatchEthSrc,
+		Match:   MatchReg0 | MatchReg1 | MatchReg4 | MatchEthSrc | MatchEthType,
 		Next:    []Table{TableInTrack, TableToVIF},
 		Actions: ActionLoad,
 		Bands:   []Band{bandInOwn, bandInCommunity, bandInRestricted, bandInSubject, bandMiss},
@@ -264,7 +264,7 @@ var tables = [...]TableRow{
 		Decides: "the end of what a rule denies: a sample goes to the controller, which logs it, and answers what is rejected",
 		Match:   MatchReg0,
 		Actions: ActionController | ActionMeter,
-		Bands:   []Band{bandDeniedReject, bandMiss},
+		Bands:   []Band{bandDeniedCopy, bandDeniedReject, bandMiss},
 		Miss:    "drop, after a sample for the log",
 	},
 	{

@@ -58,8 +58,20 @@ func indexKeys(values []string) []string {
 	return keys
 }
 
-// maxPolicyRules bounds the rules of one scope: what one list of the switch can rank.
+// maxPolicyRules bounds the rules of a VIF or of a VIF group.
 const maxPolicyRules = 16_384
+
+// mostRules bounds the rules of one scope: what one list of the switch can rank at its
+// level. The levels further out apply to more VIFs, and have less room.
+func mostRules(level poolwirev1.PolicyLevel) int {
+	switch level {
+	case poolwirev1.PolicyLevel_POLICY_LEVEL_GLOBAL, poolwirev1.PolicyLevel_POLICY_LEVEL_POOL:
+		return 8_000
+	case poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK:
+		return 12_000
+	}
+	return maxPolicyRules
+}
 
 func (t *tx) putPolicyRule(c *storev1.PutPolicyRule) (Result, error) {
 	r := proto.CloneOf(c.GetPolicyRule())
@@ -90,7 +102,7 @@ func (t *tx) putPolicyRule(c *storev1.PutPolicyRule) (Result, error) {
 		return Result{}, err
 	}
 	if old == nil && t.scopeIsFull(r) {
-		return Result{}, &PreconditionError{Kind: KindPolicyRule, ID: uuid, Reason: "its scope has " + strconv.Itoa(maxPolicyRules) + " rules already, the most there can be"}
+		return Result{}, &PreconditionError{Kind: KindPolicyRule, ID: uuid, Reason: "its scope has " + strconv.Itoa(mostRules(r.GetLevel())) + " rules already, the most there can be"}
 	}
 	t.settlePolicyRule(r, old)
 	t.put(TablePolicyRules, r)
@@ -100,14 +112,14 @@ func (t *tx) putPolicyRule(c *storev1.PutPolicyRule) (Result, error) {
 // scopeIsFull says whether the scope of a rule takes no more. It counts only where as
 // many objects were ever made.
 func (t *tx) scopeIsFull(r *poolwirev1.PolicyRule) bool {
-	if t.header.GetLastObjectId() < maxPolicyRules {
+	if t.header.GetLastObjectId() < uint32(mostRules(r.GetLevel())) {
 		return false
 	}
 	n := 0
 	for range t.each(resourceOf(TablePolicyRules).name, indexScope, scopeKey(r.GetLevel(), r.GetScopeUuid())) {
 		n++
 	}
-	return n >= maxPolicyRules
+	return n >= mostRules(r.GetLevel())
 }
 
 // checkRuleLists refuses lists that are too long.

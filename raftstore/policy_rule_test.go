@@ -194,11 +194,11 @@ func TestPolicyRulesExpire(t *testing.T) {
 func TestScopeIsFull(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	for i := range maxPolicyRules {
+	for i := range mostRules(poolwirev1.PolicyLevel_POLICY_LEVEL_GLOBAL) {
 		m.must(putPolicy(policy(fmt.Sprint(i)), true))
 	}
 	_, err := m.apply(putPolicy(policy("more"), true))
-	want := &PreconditionError{Kind: KindPolicyRule, ID: "more", Reason: "its scope has 16384 rules already, the most there can be"}
+	want := &PreconditionError{Kind: KindPolicyRule, ID: "more", Reason: "its scope has 8000 rules already, the most there can be"}
 	if diff := cmp.Diff(error(want), err); diff != "" {
 		t.Error(diff)
 	}

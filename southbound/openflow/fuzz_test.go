@@ -60,6 +60,7 @@ func FuzzMeters(f *testing.F) {
 }
 
 func FuzzPacketIn(f *testing.F) {
+	f.Add(append([]byte{0, 0, 0, 0, 0, 60, 1, 48, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 4, 0, 0, 0, 0, 0, 0}, make([]byte, 5000)...))
 	f.Add([]byte{0, 0, 0, 0, 0, 60, 1, 48, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 12, 0x80, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 2, 3})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if p, err := decodePacketIn(body); err == nil && len(p.Data) > min(len(body), maxPacketInData) {

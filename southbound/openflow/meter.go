@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 )
 
 // Multipart types of meters (section 7.3.5).
@@ -27,9 +26,7 @@ const (
 	meterDrop   uint16 = 1
 	allMeters   uint32 = 0xffffffff
 	errorMeters uint16 = 12 // OFPET_METER_MOD_FAILED
-	// meterExists is OFPMMFC_METER_EXISTS, unknownMeter OFPMMFC_UNKNOWN_METER.
-	meterExists  uint16 = 1
-	unknownMeter uint16 = 3
+	meterExists uint16 = 1  // OFPMMFC_METER_EXISTS
 )
 
 // Meter is a meter with one band, which drops what is above the rate.
@@ -62,7 +59,7 @@ func (s *Switch) MeterFeatures(ctx context.Context) (MeterFeatures, error) {
 // SetMeters puts meters in place, new or changed, removes others, and returns when the
 // switch has confirmed it. Meters take no part in bundles: set those that flows are about
 // to name, and remove those that no flow names any more. Removing a meter removes the
-// flows that name it. It is no error that a meter to remove is not there.
+// flows that name it. A switch does not mind when a meter to remove is not there.
 //
 // A *SwitchError is about the first meter that the switch refuses; the others of set are
 // in place then, and nothing is removed.
@@ -92,7 +89,6 @@ func (s *Switch) SetMeters(ctx context.Context, set []Meter, remove []uint32) er
 	if refused, err = s.meterMods(ctx, meterDelete, gone); err != nil {
 		return err
 	}
-	maps.DeleteFunc(refused, func(_ int, err error) bool { return isMeterError(err, unknownMeter) })
 	return firstRefused(gone, refused)
 }
 

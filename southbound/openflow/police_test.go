@@ -128,6 +128,35 @@ func TestPacketInAndOut(t *testing.T) {
 	}
 }
 
+// TestPacketInsOfAHostileSwitch: those that nobody asked for are ignored, and of too many
+// only some are kept.
+func TestPacketInsOfAHostileSwitch(t *testing.T) {
+	t.Parallel()
+	packet := append([]byte{4, 10, 0, 8 + 26 + 14, 0, 0, 0, 0}, make([]byte, 26+14)...)
+	packet[8+17], packet[8+19] = 1, 4 // an OXM match without fields
+	fake := openflowtest.New(openflowtest.Config{Intercept: func(c *openflowtest.Session, m openflowtest.Message) bool {
+		for i := 0; i < 1000 && m.Type == 20; i++ {
+			if err := c.Write(packet); err != nil {
+				return true
+			}
+		}
+		return false
+	}})
+	sw, ctx := attach(t, fake, openflow.ConnConfig{}), testContext(t)
+	for _, test := range []struct {
+		ask  func()
+		want int
+	}{{func() {}, 0}, {sw.EnablePacketIns, 256}} {
+		test.ask()
+		if err := sw.Barrier(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(sw.PacketIns()); got != test.want {
+			t.Errorf("%d packets wait, want %d", got, test.want)
+		}
+	}
+}
+
 // TestZoneFlush has flows make connections in two zones, and forgets those of one.
 func TestZoneFlush(t *testing.T) {
 	t.Parallel()

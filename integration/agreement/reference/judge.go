@@ -97,11 +97,11 @@ func (q *question) list(level flowcompiler.Level, section flowcompiler.Section, 
 	}, true
 }
 
-// defaultAction is asked when no rule decides. Replies pass: something has let in the
-// connection that they belong to.
+// defaultAction is asked when no rule decides, for the direction in which the connection
+// was opened.
 func (q *question) defaultAction(opened bool) Verdict {
 	n := q.world.network(q.vif)
-	if opened && !n.DropInbound || !opened && !n.DropOutbound || q.state(walk.CTReply) {
+	if opened && !n.DropInbound || !opened && !n.DropOutbound {
 		return q.allow("default action")
 	}
 	return drop("default action")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -168,21 +169,27 @@ func TestNeverAnswered(t *testing.T) {
 	}
 }
 
-// TestPeerThatDoesNotRead: what cannot be sent ends the session by its deadline.
+// TestPeerThatDoesNotRead makes the session answer, and does not take the answers: the
+// write deadline ends it, and requests with it.
 func TestPeerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		stop := make(chan struct{})
 		defer close(stop)
-		s := attachPipe(t, openflowtest.NewFlagSwitch(openflowtest.FlagConfig{Intercept: func(_ net.Conn, m openflowtest.Message) bool {
+		s := attachPipe(t, openflowtest.NewFlagSwitch(openflowtest.FlagConfig{Intercept: func(nc net.Conn, m openflowtest.Message) bool {
 			if m.Type == portMod {
+				_, _ = nc.Write(raw(echoRequest, 9))
 				<-stop
 			}
 			return false
 		}}))
+		started := time.Now()
 		err := s.SetNoFlood(t.Context(), portflags.Port{Number: 1}, true)
-		if err == nil || s.Err() == nil {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.Is(s.Err(), os.ErrDeadlineExceeded) {
 			t.Errorf("request: %v, session: %v", err, s.Err())
+		}
+		if took := time.Since(started); took > 11*time.Second {
+			t.Errorf("took %v", took)
 		}
 	})
 }
