@@ -9,8 +9,11 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -X poolwire/daemon/version.Version=$(VERSION)
 PACKAGES := openvswitch-switch tcpdump ncat iproute2 iputils-ping ethtool openssl procps gcc libc6-dev
 
+# What the kernel lab needs besides: User-Mode Linux and IPsec.
+KERNEL_PACKAGES := user-mode-linux openvswitch-ipsec strongswan libstrongswan-standard-plugins iproute2 kmod
+
 # Packages that need namespaces and real switches, and all the others.
-LAB_PKGS  = $(shell $(GO) list ./integration/...)
+LAB_PKGS  = $(shell $(GO) list ./integration/... | grep -v '^poolwire/integration/kernel')
 UNIT_PKGS = $(shell $(GO) list ./... | grep -v '^poolwire/integration')
 
 .PHONY: build
@@ -27,6 +30,22 @@ deps: ## Install the Debian packages that are missing
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
+# The daemons these packages bring are for the guests only: none is started on
+# this machine, now or at its next start.
+.PHONY: deps-kernel
+deps-kernel: deps ## Install the Debian packages of the kernel lab that are missing
+	@missing=""; for p in $(KERNEL_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  if [ ! -e $$policy ]; then trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; fi; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  for unit in strongswan-starter openvswitch-ipsec; do \
+	    case "$$missing" in *strongswan*|*openvswitch-ipsec*) systemctl disable -q $$unit 2>/dev/null || true;; esac; done; \
+	fi
+
 .PHONY: demo
 demo: deps build ## Show the main job with real traffic (KEEP=1 leaves the lab up)
 	@$(GO) run ./integration/demo -bin $(BIN) $(if $(KEEP),-keep)
@@ -40,6 +59,10 @@ clean-lab: ## Remove a lab that `make demo KEEP=1` left up (LAB=its id)
 test: deps build ## Run everything: unit tests and integration tests on real Open vSwitch
 	$(GO) test $(TESTFLAGS) $(UNIT_PKGS)
 	$(GO) test -count=1 $(TESTFLAGS) -p 1 -timeout 20m $(LAB_PKGS)
+
+.PHONY: test-kernel
+test-kernel: deps-kernel build ## Run the tests that need hosts with kernels of their own
+	$(GO) test -count=1 $(TESTFLAGS) -p 1 -timeout 40m ./integration/kernel/...
 
 .PHONY: unit
 unit: deps ## Run the unit tests only

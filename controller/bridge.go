@@ -47,6 +47,7 @@ type bridgeActor struct {
 	// belong to the actor's goroutine.
 	strangers map[*openflow.Switch]struct{}
 	rescued   *openflow.Switch
+	zones     zoneWork
 }
 
 // bridgeState is what others may know of a bridge: immutable once published.
@@ -65,8 +66,19 @@ type bridgeState struct {
 	session  *openflow.Switch
 	// meters says whether the switch has meters. It stays known while the bridge is away.
 	meters meterState
-	// flagless names the ports that NORMAL should not flood to and still does.
-	flagless []string
+	// noTracker: its datapath cannot track connections in zones. It stays known too.
+	noTracker bool
+	// guards are those that the switch has confirmed, by the UUID of the peer; not to be written to.
+	guards map[string]flowcompiler.Guard
+	// copied names the ports that NORMAL should not flood to, flagless those that it still
+	// does flood to.
+	copied, flagless []string
+	// unflushed are the conntrack zones that the switch has not flushed for the VIFs that
+	// got them; not to be written to.
+	unflushed map[uint16]unflushedZone
+	// crowded are the VIFs with more rules than there is room for, by UUID; not to be
+	// written to.
+	crowded map[string][]crowd
 }
 
 // meterState says whether a switch has meters.

@@ -119,16 +119,20 @@ func (s *session) noteFlags(now map[uint32]bool, revision uint64) {
 	}
 }
 
-// reportFlags publishes which VIFs are still flooded to that should not be.
+// reportFlags publishes which VIFs should not be flooded to, and which still are.
 func (s *session) reportFlags(wanted map[uint32]bool) {
-	var open []string
+	var all, open []string
 	for _, number := range slices.Sorted(maps.Keys(wanted)) {
-		if wanted[number] && !s.flood.closed[number] {
+		if !wanted[number] {
+			continue
+		}
+		all = append(all, s.ports.names[number])
+		if !s.flood.closed[number] {
 			open = append(open, s.ports.names[number])
 		}
 	}
-	if !slices.Equal(open, s.state.Load().flagless) {
-		s.update(func(st *bridgeState) { st.flagless = open })
+	if st := s.state.Load(); !slices.Equal(all, st.copied) || !slices.Equal(open, st.flagless) {
+		s.update(func(st *bridgeState) { st.copied, st.flagless = all, open })
 	}
 }
 

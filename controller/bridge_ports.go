@@ -55,6 +55,19 @@ func (s *session) portsChanged(ctx context.Context) error {
 	return s.configure(ctx, ports, s.program.compiler.PortConfigs())
 }
 
+// portsByUse parts ports that nothing passes from others.
+func portsByUse(all map[uint32]flowcompiler.PortConfig) (shut, open map[uint32]flowcompiler.PortConfig) {
+	shut, open = map[uint32]flowcompiler.PortConfig{}, map[uint32]flowcompiler.PortConfig{}
+	for number, cfg := range all {
+		if cfg.NoForward {
+			shut[number] = cfg
+		} else {
+			open[number] = cfg
+		}
+	}
+	return shut, open
+}
+
 // pushPorts gives ports their configuration.
 func (s *session) pushPorts(ctx context.Context, want map[uint32]flowcompiler.PortConfig) error {
 	if len(want) == 0 {

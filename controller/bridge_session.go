@@ -28,17 +28,22 @@ type session struct {
 	// repairing: the next full look finds drift rather than news.
 	repairing bool
 	// noMeters: the switch has no meters. zonesKnown: the zones of VIFs that came while
-	// nobody led have been flushed.
+	// this leader did not lead have been flushed.
 	noMeters, zonesKnown bool
-	flood                flood
-	// samples and answers bound what is done for denied packets.
-	samples, answers bucket
+	// noTracker: its datapath cannot track connections in zones.
+	noTracker bool
+	flood     flood
+	// samples bounds what is told of denied packets, answers tells their senders. lied: the
+	// switch has told of a packet of others.
+	samples bucket
+	answers *answerer
+	lied    bool
 }
 
 func (a *bridgeActor) newSession(sw *openflow.Switch) *session {
 	return &session{
 		bridgeActor: a, sw: sw, program: newProgram(), full: true, sync: a.newSync(), flood: flood{closed: map[uint32]bool{}, due: true},
-		samples: bucket{perSecond: samplesPerSecond}, answers: bucket{perSecond: answersPerSecond},
+		samples: bucket{perSecond: samplesPerSecond}, answers: newAnswerer(), noTracker: a.state.Load().noTracker,
 	}
 }
 
@@ -54,6 +59,11 @@ func (a *bridgeActor) serve(ctx context.Context, sw *openflow.Switch, arrivals <
 	if err := s.findMeters(ctx); err != nil {
 		return err
 	}
+	if s.noTracker { // it may have another kernel now
+		if err := s.findTracker(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.setFragments(ctx, openflow.FragmentsMatch); err != nil {
 		return err
 	}
@@ -61,6 +71,7 @@ func (a *bridgeActor) serve(ctx context.Context, sw *openflow.Switch, arrivals <
 	a.log.Info("openflow session up", "remote", sw.RemoteAddr())
 	a.update(func(st *bridgeState) { st.connected, st.session, st.err, st.obstacle = true, sw, nil, nil })
 	a.marks.add(markSet{all: true})
+	defer s.answers.start(ctx, sw, a.log)()
 	return s.work(ctx, arrivals)
 }
 
@@ -121,9 +132,11 @@ func (s *session) work(ctx context.Context, arrivals <-chan struct{}) error {
 			s.flood.due = true
 			s.marks.nudge()
 		case in := <-s.sw.PacketIns():
-			if err := s.onPacketIn(ctx, in); err != nil {
-				return err
+			if s.name == overlayBridge {
+				s.lead.probes.arrive(s.host.uuid, s.ports.names[in.InPort], in)
+				continue
 			}
+			s.onPacketIn(in)
 		case <-warm.C:
 			if err := s.warm(ctx); err != nil {
 				return err
@@ -207,12 +220,16 @@ func (s *session) step(ctx context.Context) error {
 	if err := s.flushZones(ctx, view, set.zones); err != nil {
 		return err
 	}
-	delta, err := s.program.apply(s.model(view, host), set)
+	m := s.model(view, host)
+	delta, err := s.program.apply(m, set)
 	if err != nil {
 		return &obstacleError{fmt.Errorf("compiling: %w", err)}
 	}
 	s.lead.metrics.compile.Observe(time.Since(begin).Seconds())
 	if err := s.push(ctx, delta); err != nil {
+		return s.withoutTracker(ctx, err)
+	}
+	if err := s.zonesPlaced(ctx, view); err != nil {
 		return err
 	}
 	if err := s.setFlags(ctx, set.revision); err != nil {
@@ -221,10 +238,14 @@ func (s *session) step(ctx context.Context) error {
 	if took := s.lead.sinceChange(set.revision); took > 0 {
 		s.lead.metrics.confirm.Observe(took.Seconds())
 	}
+	crowded := s.program.crowded(m)
+	// Before the marks: who sees the change confirmed also sees what of it is not in force.
+	s.update(func(st *bridgeState) { s.noteCrowded(st, crowded) })
 	s.marks.settle()
 	s.update(func(st *bridgeState) {
 		st.err, st.obstacle = nil, nil
 		st.wanted, st.held = s.program.compiler.Len(), s.program.compiler.Len()
+		st.guards = s.program.guards // replaced, never changed
 	})
 	return nil
 }
@@ -232,7 +253,7 @@ func (s *session) step(ctx context.Context) error {
 // model is the bridge as the store and this session know it.
 func (s *session) model(view *raftstore.View, host *poolwirev1.Host) model {
 	m := newModel(view, host, s.name, s.ports, s.lead.policies.none())
-	m.noMeters, m.closed = s.noMeters, s.flood.closed
+	m.noMeters, m.noTracker, m.closed, m.judged = s.noMeters, s.noTracker, s.flood.closed, s.lead.policies.judgeARP()
 	return m
 }
 
@@ -265,17 +286,30 @@ func (s *session) push(ctx context.Context, delta flowcompiler.Delta) error {
 	if s.full {
 		want = s.program.compiler.PortConfigs()
 	}
-	if err := s.pushPorts(ctx, want); err != nil {
+	// Shut before flows go, and open when they have come: an open port's VIF is sent what
+	// NORMAL has for it, whether its rules are in place or not.
+	shut, open := portsByUse(want)
+	if err := s.pushPorts(ctx, shut); err != nil {
 		return err
 	}
+	if err := s.pushFlows(ctx, delta); err != nil {
+		return err
+	}
+	return s.pushPorts(ctx, open)
+}
+
+// pushFlows applies what a delta has besides ports.
+func (s *session) pushFlows(ctx context.Context, delta flowcompiler.Delta) error {
 	if s.full && !s.repairing {
 		return s.pushFull(ctx)
 	}
 	if err := s.changeMeters(ctx, delta.Meters, nil); err != nil {
 		return err
 	}
-	err := s.lead.withDeadline(ctx, func(ctx context.Context) error {
-		return s.sync.Incremental(ctx, s.sw, delta.Flows)
+	err := s.replacing(ctx, replacedBy(delta), func() error {
+		return s.lead.withDeadline(ctx, func(ctx context.Context) error {
+			return s.sync.Incremental(ctx, s.sw, delta.Flows)
+		})
 	})
 	switch {
 	case err != nil:
@@ -308,9 +342,11 @@ func (s *session) pushFull(ctx context.Context) error {
 	if err := s.changeMeters(ctx, set, nil); err != nil {
 		return err
 	}
-	err = s.lead.withFullDeadline(ctx, func(ctx context.Context) (err error) {
-		report, err = s.sync.Full(ctx, s.sw, s.program.compiler.Flows())
-		return err
+	err = s.replacing(ctx, s.unwanted(), func() error {
+		return s.lead.withFullDeadline(ctx, func(ctx context.Context) (err error) {
+			report, err = s.sync.Full(ctx, s.sw, s.program.compiler.Flows())
+			return err
+		})
 	})
 	if err != nil {
 		s.repairing = false

@@ -55,6 +55,8 @@ type Config struct {
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Verify checks a peer's certificates against what is known of a host.
 	Verify func(v *raftstore.View, hostUUID string, certs []*x509.Certificate) error
+	// Secrets seals the keys of encrypted private networks.
+	Secrets Sealer
 	// Session configures OVSDB sessions.
 	Session ovsdb.SessionConfig
 	// ResyncInterval is how often a bridge is read to find drift.

@@ -151,7 +151,8 @@ func (l *leader) keepDeadlines(ctx context.Context) {
 }
 
 // meet proposes what has come due, and reports whether nothing failed. A change that
-// somebody resolved meanwhile, and a rule that is gone, are no failures.
+// somebody resolved meanwhile, and a rule that is gone, are no failures: a confirmation
+// that the store takes before the undoing counts, late as it may be.
 func (l *leader) meet(ctx context.Context, now time.Time, rules, changes []string) bool {
 	var commands []*storev1.Command
 	// Undone first: what a change made may be what expires.

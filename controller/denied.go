@@ -1,9 +1,6 @@
 package controller
 
 import (
-	"context"
-	"errors"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -11,9 +8,7 @@ import (
 	"poolwire/controller/frame"
 	"poolwire/flowcompiler"
 	poolwirev1 "poolwire/proto/poolwire/v1"
-	"poolwire/raftstore"
 	"poolwire/southbound/openflow"
-	"poolwire/southbound/openflow/flow"
 )
 
 // Bounds on what one bridge may have the controller do for denied packets. The
@@ -22,6 +17,10 @@ const (
 	samplesPerSecond = 20
 	answersPerSecond = 100
 )
+
+// answersPerVIF bounds the answers to what the rules of one VIF reject, so that one
+// under a scan leaves some to the others.
+const answersPerVIF = 20
 
 // Values of flowcompiler's fields that a denied packet is told apart by.
 const (
@@ -61,6 +60,10 @@ func (p deniedPacket) rejected() bool {
 	return field(p.registers, flowcompiler.FieldVerdict) == verdictReject
 }
 
+// flooded tells that the packet was a copy, of what others get as well: nothing that is
+// sent to a group of stations is answered (RFC 1122 section 3.2.2).
+func (p deniedPacket) flooded() bool { return field(p.registers, flowcompiler.FieldCopy) != 0 }
+
 // subject is the object id of the VIF whose policy denied the packet. A VIF without a
 // policy, which only rules of XCP-ng's form bind, is known by its part in the packet.
 func (p deniedPacket) subject() uint32 {
@@ -74,36 +77,48 @@ func (p deniedPacket) subject() uint32 {
 }
 
 // onPacketIn logs a denied packet for whoever watches, and answers one that was rejected.
-func (s *session) onPacketIn(ctx context.Context, in openflow.PacketIn) error {
+// It never waits for the switch.
+func (s *session) onPacketIn(in openflow.PacketIn) {
 	p, ok := packetIn(in)
 	if !ok {
-		return nil
+		return
 	}
 	now := s.lead.cfg.Clock.Now()
 	sampled := s.lead.denied.watched() && s.samples.take(now)
-	answered := p.rejected() && s.answers.take(now)
+	// The VIF's own share comes first: what is over takes nothing from the others.
+	answered := p.rejected() && !p.flooded() && s.answers.shares.take(p.subject(), now) && s.answers.all.take(now)
 	if !sampled && !answered {
-		return nil
+		return
 	}
 	view := s.lead.store.View()
-	_, object := view.Object(p.subject())
-	vif, _ := object.(*poolwirev1.Vif)
+	host := view.Host(s.host.uuid)
+	if host == nil {
+		return
+	}
+	d, ok := s.denialOf(newModel(view, host, s.name, s.ports, false), p)
+	if !ok {
+		s.lead.metrics.foreign.Inc()
+		if !s.lied {
+			s.lied = true
+			s.log.Warn("the switch tells of a denied packet of a VIF or rule that is not on this bridge; there may be more", "vif", p.subject(), "rule", field(p.registers, flowcompiler.FieldRule))
+		}
+		return
+	}
 	if sampled {
-		s.lead.denied.publish(s.sample(view, p, vif, now))
+		s.lead.denied.publish(s.sample(d, now))
 	}
-	if !answered || vif == nil {
-		return nil
+	if answered && d.vif != nil {
+		s.answers.give(d)
 	}
-	return s.answer(ctx, view, p, vif)
 }
 
 // sample describes a denied packet in API words.
-func (s *session) sample(view *raftstore.View, p deniedPacket, vif *poolwirev1.Vif, now time.Time) *poolwirev1.WatchDeniedResponse {
-	f := p.frame
+func (s *session) sample(d denial, now time.Time) *poolwirev1.WatchDeniedResponse {
+	p, f := d.deniedPacket, d.frame
 	out := &poolwirev1.WatchDeniedResponse{
-		Time: timestamppb.New(now), HostUuid: s.host.uuid, HostNameLabel: *s.host.label.Load(), Bridge: s.name, VifUuid: vif.GetUuid(),
+		Time: timestamppb.New(now), HostUuid: s.host.uuid, HostNameLabel: *s.host.label.Load(), Bridge: s.name, VifUuid: d.vif.GetUuid(),
 		Direction: poolwirev1.TrafficDirection_TRAFFIC_DIRECTION_OUTBOUND, Action: poolwirev1.RuleAction_RULE_ACTION_DROP,
-		RuleUuid:  ruleUUID(view, field(p.registers, flowcompiler.FieldRule)),
+		RuleUuid: d.rule, SourceVifUuid: d.source, DestinationVifUuid: d.destination,
 		SourceMac: f.Source.String(), DestinationMac: f.Destination.String(), Ethertype: uint32(f.EtherType),
 	}
 	if p.inbound() {
@@ -122,78 +137,4 @@ func (s *session) sample(view *raftstore.View, p deniedPacket, vif *poolwirev1.V
 		out.SourcePort, out.DestinationPort = uint32(f.SourcePort), uint32(f.DestinationPort)
 	}
 	return out
-}
-
-// ruleUUID is the UUID of a rule by its object id; empty when it is no rule's.
-func ruleUUID(view *raftstore.View, id uint32) string {
-	if id == 0 {
-		return ""
-	}
-	switch _, object := view.Object(id); r := object.(type) {
-	case *poolwirev1.PolicyRule:
-		return r.GetUuid()
-	case *poolwirev1.Rule:
-		return r.GetUuid()
-	}
-	return ""
-}
-
-// answer tells the sender of a rejected packet. An answer that the switch does not
-// take is no more than a lost packet; only a lost session is an error.
-func (s *session) answer(ctx context.Context, view *raftstore.View, p deniedPacket, vif *poolwirev1.Vif) error {
-	host := view.Host(s.host.uuid)
-	if host == nil {
-		return nil
-	}
-	ports, n, ok := newModel(view, host, s.name, s.ports, false).plugs(vif.GetUuid())
-	if !ok {
-		return nil
-	}
-	way, ok := wayBack(p, ports, n)
-	if !ok {
-		return nil
-	}
-	if way.normal && n.VLAN != 0 && len(p.frame.Tags) >= 4 {
-		p.frame.Tags = p.frame.Tags[4:] // the VIF's port is in the VLAN, and tags by itself
-	}
-	data, ok := p.frame.Answer()
-	if !ok {
-		return nil
-	}
-	err := s.lead.withDeadline(ctx, func(ctx context.Context) error { return s.sw.PacketOut(ctx, way.inPort, way.actions, data) })
-	if refusedBySwitch(err) {
-		s.log.Debug("answer not sent", "error", err)
-		return nil
-	}
-	return err
-}
-
-// refusedBySwitch reports an error that the switch answered with.
-func refusedBySwitch(err error) bool {
-	var refused *openflow.SwitchError
-	return errors.As(err, &refused)
-}
-
-// way is how an answer gets to the sender.
-type way struct {
-	inPort  uint32
-	actions []flow.Action
-	normal  bool
-}
-
-// wayBack finds the way to the sender of a packet that was denied for a VIF with these
-// ports. To a VIF, and on a private network, it is the port the packet came by. What
-// came from elsewhere goes the switch's own way, as if the VIF answered: a bond has
-// one member that an address may be sent by.
-func wayBack(p deniedPacket, ports []uint32, n bridgeNetwork) (way, bool) {
-	straight := way{inPort: flow.PortController, actions: []flow.Action{flow.Output(p.inPort)}}
-	switch {
-	case p.inPort == 0 || p.inPort > flow.PortMax && p.inPort != flow.PortLocal:
-		return way{}, false
-	case !p.inbound():
-		return straight, slices.Contains(ports, p.inPort)
-	case n.Private || field(p.registers, flowcompiler.FieldSource) == fromVIF:
-		return straight, true
-	}
-	return way{inPort: ports[0], actions: []flow.Action{flow.Normal()}, normal: true}, true
 }

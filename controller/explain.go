@@ -2,32 +2,37 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"poolwire/flowcompiler"
 	"poolwire/flowcompiler/walk"
 	poolwirev1 "poolwire/proto/poolwire/v1"
-	"poolwire/raftstore"
 	"poolwire/southbound/openflow/flow"
 )
 
-// explanation follows one packet over the bridges on its way, from what is compiled for
-// them. It asks no switch.
-type explanation struct {
-	ctx  context.Context
-	view *raftstore.View
-	// sender and receiver are VIFs; nil for an end that is none.
-	sender, receiver *poolwirev1.Vif
-	receiverMAC      flow.MAC
+// journey follows one packet within one network, over the bridges on its way, from what
+// is compiled for them. It asks no switch.
+type journey struct {
+	*atlas
+	ctx context.Context
+	// receiver is the VIF the packet is to reach; nil when it is to leave by an uplink, or
+	// to reach anybody.
+	receiver *poolwirev1.Vif
 	// connection is what the connection trackers say of the packet.
 	connection walk.Connection
-	tables     map[bridgeAt]*walk.Tables
 
 	steps   []walkStep
 	fates   []fate
 	reached bool
-	out     *poolwirev1.ExplainResponse
+	// hindrance is what keeps the packet from the receiver that is in no table.
+	hindrance *hindrance
+}
+
+// hindrance keeps a packet from a VIF although the tables let it pass.
+type hindrance struct {
+	host     string // UUID
+	text     string
+	remedies []string
 }
 
 // walkStep is one lookup on one bridge.
@@ -47,15 +52,15 @@ type fate struct {
 }
 
 // follow walks the packet from a first bridge to wherever it gets.
-func (x *explanation) follow(first hop) error {
+func (j *journey) follow(first hop) error {
 	queue := []hop{first}
 	for n := 0; len(queue) > 0 && n < maxHops; n++ {
-		if err := x.ctx.Err(); err != nil {
+		if err := j.ctx.Err(); err != nil {
 			return err
 		}
 		h := queue[0]
 		queue = queue[1:]
-		more, err := x.cross(h)
+		more, err := j.cross(h)
 		if err != nil {
 			return err
 		}
@@ -65,83 +70,118 @@ func (x *explanation) follow(first hop) error {
 }
 
 // cross walks the packet over one bridge and returns where it goes from there.
-func (x *explanation) cross(h hop) ([]hop, error) {
-	tables, err := x.tablesOf(h.at)
+func (j *journey) cross(h hop) ([]hop, error) {
+	bridge, err := j.chart(h.at)
 	if err != nil {
 		return nil, err
 	}
-	trace := tables.Run(h.packet, walk.Options{FragmentPorts: true, CT: func(uint16, walk.Packet) walk.Connection { return x.connection }})
-	f := fate{at: h.at, trace: trace, first: len(x.steps)}
-	for _, s := range trace.Steps {
-		x.steps = append(x.steps, walkStep{h.at, s})
+	f := fate{at: h.at, trace: bridge.run(h.packet, j.connection), first: len(j.steps)}
+	for _, s := range f.trace.Steps {
+		j.steps = append(j.steps, walkStep{h.at, s})
 	}
-	f.last = len(x.steps)
+	f.last = len(j.steps)
 	var hops []hop
-	for _, out := range trace.Outputs {
-		more, delivered, left := x.next(h, out)
+	for _, out := range f.trace.Outputs {
+		more, delivered := j.next(h, out)
 		hops = append(hops, more...)
-		x.reached = x.reached || delivered || left && x.receiver == nil
-		f.onwards = f.onwards || delivered || left || len(more) > 0
+		j.reached = j.reached || delivered
+		f.onwards = f.onwards || delivered || len(more) > 0
 	}
-	x.fates = append(x.fates, f)
+	j.fates = append(j.fates, f)
 	return hops, nil
 }
 
-// tablesOf compiles a bridge, once.
-func (x *explanation) tablesOf(at bridgeAt) (*walk.Tables, error) {
-	if t := x.tables[at]; t != nil {
-		return t, nil
-	}
-	compiled, err := compileBridge(x.view, at)
-	if err != nil {
-		return nil, err
-	}
-	if compiled == nil {
-		return nil, fmt.Errorf("%w: %s", ErrNoBridge, at.bridge)
-	}
-	t, err := walk.New(compiled.Flows())
-	if err != nil {
-		return nil, fmt.Errorf("tables of %s: %w", at.bridge, err)
-	}
-	x.tables[at] = t
-	return t, nil
-}
-
 // last is the walk that ended the packet's way, or the one by which it arrived.
-func (x *explanation) last() fate {
-	for _, f := range slices.Backward(x.fates) {
-		if !f.onwards || x.reached {
+func (j *journey) last() fate {
+	for _, f := range slices.Backward(j.fates) {
+		if !f.onwards || j.reached {
 			return f
 		}
 	}
-	return x.fates[len(x.fates)-1]
+	return j.fates[len(j.fates)-1]
 }
 
-// decision is the flow of a rule that decided: the last one that was matched on the way,
-// in the walk that ended the packet's way or, when it arrived, in any.
-func (x *explanation) decision() (ruleID uint32, found bool) {
-	from := 0
-	if !x.reached {
-		from = x.last().first
-	}
-	for _, s := range slices.Backward(x.steps[from:]) {
-		if s.step.Flow == nil {
-			continue
+// own are the lookups of a walk that concern the receiver: not those of the copies that
+// others get of what is flooded, and when it gets one, nothing that comes after it.
+func (j *journey) own(f fate) []walkStep {
+	var shared, own []walkStep
+	for _, s := range j.steps[f.first:f.last] {
+		registers := s.step.Packet.Registers
+		switch {
+		case flowcompiler.FieldCopy.Value(registers) == 0:
+			if len(own) == 0 {
+				shared = append(shared, s)
+			}
+		case j.receiver != nil && flowcompiler.FieldDestination.Value(registers) == j.receiver.GetObjectId():
+			own = append(own, s)
 		}
-		if c, ours := flowcompiler.ParseCookie(s.step.Flow.Cookie); ours && ofRule(c.Kind) {
-			return c.Object, true
+	}
+	return append(shared, own...)
+}
+
+// decision is the rule that decided, by its object id: the last one that was matched, in
+// the walk that ended the packet's way or, when it arrived, in any.
+func (j *journey) decision() (ruleID uint32, found bool) {
+	fates := j.fates
+	if !j.reached {
+		fates = []fate{j.last()}
+	}
+	for _, f := range slices.Backward(fates) {
+		for _, s := range slices.Backward(j.own(f)) {
+			if id, ok := ruleOf(s.step.Flow); ok {
+				return id, true
+			}
 		}
 	}
 	return 0, false
 }
 
-// verdict says what became of the packet, and where.
-func (x *explanation) verdict() poolwirev1.Verdict {
-	if x.reached {
-		return poolwirev1.Verdict_VERDICT_PASSES
+// ruleOf is the rule that a flow belongs to, by its object id.
+func ruleOf(f *flow.Flow) (id uint32, ok bool) {
+	if f == nil {
+		return 0, false
 	}
-	if ends := x.last().trace.Ends; len(ends) > 0 && flowcompiler.Rejected(ends[len(ends)-1].Registers) {
+	c, ours := flowcompiler.ParseCookie(f.Cookie)
+	return c.Object, ours && ofRule(c.Kind)
+}
+
+// end is what was noted of the packet when it was looked up for the last time, and where
+// that was. Where it is denied, and told to the controller, comes after the decision.
+func (j *journey) end() (registers [flow.Registers]uint32, table flowcompiler.Table) {
+	table = flowcompiler.TableClassify
+	steps := j.own(j.last())
+	if len(steps) > 0 {
+		registers = steps[len(steps)-1].step.Packet.Registers
+	}
+	for _, s := range slices.Backward(steps) {
+		if t := flowcompiler.Table(s.step.Table); t != flowcompiler.TableDenied && t != flowcompiler.TableHostDelivery {
+			return registers, t
+		}
+	}
+	return registers, table
+}
+
+// verdict says what became of the packet.
+func (j *journey) verdict() poolwirev1.Verdict {
+	registers, _ := j.end()
+	switch {
+	case j.reached:
+		return poolwirev1.Verdict_VERDICT_PASSES
+	case j.hindrance == nil && flowcompiler.Rejected(registers):
 		return poolwirev1.Verdict_VERDICT_REJECTED
 	}
 	return poolwirev1.Verdict_VERDICT_DROPPED
+}
+
+// deniedByRule says whether the end of the walk was a rule's doing.
+func (j *journey) deniedByRule() bool {
+	registers, _ := j.end()
+	return j.hindrance == nil && flowcompiler.FieldRule.Value(registers) != 0
+}
+
+// deniedByDefault says whether the end of the walk was a default action's doing.
+func (j *journey) deniedByDefault() bool {
+	return j.hindrance == nil && slices.ContainsFunc(j.own(j.last()), func(s walkStep) bool {
+		return s.step.Flow != nil && flowcompiler.IsDefaultAction(*s.step.Flow)
+	})
 }

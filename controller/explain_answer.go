@@ -2,9 +2,8 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 
 	"poolwire/flowcompiler"
@@ -12,8 +11,23 @@ import (
 	"poolwire/policytext"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
-	"poolwire/southbound/openflow/flow"
 )
+
+// explanation is the answer to one question, while it is made.
+type explanation struct {
+	*atlas
+	ctx      context.Context
+	question explainQuestion
+	// sender and receiver are VIFs; nil for an end that is none. from and to are the ends
+	// of the packet.
+	sender, receiver *poolwirev1.Vif
+	from, to         end
+	// journeys are the ways through networks that the packet takes, one behind the other.
+	journeys []*journey
+	// unknown is what lies between two journeys; empty when there is nothing.
+	unknown string
+	out     *poolwirev1.ExplainResponse
+}
 
 // Explain follows a packet through the tables that are compiled for the bridges on its
 // way. The request is resolved: vif is a UUID, remote a VIF's UUID, an IP or a MAC
@@ -23,122 +37,150 @@ func (c *Controller) Explain(ctx context.Context, v *raftstore.View, q *poolwire
 	if err != nil {
 		return nil, err
 	}
-	return explain(ctx, v, question)
-}
-
-// questionOf sorts the ends of a request into sender and receiver.
-func questionOf(v *raftstore.View, q *poolwirev1.ExplainRequest) (explainQuestion, error) {
-	h, err := headerOf(q)
-	if err != nil {
-		return explainQuestion{}, err
-	}
-	local, remote := explainEnd{vif: v.Vif(q.GetVif()), addr: q.GetLocalAddress()}, explainEnd{}
-	if local.vif == nil {
-		return explainQuestion{}, fmt.Errorf("%w: VIF %s", ErrUnplugged, q.GetVif())
-	}
-	if mac, err := flow.ParseMAC(q.GetRemote()); err == nil {
-		remote.mac = mac
-	} else if remote.vif = v.Vif(q.GetRemote()); remote.vif == nil {
-		remote.addr = q.GetRemote()
-	}
-	out := explainQuestion{sender: local, receiver: remote, header: h, reply: q.GetReply(), established: q.GetEstablished()}
-	if q.GetDirection() == poolwirev1.TrafficDirection_TRAFFIC_DIRECTION_INBOUND {
-		out.sender, out.receiver = remote, local
-	}
-	return out, nil
-}
-
-// headerOf reads protocol and ports of a request.
-func headerOf(q *poolwirev1.ExplainRequest) (header, error) {
-	h := header{vlan: uint16(q.GetVlan())}
-	if q.GetProtocol() == "arp" {
-		h.arp = true
-		return h, nil
-	}
-	protocol, known := sessionProtocol(q.GetProtocol())
-	if !known {
-		return h, fmt.Errorf("%w %q", errProtocol, q.GetProtocol())
-	}
-	h.protocol = protocol
-	switch protocol {
-	case walk.ProtoICMP, walk.ProtoICMPv6:
-		h.srcPort, h.dstPort = uint16(q.GetIcmpType()), uint16(q.GetIcmpCode())
-	default:
-		h.srcPort, h.dstPort = uint16(q.GetSourcePort()), uint16(q.GetPort())
-	}
-	return h, nil
-}
-
-var errProtocol = errors.New("controller: unknown protocol")
-
-// explain follows the packet that one end sends to the other, and says what becomes of it.
-func explain(ctx context.Context, view *raftstore.View, q explainQuestion) (*poolwirev1.ExplainResponse, error) {
-	x := &explanation{ctx: ctx, view: view, sender: q.sender.vif, receiver: q.receiver.vif, tables: map[bridgeAt]*walk.Tables{}, out: &poolwirev1.ExplainResponse{}}
-	from, to := x.resolve(q)
-	x.receiverMAC = to.mac
-	p := q.header.packet(from, to)
-	x.connection = sessionOf(p, q.reply, q.established)
-	first, err := x.start(p)
+	x, err := explain(ctx, v, question)
 	if err != nil {
 		return nil, err
 	}
-	if err := x.follow(first); err != nil {
-		return nil, err
+	// What a switch does not do as it is told is in no table.
+	for _, vif := range []*poolwirev1.Vif{x.sender, x.receiver} {
+		if vif == nil {
+			continue
+		}
+		for _, w := range c.VifWarnings(vif.GetUuid()) {
+			x.assume("VIF %s is kept as it should be, although: %s", vifLabel(vif), w)
+		}
 	}
-	x.answer(first.packet)
 	return x.out, nil
 }
 
-// explainQuestion is a packet to explain; an end without a VIF has an address or a MAC
-// address of its own.
-type explainQuestion struct {
-	sender, receiver   explainEnd
-	header             header
-	reply, established bool
+// explain follows the packet that one end sends to the other, and says what becomes of it.
+func explain(ctx context.Context, view *raftstore.View, q explainQuestion) (*explanation, error) {
+	x := &explanation{ctx: ctx, atlas: newAtlas(view), question: q, out: &poolwirev1.ExplainResponse{}}
+	x.resolve()
+	x.learn()
+	first, err := x.travel()
+	if err != nil {
+		return nil, err
+	}
+	if err := x.depend(); err != nil {
+		return nil, err
+	}
+	x.answer(first)
+	return x, nil
 }
 
-// explainEnd is what is asked about one end.
-type explainEnd struct {
-	vif  *poolwirev1.Vif
-	addr string
-	mac  flow.MAC
+// learn assumes that the switch knows where a VIF is that sends from another MAC address
+// than its own: a guarded VIF passes only then.
+func (x *explanation) learn() {
+	if x.sender == nil || x.from.mac.String() == x.sender.GetMac() || isGroup(x.from.mac) {
+		return
+	}
+	x.learned = x.learns(x.sender, x.from.mac)
+	x.assume("the switch knows %s as an address of the sender's already: the first packet from a new one may be dropped", x.from.mac)
+}
+
+// travel follows the packet on all its journeys, and returns it as it set out.
+func (x *explanation) travel() (walk.Packet, error) {
+	p := x.question.header.packet(x.from, x.to)
+	connection := sessionOf(p, x.question.reply, x.question.established)
+	receiver := x.receiver
+	apart := x.sender != nil && receiver != nil && x.segment(x.sender) != x.segment(receiver)
+	if apart {
+		if receiver = nil; !isGroup(p.EthDst) {
+			p.EthDst = routerMAC
+		}
+	}
+	var first hop
+	var err error
+	if x.sender != nil {
+		first, err = x.fromVIF(x.sender, p)
+	} else {
+		first, err = x.toVIF(x.receiver, p)
+	}
+	if err != nil {
+		return p, err
+	}
+	j := &journey{atlas: x.atlas, ctx: x.ctx, receiver: receiver, connection: connection}
+	x.journeys = []*journey{j}
+	if err := j.follow(first); err != nil || !apart || !j.reached {
+		return first.packet, err
+	}
+	return first.packet, x.route(p, connection)
+}
+
+// route takes the packet from the sender's network to the receiver's, by a router of which
+// nothing is known.
+func (x *explanation) route(p walk.Packet, connection walk.Connection) error {
+	if isGroup(p.EthDst) {
+		x.journeys[0].reached = false
+		x.journeys[0].hindrance = &hindrance{host: x.journeys[0].last().at.host, text: "the two VIFs are on different networks, and what is for everybody or a group stays on the sender's"}
+		return nil
+	}
+	x.unknown = "what the router between the two networks does"
+	x.assume("the two VIFs are on different networks: the packet is followed to a router on the sender's, and from a router on the receiver's")
+	p.EthSrc, p.EthDst, p.TTL, p.VLAN = routerMAC, x.to.mac, p.TTL-1, 0
+	second, err := x.toVIF(x.receiver, p)
+	if err != nil {
+		return err
+	}
+	j := &journey{atlas: x.atlas, ctx: x.ctx, receiver: x.receiver, connection: connection}
+	x.journeys = append(x.journeys, j)
+	return j.follow(second)
+}
+
+// final is the journey that the packet ended on.
+func (x *explanation) final() *journey { return x.journeys[len(x.journeys)-1] }
+
+// decision is the rule that decided, by its object id; of a packet that arrives the last one.
+func (x *explanation) decision() (ruleID uint32, found bool) {
+	for _, j := range slices.Backward(x.journeys) {
+		if id, ok := j.decision(); ok || !j.reached {
+			return id, ok
+		}
+	}
+	return 0, false
 }
 
 // answer fills the response in.
 func (x *explanation) answer(first walk.Packet) {
 	x.out.Packet = first.Text()
-	x.out.Verdict = x.verdict()
-	for _, s := range x.steps {
-		x.out.Steps = append(x.out.Steps, x.describe(s))
+	x.out.Verdict = x.final().verdict()
+	for _, j := range x.journeys {
+		for _, s := range j.steps {
+			x.out.Steps = append(x.out.Steps, x.describe(s))
+		}
 	}
 	if id, found := x.decision(); found {
 		x.out.DecidedBy = x.entryOf(id)
 	}
+	if x.unknown != "" && x.final().reached {
+		x.out.DependsOn = slices.Insert(x.out.DependsOn, 0, x.unknown)
+	}
 	x.out.Summary = x.summary()
+	if len(x.out.GetDependsOn()) > 0 {
+		x.out.Summary = "as far as is known, " + x.out.GetSummary()
+	}
 	x.out.Remedies = x.remedies()
 }
 
 // describe writes one lookup for a person.
 func (x *explanation) describe(s walkStep) *poolwirev1.ExplainStep {
 	table := flowcompiler.Table(s.step.Table)
-	out := &poolwirev1.ExplainStep{
-		Host: hostLabel(x.view.Host(s.at.host)), Bridge: s.at.bridge, Table: uint32(s.step.Table), TableName: table.String(),
-	}
 	row := table.Row()
+	out := &poolwirev1.ExplainStep{
+		Host: hostLabel(x.view.Host(s.at.host)), Bridge: s.at.bridge, Table: uint32(s.step.Table), TableName: table.String(), Decides: row.Miss,
+	}
 	if s.step.Flow == nil {
-		out.Decides = row.Miss
 		return out
 	}
 	out.Flow = s.step.Flow.String()
-	out.Decides = row.Miss
 	for _, band := range row.Bands {
 		if band.Low <= s.step.Flow.Priority && s.step.Flow.Priority <= band.High && s.step.Flow.Priority != 0 {
 			out.Decides, _, _ = strings.Cut(band.Purpose, " (")
 		}
 	}
-	c, ours := flowcompiler.ParseCookie(s.step.Flow.Cookie)
-	if ours && ofRule(c.Kind) {
-		if e := x.entryOf(c.Object); e != nil {
+	if id, ok := ruleOf(s.step.Flow); ok {
+		if e := x.entryOf(id); e != nil {
 			out.RuleUuid, out.Decides = e.GetRuleUuid(), ruleLabel(e)+": "+policytext.Action(e.GetAction())+" "+e.GetMatch()
 		}
 	}
@@ -153,124 +195,45 @@ func ruleLabel(e *poolwirev1.PolicyEntry) string {
 	return e.GetRuleUuid()
 }
 
-// entryOf describes a rule by its object id; nil when it is none (any more).
-func (x *explanation) entryOf(id uint32) *poolwirev1.PolicyEntry {
-	_, object := x.view.Object(id)
-	switch r := object.(type) {
-	case *poolwirev1.PolicyRule:
-		return policytext.Entry(x.view, r)
-	case *poolwirev1.Rule:
-		return policytext.CompatEntry(x.view, r)
+// vifLabel names a VIF by its name, or else by its UUID.
+func vifLabel(v *poolwirev1.Vif) string {
+	if v.GetNameLabel() != "" {
+		return v.GetNameLabel()
 	}
-	return nil
+	return v.GetUuid()
 }
 
-// endTable is the last table the packet was looked up in before it was dropped.
-func (x *explanation) endTable() flowcompiler.Table {
-	f := x.last()
-	for i := f.last - 1; i >= f.first; i-- {
-		if t := flowcompiler.Table(x.steps[i].step.Table); t != flowcompiler.TableDenied && t != flowcompiler.TableHostDelivery {
-			return t
-		}
+// entryOf describes a rule by its object id; nil when it is none (any more).
+func (a *atlas) entryOf(id uint32) *poolwirev1.PolicyEntry {
+	_, object := a.view.Object(id)
+	switch r := object.(type) {
+	case *poolwirev1.PolicyRule:
+		return policytext.Entry(a.view, r)
+	case *poolwirev1.Rule:
+		return policytext.CompatEntry(a.view, r)
 	}
-	return flowcompiler.TableClassify
+	return nil
 }
 
 // summary is the verdict in a sentence.
 func (x *explanation) summary() string {
-	where := ""
-	if len(x.fates) > 0 {
-		where = " on " + hostLabel(x.view.Host(x.last().at.host))
-	}
-	e := x.out.GetDecidedBy()
+	j, e := x.final(), x.out.GetDecidedBy()
+	where := " on " + hostLabel(x.view.Host(j.last().at.host))
 	switch {
-	case x.out.GetVerdict() == poolwirev1.Verdict_VERDICT_PASSES && e != nil:
+	case j.reached && e != nil:
 		return ruleLabel(e) + " lets it pass"
-	case x.out.GetVerdict() == poolwirev1.Verdict_VERDICT_PASSES:
+	case j.reached:
 		return "no rule is about it"
-	case x.out.GetVerdict() == poolwirev1.Verdict_VERDICT_REJECTED && e != nil:
+	case j.hindrance != nil:
+		return j.hindrance.text + " on " + hostLabel(x.view.Host(j.hindrance.host))
+	case e != nil && (j.deniedByRule() || x.out.GetVerdict() == poolwirev1.Verdict_VERDICT_REJECTED):
 		return "by " + ruleLabel(e) + where
-	case x.deniedByRule() && e != nil:
-		return "by " + ruleLabel(e) + where
-	case x.deniedByDefault():
+	case j.deniedByDefault():
 		return "by the default action of the network" + where + ": no rule is about it"
 	}
-	t := x.endTable()
-	return "in " + t.String() + where + ": " + t.Row().Decides
-}
-
-// deniedByRule says whether the end of the walk was a rule's doing.
-func (x *explanation) deniedByRule() bool {
-	ends := x.last().trace.Ends
-	return len(ends) > 0 && flowcompiler.FieldRule.Value(ends[len(ends)-1].Registers) != 0
-}
-
-// deniedByDefault says whether the end of the walk was a default action's doing.
-func (x *explanation) deniedByDefault() bool {
-	for _, s := range x.steps[x.last().first:x.last().last] {
-		if s.step.Flow != nil && flowcompiler.IsDefaultAction(*s.step.Flow) {
-			return true
-		}
+	_, t := j.end()
+	if v := x.disabled(t); v != nil {
+		return "VIF " + vifLabel(v) + " is disabled" + where
 	}
-	return false
-}
-
-// remedies says what would have to change for another verdict.
-func (x *explanation) remedies() []string {
-	e := x.out.GetDecidedBy()
-	vif, flag := x.subject()
-	if x.out.GetVerdict() == poolwirev1.Verdict_VERDICT_PASSES {
-		return []string{fmt.Sprintf("to stop it: poolwire rule add --vif %s --drop %s ...", vif, flag)}
-	}
-	switch {
-	case x.deniedByRule() && e.GetCompat():
-		return []string{"remove the rule: poolwire rule delete " + e.GetRuleUuid(), "or overrule it with a mandatory rule: poolwire rule add --vif " + vif + " --mandatory --allow " + flag + " ..."}
-	case x.deniedByRule() && e != nil:
-		return []string{
-			"change or disable the rule: poolwire rule update " + ruleLabel(e) + " --disabled",
-			"or let this pass before it: " + before(e, vif, flag),
-		}
-	case x.deniedByDefault():
-		return []string{"let it pass: poolwire rule add --vif " + vif + " --allow " + flag + " ..."}
-	}
-	return remediesOf(x.endTable(), vif)
-}
-
-// subject is the VIF whose policy ended the walk, and the flag of its direction.
-func (x *explanation) subject() (vif, flag string) {
-	if ends := x.last().trace.Ends; len(ends) > 0 {
-		if _, object := x.view.Object(flowcompiler.FieldSubject.Value(ends[len(ends)-1].Registers)); object != nil {
-			if v, ok := object.(*poolwirev1.Vif); ok && x.receiver != nil && v.GetUuid() == x.receiver.GetUuid() {
-				return v.GetUuid(), "--inbound"
-			}
-		}
-	}
-	if x.sender != nil {
-		return x.sender.GetUuid(), "--outbound"
-	}
-	return x.receiver.GetUuid(), "--inbound"
-}
-
-// before names the place from which a rule can be overruled.
-func before(e *poolwirev1.PolicyEntry, vif, flag string) string {
-	const add = "poolwire rule add "
-	if e.GetSection() == poolwirev1.PolicySection_POLICY_SECTION_MANDATORY {
-		return add + "--mandatory --allow " + flag + " at its level with a priority above " + strconv.Itoa(int(e.GetPriority())) + ", or further out"
-	}
-	return add + "--vif " + vif + " --allow " + flag + " --priority " + strconv.Itoa(min(int(e.GetPriority())+1, 65535)) + " ..."
-}
-
-// remediesOf says what to change for what tables without rules decide.
-func remediesOf(t flowcompiler.Table, vif string) []string {
-	switch t {
-	case flowcompiler.TableSpoofGuard:
-		return []string{"allow the address: poolwire vif lock " + vif + " --ipv4 ... --ipv6 ...", "or do not lock the VIF: poolwire vif unlock " + vif}
-	case flowcompiler.TableGuestGuard:
-		return []string{"see poolwire vif update " + vif + " --trunk, --allow-ra and --allow-dhcp-server"}
-	case flowcompiler.TableInState:
-		return []string{"both ends are isolated from each other: poolwire vif update " + vif + " --isolation promiscuous"}
-	case flowcompiler.TableClassify:
-		return []string{"the VIF or its network is disabled: poolwire vif unlock " + vif}
-	}
-	return nil
+	return fmt.Sprintf("in %s%s: %s", t, where, t.Row().Decides)
 }

@@ -10,49 +10,6 @@ import (
 	"poolwire/southbound/openflow/flow"
 )
 
-// routerMAC stands for a station of which no MAC address is known: a locally administered
-// address that nobody has.
-var routerMAC = flow.MAC{0x02, 0x00, 0x00, 0xff, 0xff, 0xfe}
-
-// end is one end of the packet that is asked about.
-type end struct {
-	vif  *poolwirev1.Vif // nil when it is none
-	mac  flow.MAC
-	addr netip.Addr
-}
-
-// assume notes something that is taken for granted.
-func (x *explanation) assume(format string, args ...any) {
-	x.out.Assumptions = append(x.out.Assumptions, fmt.Sprintf(format, args...))
-}
-
-// endOf describes a VIF as an end. Where no address is known of it, one is made up.
-func (x *explanation) endOf(v *poolwirev1.Vif, addr netip.Addr, v6 bool, name string) end {
-	e := end{vif: v, addr: addr}
-	e.mac, _ = flow.ParseMAC(v.GetMac())
-	if e.addr.IsValid() {
-		return e
-	}
-	allowed := v.GetIpv4Allowed()
-	made := netip.AddrFrom4([4]byte{192, 0, 2, 1})
-	if v6 {
-		allowed = v.GetIpv6Allowed()
-		made = netip.MustParseAddr("2001:db8::1")
-	}
-	for _, p := range prefixes(allowed) {
-		if p.Addr().Is6() == v6 {
-			e.addr = p.Addr()
-			if p.Bits() < p.Addr().BitLen() {
-				e.addr = p.Addr().Next() // of a prefix the first that is a station's
-			}
-			return e
-		}
-	}
-	x.assume("the address of %s is not known; %s is taken", name, made)
-	e.addr = made
-	return e
-}
-
 // header describes the packet beside its ends.
 type header struct {
 	protocol         uint8
@@ -61,16 +18,42 @@ type header struct {
 	vlan             uint16
 }
 
+// broadcast is the MAC address of everybody.
+var broadcast = flow.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
+// isGroup says whether a MAC address is a group's, or everybody's.
+func isGroup(m flow.MAC) bool { return m[0]&1 != 0 }
+
+// groupMAC is the MAC address that what is sent to a group's address has (RFC 1112 section
+// 6.4, RFC 2464 section 7); ok is false for an address of one station.
+func groupMAC(a netip.Addr) (mac flow.MAC, ok bool) {
+	switch {
+	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return broadcast, true
+	case !a.IsMulticast():
+		return mac, false
+	case a.Is4():
+		b := a.As4()
+		return flow.MAC{0x01, 0x00, 0x5e, b[1] & 0x7f, b[2], b[3]}, true
+	default:
+		b := a.As16()
+		return flow.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}, true
+	}
+}
+
 // packet makes the packet that one end sends to the other.
 func (h header) packet(from, to end) walk.Packet {
 	p := walk.Packet{EthSrc: from.mac, EthDst: to.mac, Src: from.addr, Dst: to.addr, TTL: 64}
+	if mac, group := groupMAC(to.addr); group {
+		p.EthDst = mac
+	}
 	if h.vlan != 0 {
 		p.VLAN = h.vlan | walk.VLANPresent
 	}
 	switch {
 	case h.arp:
 		p.EtherType, p.ARPOp, p.ARPSender, p.TTL = walk.EtherTypeARP, 1, from.mac, 0
-		p.EthDst = flow.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+		p.EthDst = broadcast
 		return p
 	case from.addr.Is4():
 		p.EtherType = walk.EtherTypeIPv4
@@ -104,51 +87,70 @@ func sessionOf(p walk.Packet, reply, established bool) walk.Connection {
 	return p.OwnTuple(walk.CTTracked | walk.CTNew)
 }
 
-// requestOf is the ICMP type of what an ICMP type answers (RFC 792, RFC 4443).
+// queries are the ICMP types that are answered, and what answers them (RFC 792, RFC 4443).
+var queries = [...]struct {
+	protocol        uint8
+	request, answer uint16
+}{{walk.ProtoICMP, 8, 0}, {walk.ProtoICMP, 13, 14}, {walk.ProtoICMPv6, 128, 129}}
+
+// requestOf is the ICMP type of what an ICMP type answers.
 func requestOf(protocol uint8, icmpType uint16) uint16 {
-	switch {
-	case protocol == walk.ProtoICMP && icmpType == 0:
-		return 8
-	case protocol == walk.ProtoICMP && icmpType == 14:
-		return 13
-	case protocol == walk.ProtoICMPv6 && icmpType == 129:
-		return 128
+	for _, q := range queries {
+		if q.protocol == protocol && q.answer == icmpType {
+			return q.request
+		}
 	}
 	return icmpType
 }
 
-// start is where the packet enters: at the sender's port, or where the receiver's host
-// gets what comes from outside.
-func (x *explanation) start(p walk.Packet) (hop, error) {
-	if x.sender != nil {
-		for _, port := range x.view.PortsByVif(x.sender.GetUuid()) {
-			if number := reportedNumber(port); number != 0 {
-				return arriving(bridgeAt{port.GetHostUuid(), port.GetBridge()}, number, p), nil
-			}
+// answerOf is the ICMP type of what answers an ICMP type.
+func answerOf(protocol uint8, icmpType uint16) uint16 {
+	for _, q := range queries {
+		if q.protocol == protocol && q.request == icmpType {
+			return q.answer
 		}
-		return hop{}, fmt.Errorf("%w: VIF %s", ErrUnplugged, x.sender.GetUuid())
 	}
-	for _, port := range x.view.PortsByVif(x.receiver.GetUuid()) {
-		if h, ok := x.fromOutside(port, p); ok {
+	return icmpType
+}
+
+// fromVIF is where a packet enters that a VIF sends.
+func (a *atlas) fromVIF(v *poolwirev1.Vif, p walk.Packet) (hop, error) {
+	for _, port := range a.view.PortsByVif(v.GetUuid()) {
+		if number := reportedNumber(port); number != 0 {
+			return arriving(bridgeAt{port.GetHostUuid(), port.GetBridge()}, number, p), nil
+		}
+	}
+	return hop{}, fmt.Errorf("%w: VIF %s", ErrUnplugged, v.GetUuid())
+}
+
+// toVIF is where a packet enters that comes to a VIF from outside.
+func (a *atlas) toVIF(v *poolwirev1.Vif, p walk.Packet) (hop, error) {
+	for _, port := range a.view.PortsByVif(v.GetUuid()) {
+		if h, ok := a.fromOutside(v, port, p); ok {
 			return h, nil
 		}
 	}
-	return hop{}, fmt.Errorf("%w: VIF %s", ErrUnplugged, x.receiver.GetUuid())
+	return hop{}, fmt.Errorf("%w: VIF %s", ErrUnplugged, v.GetUuid())
 }
 
-// fromOutside is a packet from no VIF on its way to a VIF's port.
-func (x *explanation) fromOutside(port *storev1.Port, p walk.Packet) (hop, bool) {
+// fromOutside is a packet from no VIF of the host on its way to a VIF's port.
+func (a *atlas) fromOutside(v *poolwirev1.Vif, port *storev1.Port, p walk.Packet) (hop, bool) {
 	at := bridgeAt{port.GetHostUuid(), port.GetBridge()}
-	if pn := carriedNetwork(x.view, at.host, port.GetNetworkBridge()); pn != nil {
-		for _, patch := range x.view.PortsByBridge(at.host, at.bridge) {
-			if patch.GetOwned() && patch.GetObject() == objectPatch+pn.GetUuid() && reportedNumber(patch) != 0 {
-				return arriving(at, reportedNumber(patch), p), true
-			}
+	pn := carriedNetwork(a.view, at.host, port.GetNetworkBridge())
+	if pn == nil {
+		return a.fromUplink(port, a.tagged(v, p))
+	}
+	// Without other hosts it can come from this one only.
+	var host uint32
+	for _, other := range a.view.PortsByBridge(at.host, at.bridge) {
+		number := reportedNumber(other)
+		switch {
+		case number == 0:
+		case other.GetOwned() && other.GetObject() == objectPatch+pn.GetUuid():
+			return arriving(at, number, p), true
+		case other.GetKind() == storev1.PortKind_PORT_KIND_LOCAL && other.GetNetworkBridge() == port.GetNetworkBridge():
+			host = number
 		}
-		return hop{}, false
 	}
-	if n := x.networkOf(x.receiver); n.GetVlan() != 0 {
-		p.VLAN = uint16(n.GetVlan()) | walk.VLANPresent
-	}
-	return x.fromUplink(port, p)
+	return arriving(at, host, p), host != 0
 }

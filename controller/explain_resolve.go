@@ -1,103 +1,134 @@
 package controller
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 
+	"poolwire/flowcompiler"
 	"poolwire/flowcompiler/walk"
 	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
 	"poolwire/southbound/openflow/flow"
 )
 
-// resolve finds out who the two ends are, and notes what had to be assumed.
-func (x *explanation) resolve(q explainQuestion) (from, to end) {
-	fromAddr, toAddr := address(q.sender.addr), address(q.receiver.addr)
-	if x.receiver == nil {
-		x.receiver = x.vifAt(x.sender, toAddr, q.receiver.mac)
-	}
-	if x.sender == nil {
-		x.sender = x.vifAt(x.receiver, fromAddr, q.sender.mac)
-	}
-	v6 := q.header.protocol == walk.ProtoICMPv6 || is6(fromAddr) || is6(toAddr)
-	from, to = x.endAs(x.sender, fromAddr, q.sender.mac, v6, "the sender"), x.endAs(x.receiver, toAddr, q.receiver.mac, v6, "the receiver")
-	if x.sender != nil && x.receiver != nil && x.segment(x.sender) != x.segment(x.receiver) {
-		x.assume("the two VIFs are on different networks: what is between them is not known, and the way is followed to the router of the first")
-		to.mac, x.receiver = routerMAC, nil
-	}
-	return from, to
+// explainQuestion is a packet to explain; an end without a VIF has an address or a MAC
+// address of its own.
+type explainQuestion struct {
+	sender, receiver explainEnd
+	// sourceMAC is what the packet is sent from; zero for the sender's own.
+	sourceMAC          flow.MAC
+	header             header
+	reply, established bool
 }
 
-func is6(a netip.Addr) bool { return a.IsValid() && a.Is6() }
+var errProtocol = errors.New("controller: unknown protocol")
 
-// address reads an address; the zero Addr when there is none.
-func address(s string) netip.Addr {
-	a, err := netip.ParseAddr(s)
+// questionOf sorts the ends of a request into sender and receiver.
+func questionOf(v *raftstore.View, r *poolwirev1.ExplainRequest) (explainQuestion, error) {
+	h, err := headerOf(r)
 	if err != nil {
-		return netip.Addr{}
+		return explainQuestion{}, err
 	}
-	return a.Unmap()
+	local := explainEnd{vif: v.Vif(r.GetVif()), addr: address(r.GetLocalAddress()), flag: "--local-address"}
+	if local.vif == nil {
+		return explainQuestion{}, fmt.Errorf("%w: VIF %s", ErrUnplugged, r.GetVif())
+	}
+	remote := explainEnd{addr: address(r.GetRemoteAddress()), flag: "--remote-address"}
+	if mac, err := flow.ParseMAC(r.GetRemote()); err == nil {
+		remote.mac = mac
+	} else if remote.vif = v.Vif(r.GetRemote()); remote.vif == nil && r.GetRemote() != "" {
+		remote.addr = address(r.GetRemote())
+	}
+	q := explainQuestion{sender: local, receiver: remote, header: h, reply: r.GetReply(), established: r.GetEstablished()}
+	q.sourceMAC, _ = flow.ParseMAC(r.GetSourceMac())
+	if r.GetDirection() == poolwirev1.TrafficDirection_TRAFFIC_DIRECTION_INBOUND {
+		q.sender, q.receiver = remote, local
+	}
+	return q, nil
 }
 
-// endAs describes one end.
-func (x *explanation) endAs(v *poolwirev1.Vif, addr netip.Addr, mac flow.MAC, v6 bool, name string) end {
-	if v != nil {
-		return x.endOf(v, addr, v6, name)
+// headerOf reads protocol and ports of a request.
+func headerOf(q *poolwirev1.ExplainRequest) (header, error) {
+	h := header{vlan: uint16(q.GetVlan())}
+	if q.GetProtocol() == "arp" {
+		h.arp = true
+		return h, nil
 	}
-	e := end{mac: mac, addr: addr}
-	if e.mac.IsZero() {
-		e.mac = routerMAC
-		x.assume("no VIF of the network is known to be %s, by its allowed addresses: it is taken for a station behind a router; name the VIF to follow the packet to it", name)
+	protocol, known := sessionProtocol(q.GetProtocol())
+	if !known {
+		return h, fmt.Errorf("%w %q", errProtocol, q.GetProtocol())
 	}
-	if !e.addr.IsValid() {
-		e.addr = netip.AddrFrom4([4]byte{192, 0, 2, 2})
-		if v6 {
-			e.addr = netip.MustParseAddr("2001:db8::2")
-		}
-		x.assume("the address of %s is not known; %s is taken", name, e.addr)
+	h.protocol = protocol
+	switch protocol {
+	case walk.ProtoICMP, walk.ProtoICMPv6:
+		h.srcPort, h.dstPort = uint16(q.GetIcmpType()), uint16(q.GetIcmpCode())
+	default:
+		h.srcPort, h.dstPort = uint16(q.GetSourcePort()), uint16(q.GetPort())
 	}
-	return e
+	return h, nil
 }
 
-// vifAt finds the VIF of the same network that has an address: among those it may use,
-// or as its MAC address.
-func (x *explanation) vifAt(neighbour *poolwirev1.Vif, addr netip.Addr, mac flow.MAC) *poolwirev1.Vif {
-	if !mac.IsZero() {
-		for _, v := range x.view.VifsByMAC(mac.String()) {
-			if x.segment(v) == x.segment(neighbour) {
-				return v
-			}
-		}
-		return nil
-	}
-	if !addr.IsValid() {
-		return nil
-	}
-	for _, v := range x.view.Vifs() {
-		if v.GetUuid() == neighbour.GetUuid() || !mayUse(v, addr) || x.segment(v) != x.segment(neighbour) {
-			continue
-		}
-		return v
-	}
-	return nil
+// isSix and isFour say whether the protocol is one of IPv6, or of IPv4, alone.
+func (h header) isSix() bool  { return !h.arp && h.protocol == walk.ProtoICMPv6 }
+func (h header) isFour() bool { return h.arp || h.protocol == walk.ProtoICMP }
+
+// placed is an address, or many, that a VIF may use under a MAC address.
+type placed struct {
+	mac    flow.MAC
+	prefix netip.Prefix
 }
 
-// mayUse says whether an address is among a VIF's own.
-func mayUse(v *poolwirev1.Vif, addr netip.Addr) bool {
-	for _, list := range [][]string{v.GetIpv4Allowed(), v.GetIpv6Allowed()} {
-		for _, p := range prefixes(list) {
-			if p.Contains(addr) {
-				return true
-			}
-		}
+// stations lists the addresses that a VIF is known by: what it is allowed under its own
+// MAC address, and what its pairs and virtual routers say under others.
+func (a *atlas) stations(v *poolwirev1.Vif) []placed {
+	out, known := a.placed[v.GetUuid()]
+	if known {
+		return out
 	}
-	return false
+	own, _ := flow.ParseMAC(v.GetMac())
+	for _, p := range slices.Concat(prefixes(v.GetIpv4Allowed()), prefixes(v.GetIpv6Allowed())) {
+		out = append(out, placed{own, p})
+	}
+	for _, pair := range addressPairs(v, own) {
+		out = append(out, placed{pair.MAC, pair.Prefix})
+	}
+	a.placed[v.GetUuid()] = out
+	return out
 }
 
-// segment names the L2 network a VIF is on: a private network is the same in all pools.
-func (x *explanation) segment(v *poolwirev1.Vif) string {
-	for _, p := range x.view.PortsByVif(v.GetUuid()) {
-		if pn := carriedNetwork(x.view, p.GetHostUuid(), p.GetNetworkBridge()); pn != nil {
-			return pn.GetUuid()
+// addressesUnder lists what a VIF may use under one MAC address.
+func (a *atlas) addressesUnder(v *poolwirev1.Vif, mac flow.MAC) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range a.stations(v) {
+		if s.mac == mac {
+			out = append(out, s.prefix)
 		}
 	}
-	return v.GetNetworkUuid()
+	return out
+}
+
+// macsOf lists the MAC addresses under which a VIF may use an address.
+func (a *atlas) macsOf(v *poolwirev1.Vif, addr netip.Addr) []flow.MAC {
+	var out []flow.MAC
+	for _, s := range a.stations(v) {
+		if s.prefix.Contains(addr) && !slices.Contains(out, s.mac) {
+			out = append(out, s.mac)
+		}
+	}
+	return out
+}
+
+// learns are the flows that the switches have made when a VIF has sent from a MAC address
+// that is not its own.
+func (a *atlas) learns(v *poolwirev1.Vif, mac flow.MAC) []flow.Flow {
+	var out []flow.Flow
+	for _, p := range a.view.PortsByVif(v.GetUuid()) {
+		m := newModel(a.view, a.view.Host(p.GetHostUuid()), p.GetBridge(), portNumbers{}, false)
+		if n := m.networkOn(p.GetNetworkBridge()); n.ID != 0 {
+			out = append(out, flowcompiler.LearnedFlow(n.ID, v.GetObjectId(), mac))
+		}
+	}
+	return out
 }

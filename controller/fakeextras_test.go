@@ -17,10 +17,15 @@ type extras struct {
 	mu sync.Mutex
 	// unmetered makes it a switch without meters.
 	unmetered bool
-	meters    map[uint32][]byte // by id: flags and bands
-	notes     []string
-	sent      []sentPacket
-	session   *openflowtest.Session
+	// unflushable makes it one that flushes no conntrack zones; noted all the same.
+	unflushable bool
+	// stuck makes it one that confirms no packet-out: the barriers behind them are kept.
+	stuck   bool
+	sentXID uint32
+	meters  map[uint32][]byte // by id: flags and bands
+	notes   []string
+	sent    []sentPacket
+	session *openflowtest.Session
 }
 
 // sentPacket is a packet-out.
@@ -31,9 +36,10 @@ type sentPacket struct {
 
 // Message types and multipart types (OpenFlow 1.3, appendix A).
 const (
-	ofExperimenter, ofSetConfig, ofPacketIn, ofPacketOut  = 4, 9, 10, 13
-	ofMultipart, ofMultipartReply, ofSetAsync, ofMeterMod = 18, 19, 28, 29
-	ofMeterConfig, ofMeterFeatures                        = 10, 11
+	ofError, ofExperimenter, ofSetConfig, ofPacketIn = 1, 4, 9, 10
+	ofPacketOut, ofMultipart, ofMultipartReply       = 13, 18, 19
+	ofBarrierRequest, ofSetAsync, ofMeterMod         = 20, 28, 29
+	ofMeterConfig, ofMeterFeatures                   = 10, 11
 )
 
 func reply(kind uint8, xid uint32, body []byte) []byte {
@@ -71,9 +77,15 @@ func (e *extras) intercept(s *openflowtest.Session, m openflowtest.Message) bool
 			return false
 		}
 		e.note("flush %d", binary.BigEndian.Uint16(m.Body[14:]))
+		if e.unflushable {
+			_ = s.Write(reply(ofError, m.XID, append([]byte{0, 1, 0, 4}, m.Raw...))) // OFPBRC_BAD_EXPERIMENTER, bad type
+		}
 	case ofPacketOut:
 		actions := int(binary.BigEndian.Uint16(m.Body[8:]))
+		e.sentXID = m.XID
 		e.sent = append(e.sent, sentPacket{binary.BigEndian.Uint32(m.Body[4:]), binary.BigEndian.Uint32(m.Body[20:]), slices.Clone(m.Body[16+actions:])})
+	case ofBarrierRequest:
+		return e.stuck && m.XID == e.sentXID+1
 	case ofMultipart:
 		return e.multipart(s, m)
 	default:

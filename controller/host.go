@@ -56,6 +56,10 @@ type hostState struct {
 	// in the way; until is the last revision that is not in place for that reason.
 	conflict error
 	until    uint64
+	// ignored says which labels that the host reports are passed over, by VIF UUID.
+	ignored map[string][]string
+	// snooping are the real bridges with mcast_snooping_enable.
+	snooping []string
 }
 
 func newHostActor(l *leader, uuid string) *hostActor {
@@ -190,6 +194,7 @@ func (h *hostActor) run(ctx context.Context) {
 		started := time.Now()
 		err := h.connectAndServe(ctx, host)
 		h.setStale()
+		h.lead.links.report(h.uuid, nil)
 		if ctx.Err() != nil {
 			return
 		}

@@ -185,12 +185,36 @@ func (s *hostSession) rowsInput(view *raftstore.View) rowsInput {
 		hostUUID: s.uuid, cluster: s.lead.cluster, epoch: s.lead.term,
 		targets:   self.targets(view.Nodes(), fallback),
 		unmetered: s.unmetered(ovsdb.Discover(s.db.Snapshot())),
+		guarded:   s.guarded, live: s.liveTunnels(), secrets: s.lead.cfg.Secrets,
 	}
+}
+
+// guarded tells whether the guard against a peer stands where a tunnel to it leaves.
+func (s *hostSession) guarded(peerUUID string, c conduit) bool {
+	peer := s.lead.store.View().Host(peerUUID)
+	if peer == nil {
+		return false
+	}
+	end, there := s.lead.links.of(s.uuid)[c.tunnelName(peer)]
+	return there && s.lead.mayNegotiate(end, time.Now()) == ""
+}
+
+// liveTunnels names the tunnels on which BFD runs, and may.
+func (s *hostSession) liveTunnels() map[string]bool {
+	out := map[string]bool{}
+	for name, end := range s.lead.links.of(s.uuid) {
+		_, speaks := end.hears()
+		out[name] = speaks && !s.lead.guardOf(end).never
+	}
+	return out
 }
 
 // observe records what the host reports, where it differs from what is stored.
 func (s *hostSession) observe(ctx context.Context) error {
 	topo := ovsdb.Discover(s.db.Snapshot())
+	s.lead.links.report(s.uuid, linkEnds(s.uuid, topo, time.Now()))
+	s.noteLabels(topo)
+	s.noteSnooping(topo)
 	seen := observation{
 		hostUUID: s.uuid, topology: topo, certificate: s.fingerprint(),
 		transport: topo.EncapIP,

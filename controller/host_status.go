@@ -157,6 +157,13 @@ func (a *bridgeActor) describe(v *raftstore.View, out *poolwirev1.HostStatus) {
 	if len(st.flagless) > 0 {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("bridge %s floods to %d VIFs past their rules: %s", a.name, len(st.flagless), noFlags))
 	}
+	if a.snoops() {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("bridge %s sends multicast to %d VIFs past their rules: %s", a.name, len(st.copied), snooped))
+	}
+	if len(st.crowded) > 0 {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("bridge %s: %d VIFs pass nothing: they have more rules than there is room for", a.name, len(st.crowded)))
+	}
+	out.Warnings = append(out.Warnings, st.zoneWarnings(a.name)...)
 	for _, f := range st.shadowing {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("bridge %s: a foreign flow wins over Poolwire's: %s", a.name, f))
 	}

@@ -40,6 +40,12 @@ type leader struct {
 	// deadlines is set before the first change is given out.
 	deadlines *deadlines
 	denied    *deniedHub
+	hits      *hitLedger
+	links     *links
+	probes    *probes
+	paths     *paths
+	// protection is set before the first actor starts.
+	protection *protection
 
 	mu    sync.Mutex
 	hosts map[string]*hostActor // guarded by mu
@@ -64,8 +70,9 @@ type sighting struct {
 func newLeader(ctx context.Context, c *Controller, term uint64) *leader {
 	l := &leader{
 		cfg: c.cfg, store: c.cfg.Store, board: c.cfg.Board, metrics: c.metrics, term: term,
-		hosts: map[string]*hostActor{}, progress: make(chan struct{}), denied: newDeniedHub(),
+		hosts: map[string]*hostActor{}, progress: make(chan struct{}), denied: newDeniedHub(), hits: newHitLedger(), links: newLinks(), probes: newProbes(),
 	}
+	l.protection, l.paths = newProtection(l), newPaths(l)
 	l.ctx, l.end = context.WithCancelCause(ctx)
 	l.cluster = l.store.View().ClusterUUID()
 	return l
@@ -106,6 +113,9 @@ func (l *leader) run() error {
 		l.addHost(h.GetUuid())
 	}
 	l.leaving.Go(func() { l.keepDeadlines(l.ctx) })
+	l.leaving.Go(func() { l.keepRelays(l.ctx) })
+	l.leaving.Go(func() { l.protection.keep(l.ctx) })
+	l.leaving.Go(func() { l.paths.keep(l.ctx) })
 	l.processed.Store(view.Revision())
 	l.progressed()
 	for {

@@ -55,8 +55,23 @@ func (a *bridgeActor) lifeline(ctx context.Context, sw *openflow.Switch) error {
 	for _, n := range view.NetworksByPool(host.GetPoolUuid()) {
 		marks.networks[n.GetUuid()] = struct{}{}
 	}
-	if _, err := s.program.apply(newModel(view, host, a.name, s.ports, false), marks); err != nil {
+	if err := s.findTracker(ctx); err != nil {
+		return err
+	}
+	m := newModel(view, host, a.name, s.ports, false)
+	m.noTracker = s.noTracker
+	// Tunnels of encrypted networks are up again as soon as the switch is, and where peers are may have changed.
+	m.guardAll = len(view.PairKeysOfHost(a.host.uuid)) > 0
+	if _, err := s.program.apply(m, marks); err != nil {
 		return fmt.Errorf("compiling: %w", err)
+	}
+	// Networks take their VIFs along, as they were when the host was read last.
+	for _, id := range s.program.vifs {
+		s.program.compiler.RemoveVIF(id)
+		s.program.compiler.RemovePolicy(flowcompiler.PolicyScope{Level: flowcompiler.OfVIF, Object: id})
+	}
+	if _, err := s.program.compiler.Commit(); err != nil {
+		return fmt.Errorf("compiling without VIFs: %w", err)
 	}
 	a.log.Info("lifeline", "flows", s.program.compiler.Len())
 	return s.pushFull(ctx)

@@ -79,6 +79,12 @@ func (k *marker) change(c raftstore.Change) {
 		each(c, func(b *storev1.Bridge) { k.everything(b.GetHostUuid()) })
 	case raftstore.TablePorts:
 		k.port(c)
+	case raftstore.TableRelays:
+		each(c, func(r *storev1.Relay) { k.paths(r.GetPrivateNetworkUuid()) })
+	case raftstore.TableProtections:
+		each(c, func(p *storev1.Protection) { k.protection(p) })
+	case raftstore.TablePairKeys:
+		each(c, func(p *storev1.PairKey) { k.pairKey(p) })
 	case raftstore.TableNodes:
 		for _, h := range k.view.Hosts() {
 			k.row(h.GetUuid())
@@ -103,6 +109,7 @@ func (k *marker) host(c raftstore.Change) {
 	if before == nil || after == nil || before.GetManaged() != after.GetManaged() ||
 		before.GetTransportAddress() != after.GetTransportAddress() {
 		k.everything(c.Key)
+		k.guards(c.Key)
 		// A host that is gone is a member no more, so its networks cannot be asked who
 		// its neighbours were; its pool can, and so can every list that names it.
 		each(c, func(h *poolwirev1.Host) { k.neighbours(h) })
@@ -121,12 +128,52 @@ func (k *marker) neighbours(h *poolwirev1.Host) {
 
 // farEnd marks a host as seen from the other members of a private network.
 func (k *marker) farEnd(pn *poolwirev1.PrivateNetwork, far *poolwirev1.Host) {
-	tunnels := setOf(tunnelName(poolwirev1.Encapsulation_ENCAPSULATION_VXLAN, far), tunnelName(poolwirev1.Encapsulation_ENCAPSULATION_GRE, far))
+	tunnels := setOf(conduitOf(pn).tunnelName(far))
 	for _, m := range k.view.PrivateNetworkMembers(pn) {
 		k.row(m.Host.GetUuid())
+		k.guarded(pn, m.Host.GetUuid())
 		k.remote(pn, far.GetUuid(), m)
 		s := k.at(m.Host.GetUuid(), overlayBridge)
 		s.ports = union(s.ports, tunnels)
+		s.networks = union(s.networks, setOf(pn.GetUuid()))
+	}
+}
+
+// paths marks the ways between the members of a private network.
+func (k *marker) paths(networkUUID string) {
+	pn := k.view.PrivateNetwork(networkUUID)
+	for _, m := range k.view.PrivateNetworkMembers(pn) {
+		k.row(m.Host.GetUuid())
+		k.guarded(pn, m.Host.GetUuid())
+		s := k.at(m.Host.GetUuid(), overlayBridge)
+		s.networks = union(s.networks, setOf(networkUUID))
+	}
+}
+
+// guarded marks the guards of a member of a private network, whose tunnels may be others now.
+func (k *marker) guarded(pn *poolwirev1.PrivateNetwork, host string) {
+	if pn.GetEncrypted() {
+		k.at(host, "").base = true
+	}
+}
+
+// protection marks the networks that two hosts share.
+func (k *marker) protection(p *storev1.Protection) {
+	for _, host := range []string{p.GetHostA(), p.GetHostB()} {
+		s := k.at(host, overlayBridge)
+		for _, pn := range k.view.PrivateNetworksOfHost(host) {
+			if pn.GetEncrypted() && conduitOf(pn).encapsulation.InterfaceType() == p.GetEncapsulation() {
+				s.networks = union(s.networks, setOf(pn.GetUuid()))
+			}
+		}
+	}
+}
+
+// pairKey marks the guards and the credentials of two hosts.
+func (k *marker) pairKey(p *storev1.PairKey) {
+	for _, host := range []string{p.GetHostA(), p.GetHostB()} {
+		k.row(host)
+		k.at(host, "").base = true
 	}
 }
 
@@ -151,9 +198,17 @@ func (k *marker) facts(c raftstore.Change) {
 		return
 	}
 	for _, ms := range memberships(k.view, c.Key) {
-		for _, p := range ms.peers {
+		for _, p := range ms.peers() {
 			k.row(p.Host.GetUuid())
 		}
+	}
+	k.guards(c.Key)
+}
+
+// guards marks the guards that other hosts have against one, whose address is another.
+func (k *marker) guards(host string) {
+	for peer := range guardedPeers(k.view, host) {
+		k.at(peer, "").base = true
 	}
 }
 
@@ -215,6 +270,11 @@ func (k *marker) vif(c raftstore.Change) {
 	after, _ := c.After.(*poolwirev1.Vif)
 	k.vifIsolation(before, after)
 	k.vifLimit(c.Key, before, after)
+	if claimsDiffer(before, after) {
+		for _, p := range k.view.PortsByVif(c.Key) {
+			k.farEnds(p)
+		}
+	}
 	k.vifAsMember(c.Key, before, after)
 }
 
@@ -292,6 +352,15 @@ func (k *marker) farEnds(port *storev1.Port) {
 		for _, m := range k.view.PrivateNetworkMembers(pn) {
 			if m.Host.GetUuid() != p.GetHostUuid() {
 				k.remote(pn, p.GetHostUuid(), m)
+				continue
+			}
+			bridges := []string{m.Bridge}
+			if pn.GetRelayVni() != 0 {
+				bridges = append(bridges, overlayBridge)
+			}
+			for _, bridge := range bridges {
+				s := k.at(m.Host.GetUuid(), bridge)
+				s.remotes = union(s.remotes, setOf(remoteKey(pn.GetUuid(), p.GetHostUuid())))
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"poolwire/overlay"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
@@ -95,7 +96,22 @@ func (c *Controller) PrivateNetworkHosts(uuid string) []*poolwirev1.PrivateNetwo
 			HostUuid: m.Host.GetUuid(), HostNameLabel: m.Host.GetNameLabel(), Bridge: m.Bridge,
 			MaxMtu: maxMTU(v, pn, m.Host.GetUuid()),
 		}
-		st.Reason = c.memberProblem(v, pn, m, members)
+		st.Reason = c.memberProblem(v, pn, m)
+		st.Ready = st.Reason == ""
+		out = append(out, st)
+	}
+	return out
+}
+
+// Preflight says of each host that is a member of a private network in a view, which may be of a change that is only being
+// considered, what keeps it from taking part.
+func (c *Controller) Preflight(v *raftstore.View, pn *poolwirev1.PrivateNetwork) []*poolwirev1.PrivateNetworkHostStatus {
+	var out []*poolwirev1.PrivateNetworkHostStatus
+	for _, m := range v.PrivateNetworkMembers(pn) {
+		st := &poolwirev1.PrivateNetworkHostStatus{
+			HostUuid: m.Host.GetUuid(), HostNameLabel: m.Host.GetNameLabel(), Bridge: m.Bridge, MaxMtu: maxMTU(v, pn, m.Host.GetUuid()),
+		}
+		st.Reason = c.unfit(v, pn, m)
 		st.Ready = st.Reason == ""
 		out = append(out, st)
 	}
@@ -105,32 +121,19 @@ func (c *Controller) PrivateNetworkHosts(uuid string) []*poolwirev1.PrivateNetwo
 // maxMTU is what a host's underlay leaves for the VMs, 0 when not known.
 func maxMTU(v *raftstore.View, pn *poolwirev1.PrivateNetwork, hostUUID string) uint32 {
 	underlay := v.HostFacts(hostUUID).GetTransportMtu()
-	overhead := encapOverhead(pn.GetEncapsulation(), addrIsIPv6(endpoint(v, hostUUID)))
-	if underlay <= overhead {
-		return 0
-	}
-	return underlay - overhead
+	// A pair of hosts that shares an encrypted network protects all its tunnels.
+	sec := overlay.IPsec{On: pn.GetEncrypted() || len(v.PairKeysOfHost(hostUUID)) > 0 && pn.GetUdpPort() == 0}
+	return uint32(overlay.InnerMTU(int(underlay), conduitOf(pn).encapsulation, addrIsIPv6(endpoint(v, hostUUID)), sec))
 }
 
 func addrIsIPv6(s string) bool { p := parsePrefix(s); return p.IsValid() && p.Addr().Is6() }
 
 // memberProblem says what keeps a member from carrying a private network.
-func (c *Controller) memberProblem(v *raftstore.View, pn *poolwirev1.PrivateNetwork, m raftstore.MemberHost, members []raftstore.MemberHost) string {
-	host := m.Host.GetUuid()
-	switch {
-	case !m.Host.GetManaged():
-		return "host is released"
-	case c.isAway(host):
-		return "host is away"
-	case endpoint(v, host) == "":
-		return "no transport address"
-	}
-	if reason := carrierProblem(v, host, m.Bridge); reason != "" {
+func (c *Controller) memberProblem(v *raftstore.View, pn *poolwirev1.PrivateNetwork, m raftstore.MemberHost) string {
+	if reason := c.unfit(v, pn, m); reason != "" {
 		return reason
 	}
-	if limit := maxMTU(v, pn, host); limit != 0 && pn.GetMtu() > limit {
-		return fmt.Sprintf("underlay MTU %d leaves %d", v.HostFacts(host).GetTransportMtu(), limit)
-	}
+	host := m.Host.GetUuid()
 	if down := deadUplinks(v, host); down != "" {
 		return down
 	}
@@ -139,13 +142,37 @@ func (c *Controller) memberProblem(v *raftstore.View, pn *poolwirev1.PrivateNetw
 			return reason
 		}
 	}
-	for _, peer := range members {
-		if peer.Host.GetUuid() == host || !peer.Host.GetManaged() || endpoint(v, peer.Host.GetUuid()) == "" {
+	ms := membershipIn(v, pn, host)
+	for _, peer := range ms.peers() {
+		if endpoint(v, peer.Host.GetUuid()) == "" {
 			continue
 		}
-		if reason := portProblem(v, host, tunnelName(pn.GetEncapsulation(), peer.Host)); reason != "" {
+		if reason := portProblem(v, host, ms.conduit.tunnelName(peer.Host)); reason != "" {
 			return fmt.Sprintf("tunnel to %s: %s", peer.Host.GetNameLabel(), reason)
 		}
+	}
+	return c.unprotected(v, ms)
+}
+
+// unfit says what keeps a host from being of any use to a private network, whatever is made on it.
+func (c *Controller) unfit(v *raftstore.View, pn *poolwirev1.PrivateNetwork, m raftstore.MemberHost) string {
+	host := m.Host.GetUuid()
+	address := endpoint(v, host)
+	switch {
+	case !m.Host.GetManaged():
+		return "host is released"
+	case c.isAway(host):
+		return "host is away"
+	case address == "":
+		return "no transport address"
+	case addrIsIPv6(address) && conduitOf(pn).encapsulation == overlay.GRE:
+		return "GRE has no tunnels over IPv6 here: take VXLAN or Geneve"
+	}
+	if reason := carrierProblem(v, host, m.Bridge); reason != "" {
+		return reason
+	}
+	if limit := maxMTU(v, pn, host); limit != 0 && pn.GetMtu() > limit {
+		return fmt.Sprintf("underlay MTU %d leaves %d", v.HostFacts(host).GetTransportMtu(), limit)
 	}
 	return ""
 }

@@ -15,6 +15,8 @@ type metrics struct {
 	confirm    prometheus.Histogram
 	found      prometheus.Counter
 	repaired   prometheus.Counter
+	// foreign counts denied packets that a switch told of and that are not its own.
+	foreign prometheus.Counter
 
 	hosts, sessions, flowsWanted, flowsHeld, rowsWanted, rowsHeld *prometheus.Desc
 }
@@ -27,6 +29,7 @@ func newMetrics(c *Controller) *metrics {
 		confirm:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "poolwire_change_to_confirmed_seconds", Help: "Time from a change of intent to a bridge's barrier reply.", Buckets: buckets}),
 		found:      prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_drift_found_total", Help: "Flows found to differ from what was confirmed."}),
 		repaired:   prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_drift_repaired_total", Help: "Differing flows put right."}),
+		foreign:    prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_denied_foreign_total", Help: "Denied packets that a bridge told of under VIFs or rules that are not on it; they are left out."}),
 
 		hosts:       prometheus.NewDesc("poolwire_hosts", "Registered hosts by state.", []string{"state"}, nil),
 		sessions:    prometheus.NewDesc("poolwire_sessions", "Sessions with hosts: openflow and portflags that bridges opened to this node, ovsdb that this leader works on.", []string{"protocol"}, nil),
@@ -38,7 +41,7 @@ func newMetrics(c *Controller) *metrics {
 }
 
 func (m *metrics) register(r prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.compile, m.confirm, m.found, m.repaired, m} {
+	for _, c := range []prometheus.Collector{m.compile, m.confirm, m.found, m.repaired, m.foreign, m} {
 		if err := r.Register(c); err != nil {
 			return err
 		}

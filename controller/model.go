@@ -22,8 +22,12 @@ type model struct {
 	ports  portNumbers
 	// admit lets ports pass that nobody has classified.
 	admit bool
-	// noMeters is for a switch without meters.
-	noMeters bool
+	// noMeters is for a switch without meters, noTracker for one whose datapath has no connection tracker with zones.
+	noMeters, noTracker bool
+	// judged: a rule decides over ARP.
+	judged bool
+	// guardAll guards the host against everybody.
+	guardAll bool
 	// closed are the OpenFlow numbers of the ports that NORMAL does not flood to.
 	closed map[uint32]bool
 	// known remembers what networkOn found: it is asked for every port. groups and
@@ -54,7 +58,8 @@ func (m model) base() flowcompiler.Bridge {
 		b.LocalMAC, _ = flow.ParseMAC(row.GetMac())
 	}
 	version := m.view.HostFacts(m.host.GetUuid()).GetOvsVersion()
-	b.NoLearnLimit, b.NoPolicies, b.NoMeters = predates(version, 2, 8), noPolicies(version), m.noMeters
+	b.NoLearnLimit, b.NoPolicies, b.NoMeters = predates(version, 2, 8), noPolicies(version) || m.noTracker, m.noMeters
+	b.GuardAll, b.NoAnswers, b.NoTracker = m.guardAll, m.judged, m.noTracker
 	for _, name := range m.networkBridges() {
 		// A port that nobody knows yet may be on any of them.
 		if n := m.networkOn(name); n.Private || n.DefaultLocking == flowcompiler.Disabled {
@@ -137,7 +142,7 @@ func (m model) network(n bridgeNetwork) flowcompiler.Network {
 // and in every pool, so that its VNI and its rules are too.
 func privateNetwork(pn *poolwirev1.PrivateNetwork) flowcompiler.Network {
 	return flowcompiler.Network{
-		ID: pn.GetObjectId(), Private: true, VNI: pn.GetVni(),
+		ID: pn.GetObjectId(), Private: true, VNI: pn.GetVni(), RelayVNI: pn.GetRelayVni(),
 		DefaultLocking: defaultLocking(pn.GetDefaultLockingMode()),
 		DropInbound:    drops(pn.GetDefaultInboundAction()), DropOutbound: drops(pn.GetDefaultOutboundAction()),
 		RAGuard: pn.GetRaGuard(), DHCPGuard: pn.GetDhcpGuard(),
@@ -299,22 +304,15 @@ func (m model) patchedNetwork(object string) *poolwirev1.PrivateNetwork {
 // tunnelTo is the far end of a tunnel of ours. One that was made for a host which
 // is gone, or has come back as another object, leads nowhere.
 func (m model) tunnelTo(name, object string) flowcompiler.Tunnel {
-	rest, _ := strings.CutPrefix(object, objectTunnel)
-	kind, uuid, _ := strings.Cut(rest, ":")
-	encap := poolwirev1.Encapsulation_ENCAPSULATION_VXLAN
-	if kind == encapType(poolwirev1.Encapsulation_ENCAPSULATION_GRE) {
-		encap = poolwirev1.Encapsulation_ENCAPSULATION_GRE
-	}
+	kind, uuid, ok := parseTunnelObject(object)
 	peer := m.view.Host(uuid)
-	if peer == nil || name != tunnelName(encap, peer) {
+	if !ok || peer == nil || name != kind.tunnelName(peer) {
 		return flowcompiler.Tunnel{}
 	}
-	return flowcompiler.Tunnel{Host: peer.GetObjectId(), GRE: encap == poolwirev1.Encapsulation_ENCAPSULATION_GRE}
+	return kind.tunnel(peer)
 }
 
-// remote describes the far end of a private network at one peer: the MAC
-// addresses plugged there and nowhere else among the members. One that is
-// plugged twice is migrating, and only its traffic tells where it lives.
+// remote describes the far end of a private network at one peer, but for the way there.
 func (m model) remote(networkUUID, peerUUID string) (r flowcompiler.Remote, ok bool) {
 	pn, peer := m.view.PrivateNetwork(networkUUID), m.view.Host(peerUUID)
 	if pn == nil || peer == nil || !peer.GetManaged() {
@@ -328,18 +326,23 @@ func (m model) remote(networkUUID, peerUUID string) (r flowcompiler.Remote, ok b
 	if !m.isOverlay() && (here != m.bridge || m.networkOn(here).ID != pn.GetObjectId()) {
 		return r, false
 	}
-	r.Network = pn.GetObjectId()
-	r.Tunnel = flowcompiler.Tunnel{Host: peer.GetObjectId(), GRE: pn.GetEncapsulation() == poolwirev1.Encapsulation_ENCAPSULATION_GRE}
+	return flowcompiler.Remote{Network: pn.GetObjectId(), Host: peer.GetObjectId(), MACs: m.macsOn(peerUUID, far)}, true
+}
+
+// macsOn lists the MAC addresses plugged into a private network at one host and nowhere else among
+// the members. One that is plugged twice is migrating, and only its traffic tells where it lives.
+func (m model) macsOn(hostUUID, bridge string) []flow.MAC {
+	var macs []flow.MAC
 	seen := map[flow.MAC]bool{}
-	for _, p := range m.view.PortsByBridge(peerUUID, far) {
+	for _, p := range m.view.PortsByBridge(hostUUID, bridge) {
 		mac, err := flow.ParseMAC(p.GetAttachedMac())
-		if err != nil || p.GetVifUuid() == "" || p.GetNetworkBridge() != far || seen[mac] || len(vifHosts(m.view, p.GetVifUuid())) > 1 {
+		if err != nil || p.GetVifUuid() == "" || p.GetNetworkBridge() != bridge || seen[mac] || len(vifHosts(m.view, p.GetVifUuid())) > 1 {
 			continue
 		}
 		seen[mac] = true
-		r.MACs = append(r.MACs, mac)
+		macs = append(macs, mac)
 	}
-	return r, true
+	return macs
 }
 
 func defaultLocking(d poolwirev1.DefaultLockingMode) flowcompiler.LockingMode {

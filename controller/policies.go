@@ -16,10 +16,18 @@ import (
 type policies struct {
 	mu    sync.Mutex
 	count int
+	// arp counts the rules that decide over ARP.
+	arp int
 }
 
 func newPolicies(v *raftstore.View) *policies {
 	p := &policies{count: len(v.Rules()) + len(v.PolicyRules())}
+	for _, r := range v.Rules() {
+		p.arp += presence(namesARP(r))
+	}
+	for _, r := range v.PolicyRules() {
+		p.arp += presence(policyNamesARP(r))
+	}
 	for _, vif := range v.Vifs() {
 		p.count += presence(restrains(vif))
 	}
@@ -39,14 +47,24 @@ func (p *policies) none() bool {
 	return p.count == 0
 }
 
-// change follows one change and reports whether none answers differently now.
+// judgeARP reports whether any rule decides over ARP. Then nobody is answered for: it would be
+// a way around the rule.
+func (p *policies) judgeARP() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.arp > 0
+}
+
+// change follows one change and reports whether none or judgeARP answers differently now.
 func (p *policies) change(c raftstore.Change) (flipped bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.count == 0
+	before, judged := p.count == 0, p.arp > 0
 	switch c.Table {
 	case raftstore.TableRules, raftstore.TablePolicyRules:
 		p.count += presence(c.After != nil) - presence(c.Before != nil)
+		was, is := rulesIn(c)
+		p.arp += presence(is) - presence(was)
 	case raftstore.TableVifs:
 		was, _ := c.Before.(*poolwirev1.Vif)
 		is, _ := c.After.(*poolwirev1.Vif)
@@ -60,7 +78,21 @@ func (p *policies) change(c raftstore.Change) (flipped bool) {
 		is, _ := c.After.(*poolwirev1.PrivateNetwork)
 		p.count += presence(guards(is)) - presence(guards(was))
 	}
-	return before != (p.count == 0)
+	return before != (p.count == 0) || judged != (p.arp > 0)
+}
+
+// rulesIn reports whether what a change replaces, and what it puts in place, are rules that name ARP.
+func rulesIn(c raftstore.Change) (was, is bool) {
+	names := func(m any) bool {
+		switch r := m.(type) {
+		case *poolwirev1.Rule:
+			return r != nil && namesARP(r)
+		case *poolwirev1.PolicyRule:
+			return r != nil && policyNamesARP(r)
+		}
+		return false
+	}
+	return names(c.Before), names(c.After)
 }
 
 // restrains reports a VIF that something holds back by itself.

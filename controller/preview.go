@@ -36,12 +36,17 @@ func (c *Controller) Preview(ctx context.Context, before, after *raftstore.View,
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		diff, err := previewBridge(before, after, at)
+		diff, shut, err := previewBridge(before, after, at)
 		if err != nil {
 			return nil, fmt.Errorf("%s on %s: %w", at.bridge, hostLabel(after.Host(at.host)), err)
 		}
-		if diff != nil {
-			out.Bridges = append(out.Bridges, diff)
+		out.Warnings = append(out.Warnings, shut...)
+		if diff == nil {
+			continue
+		}
+		out.Bridges = append(out.Bridges, diff)
+		if changesMeters(diff) && c.lacksMeters(at) {
+			out.Warnings = append(out.Warnings, fmt.Sprintf("%s on %s has no meters: what VMs send is policed at their interfaces instead, and no limit is kept on what is sent to them", at.bridge, diff.GetHostNameLabel()))
 		}
 	}
 	return out, nil
@@ -69,16 +74,27 @@ func touchedBridges(view *raftstore.View, changes raftstore.ChangeSet) []bridgeA
 	})
 }
 
-// previewBridge compares what a bridge would hold; nil when it is the same.
-func previewBridge(before, after *raftstore.View, at bridgeAt) (*poolwirev1.BridgeDiff, error) {
-	was, err := compileBridge(before, at)
+// previewBridge compares what a bridge would hold; nil when it is the same. shut says which
+// VIFs would pass nothing, and do not now, for having too many rules.
+func previewBridge(before, after *raftstore.View, at bridgeAt) (diff *poolwirev1.BridgeDiff, shut []string, err error) {
+	was, had, err := compileAndCrowd(before, at)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	will, err := compileBridge(after, at)
+	will, has, err := compileAndCrowd(after, at)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	for _, uuid := range slices.Sorted(maps.Keys(has)) {
+		if len(had[uuid]) == 0 {
+			shut = append(shut, fmt.Sprintf("host %s: VIF %s %s", hostLabel(after.Host(at.host)), uuid, strings.Join(crowdReasons(after, has[uuid]), "; it ")))
+		}
+	}
+	return diffFlows(was, will, after, at), shut, nil
+}
+
+// diffFlows compares flows; nil when they are the same.
+func diffFlows(was, will *flowcompiler.Compiler, after *raftstore.View, at bridgeAt) *poolwirev1.BridgeDiff {
 	diff := &poolwirev1.BridgeDiff{HostUuid: at.host, HostNameLabel: hostLabel(after.Host(at.host)), Bridge: at.bridge}
 	have := map[flow.Key]flow.Flow{}
 	if was != nil {
@@ -101,10 +117,11 @@ func previewBridge(before, after *raftstore.View, at bridgeAt) (*poolwirev1.Brid
 	for _, f := range slices.SortedFunc(maps.Values(have), flow.Compare) {
 		note(&diff.Deleted, &diff.DeletedCount, f)
 	}
-	if diff.GetAddedCount()+diff.GetModifiedCount()+diff.GetDeletedCount() == 0 {
-		return nil, nil
+	previewMeters(diff, metersOf(was), metersOf(will), meterOwners(after, at))
+	if diff.GetAddedCount()+diff.GetModifiedCount()+diff.GetDeletedCount() == 0 && !changesMeters(diff) {
+		return nil
 	}
-	return diff, nil
+	return diff
 }
 
 // note counts a flow, and writes it out while there is room.
@@ -128,16 +145,32 @@ func withTableName(f flow.Flow) string {
 // compileBridge compiles a bridge as a state has it, from scratch; nil when the state
 // has no such bridge. Port numbers are those that the host reports.
 func compileBridge(view *raftstore.View, at bridgeAt) (*flowcompiler.Compiler, error) {
+	c, _, err := compileAndCrowd(view, at)
+	return c, err
+}
+
+// compileAndCrowd also says which VIFs have too many rules, by UUID.
+func compileAndCrowd(view *raftstore.View, at bridgeAt) (*flowcompiler.Compiler, map[string][]crowd, error) {
 	host := view.Host(at.host)
 	if host == nil || view.Bridge(at.host, at.bridge) == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	p := newProgram()
-	p.applyAll(newModel(view, host, at.bridge, reportedNumbers(view, at), newPolicies(view).none()))
-	if _, err := p.compiler.Commit(); err != nil {
-		return nil, err
+	rules := newPolicies(view)
+	m := newModel(view, host, at.bridge, reportedNumbers(view, at), rules.none())
+	m.judged = rules.judgeARP()
+	// As when the switch has been told which ports not to flood to.
+	m.closed = map[uint32]bool{}
+	for _, port := range view.PortsByBridge(at.host, at.bridge) {
+		if port.GetVifUuid() != "" {
+			m.closed[reportedNumber(port)] = true
+		}
 	}
-	return p.compiler, nil
+	p.applyAll(m)
+	if _, err := p.compiler.Commit(); err != nil {
+		return nil, nil, err
+	}
+	return p.compiler, p.crowded(m), nil
 }
 
 // reportedNumbers are a bridge's port numbers as the host reports them.

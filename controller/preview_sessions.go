@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strconv"
+	"slices"
 	"strings"
 
 	"poolwire/flowcompiler/walk"
@@ -15,106 +15,234 @@ import (
 	"poolwire/southbound/openflow/flow"
 )
 
-// maxSessionLine bounds one line of a dump of connections.
-const maxSessionLine = 1024
-
 // PreviewSessions says, for live sessions of a host, which of them a change would cut.
 // Each is a line of `ovs-appctl dpctl/dump-conntrack`; its zone tells whose it is. Lines
-// that are no session of a VIF are left out.
-func (c *Controller) PreviewSessions(ctx context.Context, before, after *raftstore.View, host string, lines []string) ([]*poolwirev1.SessionVerdict, error) {
+// that are no session of a VIF are counted, and left out.
+func (c *Controller) PreviewSessions(ctx context.Context, before, after *raftstore.View, host string, lines []string) ([]*poolwirev1.SessionVerdict, *poolwirev1.SessionCounts, error) {
 	owners := map[uint16]*storev1.Port{}
 	for _, p := range after.Ports(host) {
 		if p.GetZone() != 0 && p.GetVifUuid() != "" && reportedNumber(p) != 0 {
 			owners[uint16(p.GetZone())] = p
 		}
 	}
-	was, will := newJudge(ctx, before), newJudge(ctx, after)
+	k := judge{was: newAtlas(before), will: newAtlas(after)}
+	for _, p := range owners {
+		k.was.learnAll(p.GetVifUuid())
+		k.will.learnAll(p.GetVifUuid())
+	}
+	counts := &poolwirev1.SessionCounts{}
 	var out []*poolwirev1.SessionVerdict
 	for _, line := range lines {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		s, ok := parseSession(line)
-		owner := owners[s.zone]
-		if !ok || owner == nil {
+		line = strings.TrimSpace(line)
+		if line == "" {
 			continue
 		}
-		v, err := judgeSession(was, will, owner, s)
-		if err != nil {
-			return nil, fmt.Errorf("session %q: %w", line, err)
+		counts.Given++
+		s, ok := parseSession(line)
+		if !ok {
+			continue
 		}
-		v.Session = strings.TrimSpace(line)
+		counts.Understood++
+		owner := owners[s.zone]
+		if owner == nil {
+			continue
+		}
+		counts.Owned++
+		v, err := k.session(owner, s)
+		if err != nil {
+			return nil, nil, fmt.Errorf("session %q: %w", line, err)
+		}
+		v.Session = line
 		out = append(out, v)
+	}
+	return out, counts, nil
+}
+
+// judge compares what becomes of sessions under two states.
+type judge struct{ was, will *atlas }
+
+// session says whether a session of the VIF at a port would be cut. That depends on who
+// opened it, as rules have the direction in which a session is opened: the VIF, when the
+// first packet was sent from its address. Where no address is known both are possible.
+func (k judge) session(owner *storev1.Port, s trackedSession) (*poolwirev1.SessionVerdict, error) {
+	out := &poolwirev1.SessionVerdict{VifUuid: owner.GetVifUuid()}
+	var whole, cut []ended
+	for _, outbound := range k.was.openers(owner, s) {
+		e, err := k.ends(owner, s, outbound)
+		if err != nil {
+			return nil, err
+		}
+		whole = append(whole, e)
+		if e.cut {
+			cut = append(cut, e)
+		}
+	}
+	if len(cut) == 0 {
+		return out, nil
+	}
+	out.Cut = true
+	if e := cut[0]; e.rule != nil {
+		out.RuleUuid, out.RuleText = e.rule.GetRuleUuid(), policytext.Action(e.rule.GetAction())+" "+e.rule.GetMatch()
+	}
+	if len(cut) < len(whole) {
+		out.OnlyIf = fmt.Sprintf("the other end (%s) opened it: %s is the VIF's address", s.src, s.dst)
+		if cut[0].outbound {
+			out.OnlyIf = fmt.Sprintf("the VIF opened it: %s is its address", s.src)
+		}
 	}
 	return out, nil
 }
 
-// newJudge is an explanation that is asked about many packets of one state.
-func newJudge(ctx context.Context, view *raftstore.View) *explanation {
-	return &explanation{ctx: ctx, view: view, tables: map[bridgeAt]*walk.Tables{}, out: &poolwirev1.ExplainResponse{}}
+// ended is what becomes of a session that was opened in one direction.
+type ended struct {
+	outbound, cut bool
+	// rule is what decides; nil for none.
+	rule *poolwirev1.PolicyEntry
 }
 
-// judgeSession compares what becomes of a session's packets before and after.
-func judgeSession(was, will *explanation, owner *storev1.Port, s trackedSession) (*poolwirev1.SessionVerdict, error) {
-	v := &poolwirev1.SessionVerdict{VifUuid: owner.GetVifUuid()}
-	// Nothing tells who of the two has opened it but what may be opened: the VIF, if it may.
-	for _, outbound := range []bool{true, false} {
-		passed, _, err := was.judge(owner, s, outbound)
+// ends compares what becomes of a session's packets, those of its opener and the answers,
+// before and after. A session is cut when the packets of one end pass no more.
+func (k judge) ends(owner *storev1.Port, s trackedSession, outbound bool) (ended, error) {
+	out := ended{outbound: outbound}
+	for _, answer := range []bool{false, true} {
+		passed, _, err := k.was.passes(owner, s, outbound, answer)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		if !passed {
 			continue
 		}
-		passes, rule, err := will.judge(owner, s, outbound)
+		passes, rule, err := k.will.passes(owner, s, outbound, answer)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
-		v.Cut = !passes
-		if e := will.entryOf(rule); e != nil {
-			v.RuleUuid, v.RuleText = e.GetRuleUuid(), policytext.Action(e.GetAction())+" "+e.GetMatch()
+		if !passes {
+			out.cut, out.rule = true, rule
+			return out, nil
 		}
-		return v, nil
 	}
-	return v, nil
+	return out, nil
 }
 
-// judge says whether the packets of a VIF's session pass its bridge, and which rule
-// decided.
-func (x *explanation) judge(owner *storev1.Port, s trackedSession, outbound bool) (passes bool, rule uint32, err error) {
-	vif := x.view.Vif(owner.GetVifUuid())
-	if vif == nil {
-		return false, 0, nil
+// openers lists who can have opened a session, true for the VIF at a port: its own
+// addresses tell, those of its neighbours, and that nobody sends from a group's.
+func (a *atlas) openers(owner *storev1.Port, s trackedSession) []bool {
+	vif := a.view.Vif(owner.GetVifUuid())
+	mine := func(addr netip.Addr) bool { return a.isOwn(vif, addr) }
+	another := func(addr netip.Addr) bool { return a.neighbourAt(vif, addr) != nil }
+	src, dst := mine(s.src), mine(s.dst)
+	if src == dst {
+		// Where both or none is its own, it is whatever is nobody else's.
+		src, dst = another(s.dst), another(s.src)
 	}
-	local := end{vif: vif, addr: s.src}
-	local.mac = x.endOf(vif, s.src, false, "").mac
-	remote := end{mac: routerMAC, addr: s.dst}
-	h := header{protocol: s.protocol, srcPort: s.srcPort, dstPort: s.dstPort}
-	var start hop
+	switch {
+	case src && !dst:
+		return []bool{true}
+	case dst && !src:
+		return []bool{false}
+	}
+	return []bool{true, false}
+}
+
+// isOwn says whether an address is one of a VIF's: that it may use under any of its MAC
+// addresses, or the link-local one that its MAC address makes.
+func (a *atlas) isOwn(v *poolwirev1.Vif, addr netip.Addr) bool {
+	if len(a.macsOf(v, addr)) > 0 {
+		return true
+	}
+	mac, err := flow.ParseMAC(v.GetMac())
+	return err == nil && addr == linkLocalOf(mac)
+}
+
+// macFor is the MAC address that a VIF uses with an address: its own, unless it may use
+// the address under others only.
+func (a *atlas) macFor(v *poolwirev1.Vif, addr netip.Addr) flow.MAC {
+	own, _ := flow.ParseMAC(v.GetMac())
+	if others := a.macsOf(v, addr); len(others) > 0 && !slices.Contains(others, own) {
+		return others[0]
+	}
+	return own
+}
+
+// learnAll assumes that the switches know all MAC addresses of a VIF: they have passed
+// sessions of theirs.
+func (a *atlas) learnAll(vif string) {
+	v := a.view.Vif(vif)
+	seen := map[flow.MAC]bool{}
+	for _, s := range a.stations(v) {
+		if s.mac.String() != v.GetMac() && !seen[s.mac] {
+			seen[s.mac] = true
+			a.learned = append(a.learned, a.learns(v, s.mac)...)
+		}
+	}
+}
+
+// linkLocalOf is the link-local address that a MAC address makes (RFC 4291 appendix A).
+func linkLocalOf(m flow.MAC) netip.Addr {
+	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 0x02, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
+}
+
+// passes says whether packets of a session of the VIF at a port pass its bridge: those of
+// the end that opened it or, with answer, those of the other one. rule is what decided.
+func (a *atlas) passes(owner *storev1.Port, s trackedSession, outbound, answer bool) (passes bool, rule *poolwirev1.PolicyEntry, err error) {
+	vif := a.view.Vif(owner.GetVifUuid())
 	at := bridgeAt{owner.GetHostUuid(), owner.GetBridge()}
-	ok := true
-	if outbound {
-		start = arriving(at, reportedNumber(owner), h.packet(local, remote))
-	} else {
-		local.addr, remote.addr = s.dst, s.src
-		x.receiver = vif
-		start, ok = x.fromOutside(owner, h.packet(remote, local))
+	if vif == nil || a.view.Bridge(at.host, at.bridge) == nil {
+		return false, nil, nil
 	}
-	if !ok {
-		return false, 0, nil
-	}
-	x.connection = start.packet.OwnTuple(walk.CTTracked | walk.CTEstablished)
-	tables, err := x.tablesOf(at)
+	bridge, err := a.chart(at)
 	if err != nil {
-		return false, 0, err
+		return false, nil, err
 	}
-	trace := tables.Run(start.packet, walk.Options{FragmentPorts: true, CT: func(uint16, walk.Packet) walk.Connection { return x.connection }})
-	x.steps, x.fates, x.reached = nil, []fate{{at: at, trace: trace, last: len(trace.Steps)}}, false
-	for _, st := range trace.Steps {
-		x.steps = append(x.steps, walkStep{at, st})
+	h := header{protocol: s.protocol, srcPort: s.srcPort, dstPort: s.dstPort}
+	opener, other := end{addr: s.src}, end{addr: s.dst}
+	local, remote := &opener, &other
+	if !outbound {
+		local, remote = &other, &opener
 	}
-	rule, _ = x.decision()
-	return goesOn(trace), rule, nil
+	local.mac = a.macFor(vif, local.addr)
+	remote.mac = routerMAC
+	if v := a.neighbourAt(vif, remote.addr); v != nil {
+		remote.mac, _ = flow.ParseMAC(v.GetMac())
+	}
+	p := h.packet(opener, other)
+	connection := p.OwnTuple(walk.CTTracked | walk.CTEstablished)
+	if answer {
+		p, connection = answerTo(h, opener, other, connection)
+	}
+	start := arriving(at, reportedNumber(owner), p)
+	if outbound == answer {
+		var ok bool
+		if start, ok = a.fromOutside(vif, owner, p); !ok {
+			return false, nil, nil
+		}
+	}
+	j := &journey{atlas: a, connection: connection, receiver: vif}
+	f := fate{at: at, trace: bridge.run(start.packet, connection)}
+	for _, st := range f.trace.Steps {
+		j.steps = append(j.steps, walkStep{at, st})
+	}
+	f.last = len(j.steps)
+	j.fates = []fate{f}
+	if id, ok := j.decision(); ok {
+		rule = a.entryOf(id)
+	}
+	return goesOn(f.trace) && (outbound != answer || !bridge.shut(reportedNumber(owner))), rule, nil
+}
+
+// answerTo is what answers a session's packets, and what the trackers say of it.
+func answerTo(h header, opener, other end, c walk.Connection) (walk.Packet, walk.Connection) {
+	switch h.protocol {
+	case walk.ProtoICMP, walk.ProtoICMPv6:
+		h.srcPort = answerOf(h.protocol, h.srcPort)
+	default:
+		h.srcPort, h.dstPort = h.dstPort, h.srcPort
+	}
+	c.State |= walk.CTReply
+	return h.packet(other, opener), c
 }
 
 // goesOn says whether a walk ended with more than a sample for the controller.
@@ -125,99 +253,4 @@ func goesOn(t walk.Trace) bool {
 		}
 	}
 	return false
-}
-
-// trackedSession is one entry of a connection table: its original direction and its zone.
-type trackedSession struct {
-	protocol         uint8
-	src, dst         netip.Addr
-	srcPort, dstPort uint16
-	zone             uint16
-}
-
-// sessionProtocol is a protocol by the name that dpctl/dump-conntrack prints.
-func sessionProtocol(name string) (uint8, bool) {
-	switch name {
-	case "tcp":
-		return walk.ProtoTCP, true
-	case "udp":
-		return walk.ProtoUDP, true
-	case "icmp":
-		return walk.ProtoICMP, true
-	case "icmpv6":
-		return walk.ProtoICMPv6, true
-	case "sctp":
-		return walk.ProtoSCTP, true
-	}
-	n, err := strconv.ParseUint(name, 10, 8)
-	return uint8(n), err == nil
-}
-
-// parseSession reads a line as
-//
-//	tcp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=33000,dport=80),reply=(...),zone=3,protoinfo=(...)
-func parseSession(line string) (s trackedSession, ok bool) {
-	line = strings.TrimSpace(line)
-	if len(line) > maxSessionLine {
-		return s, false
-	}
-	name, rest, _ := strings.Cut(line, ",")
-	if s.protocol, ok = sessionProtocol(name); !ok {
-		return s, false
-	}
-	tuple, tail, found := cutParenthesis(rest, "orig=(")
-	if !found {
-		return s, false
-	}
-	if _, behind, replied := cutParenthesis(tail, "reply=("); replied {
-		tail = behind
-	}
-	for _, field := range strings.Split(tuple, ",") {
-		key, value, _ := strings.Cut(field, "=")
-		if !s.set(key, value) {
-			return s, false
-		}
-	}
-	for _, field := range strings.Split(tail, ",") {
-		if value, isZone := strings.CutPrefix(field, "zone="); isZone {
-			zone, err := strconv.ParseUint(value, 10, 16)
-			if err != nil {
-				return s, false
-			}
-			s.zone = uint16(zone)
-		}
-	}
-	return s, s.src.IsValid() && s.dst.IsValid()
-}
-
-// cutParenthesis returns what is within the parenthesis that a prefix opens, and what
-// comes behind it.
-func cutParenthesis(s, prefix string) (within, behind string, found bool) {
-	_, rest, found := strings.Cut(s, prefix)
-	if !found {
-		return "", s, false
-	}
-	within, behind, found = strings.Cut(rest, ")")
-	return within, behind, found
-}
-
-// set takes one field of a tuple; fields that are not known are passed over.
-func (s *trackedSession) set(key, value string) bool {
-	var err error
-	number := func(into *uint16) {
-		var n uint64
-		n, err = strconv.ParseUint(value, 10, 16)
-		*into = uint16(n)
-	}
-	switch key {
-	case "src":
-		s.src, err = netip.ParseAddr(value)
-	case "dst":
-		s.dst, err = netip.ParseAddr(value)
-	case "sport", "type":
-		number(&s.srcPort)
-	case "dport", "code":
-		number(&s.dstPort)
-	}
-	return err == nil
 }

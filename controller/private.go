@@ -27,67 +27,6 @@ const (
 func patchName(vni uint32) string  { return fmt.Sprintf("pwp%d", vni) }
 func uplinkName(vni uint32) string { return fmt.Sprintf("pwu%d", vni) }
 
-// tunnelName is unique per peer and encapsulation: object ids are unique.
-func tunnelName(e poolwirev1.Encapsulation, peer *poolwirev1.Host) string {
-	kind := "v"
-	if e == poolwirev1.Encapsulation_ENCAPSULATION_GRE {
-		kind = "g"
-	}
-	return fmt.Sprintf("pw%s%x", kind, peer.GetObjectId())
-}
-
-func tunnelObject(e poolwirev1.Encapsulation, peerUUID string) string {
-	return objectTunnel + encapType(e) + ":" + peerUUID
-}
-
-// encapType is the Interface.type of an encapsulation.
-func encapType(e poolwirev1.Encapsulation) string {
-	if e == poolwirev1.Encapsulation_ENCAPSULATION_GRE {
-		return "gre"
-	}
-	return "vxlan"
-}
-
-// encapOverhead is what a tunnel adds to the inner Ethernet payload, in bytes:
-// outer IP header, tunnel header and the inner Ethernet header.
-func encapOverhead(e poolwirev1.Encapsulation, outerIPv6 bool) uint32 {
-	const innerEthernet = 14
-	ip := uint32(20)
-	if outerIPv6 {
-		ip = 40
-	}
-	if e == poolwirev1.Encapsulation_ENCAPSULATION_GRE {
-		return ip + 8 + innerEthernet // RFC 2890: base header and key
-	}
-	return ip + 8 + 8 + innerEthernet // UDP and VXLAN, RFC 7348
-}
-
-// membership is one private network as seen from one of its member hosts.
-type membership struct {
-	network *poolwirev1.PrivateNetwork
-	bridge  string
-	peers   []raftstore.MemberHost
-}
-
-// memberships lists the private networks a host is a member of, with the
-// other members of each.
-func memberships(v *raftstore.View, hostUUID string) []membership {
-	var out []membership
-	for _, pn := range v.PrivateNetworksOfHost(hostUUID) {
-		m := membership{network: pn}
-		for _, h := range v.PrivateNetworkMembers(pn) {
-			switch {
-			case h.Host.GetUuid() == hostUUID:
-				m.bridge = h.Bridge
-			case h.Host.GetManaged():
-				m.peers = append(m.peers, h)
-			}
-		}
-		out = append(out, m)
-	}
-	return out
-}
-
 // carrierOn is the bridge that is to carry a private network on a host, if the
 // host is a member.
 func carrierOn(pn *poolwirev1.PrivateNetwork, h *poolwirev1.Host) (bridge string, member bool) {

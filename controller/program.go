@@ -17,15 +17,19 @@ type program struct {
 	ports    map[string]uint32               // interface name -> OpenFlow port
 	networks map[string]flowcompiler.Network // bridge name, or private network UUID on the overlay
 	remotes  map[string]flowcompiler.Remote  // remoteKey
+	paths    map[string]path                 // private network UUID; on the overlay bridge
+	guards   map[string]flowcompiler.Guard   // peer host UUID
 	groups   groupUses
+	// neighborhoods are by private network UUID; on network bridges.
+	neighborhoods map[string]*neighborhood
 }
 
 func newProgram() *program {
 	return &program{
 		compiler: flowcompiler.New(),
 		vifs:     map[string]uint32{}, ports: map[string]uint32{},
-		networks: map[string]flowcompiler.Network{}, remotes: map[string]flowcompiler.Remote{},
-		groups: newGroupUses(),
+		networks: map[string]flowcompiler.Network{}, remotes: map[string]flowcompiler.Remote{}, paths: map[string]path{}, guards: map[string]flowcompiler.Guard{},
+		groups: newGroupUses(), neighborhoods: map[string]*neighborhood{},
 	}
 }
 
@@ -38,8 +42,12 @@ func (p *program) apply(m model, s markSet) (flowcompiler.Delta, error) {
 	if s.base || len(s.networks) > 0 {
 		p.compiler.SetBridge(m.base())
 	}
+	if s.base {
+		p.setGuards(m)
+	}
 	if len(s.networks) > 0 {
 		p.setNetworks(m, s.networks)
+		p.setNeighborhoods(m, false)
 	}
 	for name := range s.ports {
 		p.setPort(m, name)
@@ -60,6 +68,7 @@ func (p *program) apply(m model, s markSet) (flowcompiler.Delta, error) {
 // applyAll looks at everything there is, and at everything there was.
 func (p *program) applyAll(m model) {
 	p.compiler.SetBridge(m.base())
+	p.setGuards(m)
 	p.setNetworks(m, nil)
 	names := setOf()
 	vifs := setOf()
@@ -84,6 +93,7 @@ func (p *program) applyAll(m model) {
 	for key := range p.allRemotes(m) {
 		p.setRemote(m, key)
 	}
+	p.setNeighborhoods(m, true)
 	p.setScope(m, globalScope)
 	p.setScope(m, scopeKey{poolwirev1.PolicyLevel_POLICY_LEVEL_POOL, m.host.GetPoolUuid()})
 	for uuid := range p.groups.uuids() {
@@ -105,11 +115,18 @@ func (p *program) setNetworks(m model, uuids map[string]struct{}) {
 		p.compiler.RemoveNetwork(was.ID)
 		p.forgetNetworkPolicy(was.ID)
 		delete(p.networks, key)
+		if _, stays := now[key]; m.isOverlay() && !stays {
+			p.setPaths(m, key, flowcompiler.Network{})
+		}
 	}
 	for key, n := range now {
 		was, known := p.networks[key]
 		p.networks[key] = n
 		p.compiler.SetNetwork(n)
+		if m.isOverlay() {
+			p.setPaths(m, key, n)
+			continue
+		}
 		p.setNetworkPolicy(m, key)
 		if !known || was.ID != n.ID || was.DefaultLocking != n.DefaultLocking {
 			p.setVIFsOf(m, key)
@@ -189,18 +206,30 @@ func (p *program) allRemotes(m model) map[string]struct{} {
 		if !m.isOverlay() && ms.bridge != m.bridge {
 			continue
 		}
-		for _, peer := range ms.peers {
-			keys[remoteKey(ms.network.GetUuid(), peer.Host.GetUuid())] = struct{}{}
+		for host := range ms.others {
+			keys[remoteKey(ms.network.GetUuid(), host)] = struct{}{}
 		}
 	}
 	return keys
 }
 
-// setRemote looks at a far end of a private network.
+// setRemote looks at a far end of a private network. Of this host itself it looks at the addresses
+// that a relay keeps to itself. On a network bridge it looks at what VIFs there can be answered for.
 func (p *program) setRemote(m model, key string) {
-	now, ok := m.remote(splitRemoteKey(key))
-	if was, had := p.remotes[key]; had && (!ok || was.Network != now.Network || was.Tunnel != now.Tunnel) {
-		p.compiler.RemoveRemote(was.Network, was.Tunnel)
+	network, host := splitRemoteKey(key)
+	p.setNeighbors(m, network, host)
+	if host == m.host.GetUuid() {
+		p.setLocal(m, network)
+		return
+	}
+	now, ok := m.remote(network, host)
+	if w, known := p.paths[network]; ok && m.isOverlay() {
+		ok = known
+		now.Via = w.hop(m.view, m.host.GetUuid(), w.plan.Via[host])
+		now.Pass = w.hop(m.view, m.host.GetUuid(), w.plan.PassVia[host])
+	}
+	if was, had := p.remotes[key]; had && (!ok || was.Network != now.Network || was.Host != now.Host) {
+		p.compiler.RemoveRemote(was.Network, was.Host)
 		delete(p.remotes, key)
 	}
 	if ok {

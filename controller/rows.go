@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +32,13 @@ type rowsInput struct {
 	targets []string
 	// unmetered are the bridges whose switches have no meters.
 	unmetered map[string]bool
+	// guarded tells whether the host's guard against a peer stands where a tunnel to it leaves; live are the tunnel
+	// interfaces on which BFD runs already. secrets opens the keys of pairs.
+	guarded func(peerUUID string, c conduit) bool
+	live    map[string]bool
+	secrets Sealer
+	// peers are those that the host is guarded against; overlayRows finds them.
+	peers map[string]struct{}
 }
 
 // desiredRows computes what Poolwire wants in a host's OVSDB.
@@ -54,7 +63,7 @@ func desiredRows(v *raftstore.View, in rowsInput) ovsdb.Desired {
 	}
 	d.Bridges = append(d.Bridges, abandonedBridges(v, in, carriers)...)
 	if len(carriers) > 0 {
-		d.Bridges = append(d.Bridges, overlay(v, in, members, carriers))
+		d.Bridges = append(d.Bridges, overlayRows(v, in, members, carriers))
 	}
 	slices.SortFunc(d.Bridges, func(a, b ovsdb.DesiredBridge) int { return strings.Compare(a.Name, b.Name) })
 	d.Policing = policing(v, in)
@@ -201,51 +210,111 @@ func abandonedBridges(v *raftstore.View, in rowsInput, carriers map[string]membe
 	return out
 }
 
-// overlay is the host's overlay bridge: a patch per private network it carries
-// and a tunnel per peer and encapsulation.
-func overlay(v *raftstore.View, in rowsInput, members []membership, carriers map[string]membership) ovsdb.DesiredBridge {
+// overlayRows is the host's overlay bridge: a patch per private network it carries
+// and a tunnel per peer and kind.
+func overlayRows(v *raftstore.View, in rowsInput, members []membership, carriers map[string]membership) ovsdb.DesiredBridge {
 	b := privateBridge(v, in, overlayBridge)
 	b.Create = true
 	b.ExternalIDs = map[string]string{ovsdb.KeyObject: objectOverlay}
 	own := v.Host(in.hostUUID).GetTransportAddress()
-	tunnels := map[string]ovsdb.DesiredPort{}
+	in.peers = guardedPeers(v, in.hostUUID)
+	tunnels, silent := map[string]ovsdb.DesiredPort{}, map[string]ovsdb.DesiredPort{}
 	for _, m := range members {
 		if c, ok := carriers[m.bridge]; !ok || c.network != m.network {
 			continue
 		}
 		vni := m.network.GetVni()
 		b.Ports = append(b.Ports, ovsdb.DesiredPort{
-			Name: uplinkName(vni), Type: "patch",
+			Name: uplinkName(vni), Type: "patch", Tag: apart(m.network.GetObjectId()),
 			Options:     map[string]string{"peer": patchName(vni)},
 			ExternalIDs: map[string]string{ovsdb.KeyObject: objectUplink + m.network.GetUuid()},
 		})
-		for _, peer := range m.peers {
+		for _, peer := range m.peers() {
 			remote := endpoint(v, peer.Host.GetUuid())
-			if remote == "" || remote == endpoint(v, in.hostUUID) {
+			_, known := tunnels[m.conduit.tunnelName(peer.Host)]
+			if known || remote == "" || remote == endpoint(v, in.hostUUID) {
 				continue
 			}
-			p := tunnelPort(m.network.GetEncapsulation(), peer.Host, remote, own)
+			p := tunnelPort(m.conduit, peer.Host, remote, own)
+			p.BFD = map[string]string{}
+			if in.protect(v, &p, m.conduit, peer.Host) {
+				p.BFD = nil // what it says would leave in clear
+			}
+			for _, companion := range in.companions(v, m.conduit, peer.Host, p) {
+				silent[companion.Name] = companion
+			}
 			tunnels[p.Name] = p
 		}
 	}
 	for _, p := range tunnels {
+		if p.BFD != nil {
+			p.BFD = liveness(len(tunnels))
+		}
 		b.Ports = append(b.Ports, p)
 	}
+	b.Ports = append(b.Ports, slices.Collect(maps.Values(silent))...)
 	slices.SortFunc(b.Ports, func(a, c ovsdb.DesiredPort) int { return strings.Compare(a.Name, c.Name) })
 	return b
 }
 
+// tunnelTag is the VLAN of tunnels, and apart that of a private network's patch. No flow of ours looks at them: they keep
+// frames from passing between networks and into tunnels while the bridge has no flows and forwards as it likes, as
+// after ovs-vsctl emer-reset, which takes its controllers and fail_mode but leaves tags.
+const tunnelTag = 4094
+
+func apart(objectID uint32) uint16 { return uint16(1 + objectID%(tunnelTag-1)) }
+
 // tunnelPort is the one tunnel to a peer for an encapsulation; the VNI is set
 // and matched by flows (key=flow), so tunnels number hosts, not networks.
-func tunnelPort(e poolwirev1.Encapsulation, peer *poolwirev1.Host, remote, own string) ovsdb.DesiredPort {
+func tunnelPort(c conduit, peer *poolwirev1.Host, remote, own string) ovsdb.DesiredPort {
 	options := map[string]string{"remote_ip": remote, "key": "flow"}
 	if own != "" {
 		options["local_ip"] = own
 	}
-	return ovsdb.DesiredPort{
-		Name: tunnelName(e, peer), Type: encapType(e), Options: options,
-		ExternalIDs: map[string]string{ovsdb.KeyObject: tunnelObject(e, peer.GetUuid())},
+	if c.port != 0 {
+		options["dst_port"] = strconv.Itoa(int(c.port))
 	}
+	return ovsdb.DesiredPort{
+		Name: c.tunnelName(peer), Type: c.encapsulation.InterfaceType(), Options: options, Tag: tunnelTag,
+		ExternalIDs: map[string]string{ovsdb.KeyObject: c.tunnelObject(peer.GetUuid())},
+	}
+}
+
+// protect gives a tunnel credentials when the pair has a key, and reports whether it is to be silent: nothing must be
+// sent by it before the guard stands and both ends can negotiate. One that speaks already goes on; the guard drops
+// what is not protected.
+func (in rowsInput) protect(v *raftstore.View, p *ovsdb.DesiredPort, c conduit, peer *poolwirev1.Host) (silent bool) {
+	if _, guarded := in.peers[peer.GetUuid()]; !guarded || c.port != 0 {
+		return false
+	}
+	if v.PairKey(in.hostUUID, peer.GetUuid()) == nil {
+		return !in.live[p.Name] // the key is being made
+	}
+	if byCertificate(v.Host(in.hostUUID), peer) {
+		p.Options["remote_name"] = peer.GetUuid()
+	} else {
+		// Without a key there is no protection, and the guard lets nothing pass.
+		p.PSK, _ = psk(v, in.secrets, in.hostUUID, peer.GetUuid())
+	}
+	return !in.live[p.Name] && (in.guarded == nil || !in.guarded(peer.GetUuid(), c))
+}
+
+// Intervals of BFD. A host sends at most livenessPackets a second to all its peers together.
+const (
+	livenessInterval = 100 // ms
+	livenessPackets  = 1000
+)
+
+// liveness is the configuration of BFD on each of a host's tunnels (ovs-vswitchd.conf.db(5)): an end is down
+// after three intervals without a packet. The interval grows by doubling, so that one tunnel more, or less, hardly ever
+// rewrites all the others. The key is checked, or VMs of a private network could speak for a host.
+func liveness(tunnels int) map[string]string {
+	ms := livenessInterval
+	for tunnels*1000 > ms*livenessPackets {
+		ms *= 2
+	}
+	interval := strconv.Itoa(ms)
+	return map[string]string{"enable": "true", "min_tx": interval, "min_rx": interval, "check_tnl_key": "true"}
 }
 
 // datapathType is that of the host's bridges: patch ports work only between

@@ -40,12 +40,13 @@ func (l *leader) portWarnings(v *poolwirev1.Vif, p *storev1.Port) []string {
 		out = append(out, reason)
 	}
 	if p.GetZone() == 0 {
-		out = append(out, "no conntrack zone is free: stateful rules let nothing pass, limits are not kept")
+		out = append(out, "no conntrack zone is free: stateful rules let nothing pass, default actions drop answers, limits are not kept")
 	}
 	h := l.host(p.GetHostUuid())
 	if h == nil {
 		return out
 	}
+	out = append(out, h.state.Load().ignored[v.GetUuid()]...)
 	for _, a := range h.bridgeActors() {
 		st := a.state.Load()
 		if a.name != p.GetBridge() {
@@ -54,6 +55,13 @@ func (l *leader) portWarnings(v *poolwirev1.Vif, p *storev1.Port) []string {
 		if slices.Contains(st.flagless, p.GetName()[:min(len(p.GetName()), maxPortName)]) {
 			out = append(out, fmt.Sprintf("what is flooded reaches %s past its rules: %s", p.GetName(), noFlags))
 		}
+		if a.snoops() && slices.Contains(st.copied, p.GetName()[:min(len(p.GetName()), maxPortName)]) {
+			out = append(out, fmt.Sprintf("multicast reaches %s past its rules on bridge %s: %s", p.GetName(), a.name, snooped))
+		}
+		if warning := st.zoneWarning(v.GetUuid(), p.GetZone()); warning != "" {
+			out = append(out, warning)
+		}
+		out = append(out, crowdReasons(l.store.View(), st.crowded[v.GetUuid()])...)
 		if st.meters == metersMissing && v.GetQos().GetInboundBps() != 0 {
 			out = append(out, "the switch has no meters: the limit on what is sent to the VM is not kept")
 		}
@@ -74,7 +82,7 @@ func (c *Controller) PolicyObstacle(hostUUID string) string {
 func (l *leader) policyObstacle(hostUUID string) string {
 	version := l.store.View().HostFacts(hostUUID).GetOvsVersion()
 	if !noPolicies(version) {
-		return ""
+		return l.trackerObstacle(hostUUID)
 	}
 	return fmt.Sprintf("Open vSwitch %s is too old for policies, isolation and limits: 2.9 is the first that can keep them", version)
 }

@@ -40,7 +40,7 @@ func vifGroup(n int) string     { return uuidOf("cdcd", n) }
 func (w *world) randomVif(t *rapid.T, uuid string) *poolwirev1.Vif {
 	v := &poolwirev1.Vif{
 		Uuid: uuid, LockingMode: poolwirev1.LockingMode(rapid.IntRange(1, 4).Draw(t, "mode")),
-		Ipv4Allowed: rapid.SampledFrom([][]string{nil, {"10.9.0.1"}}).Draw(t, "allowed"),
+		Ipv4Allowed: rapid.SampledFrom([][]string{nil, {"10.9.0.1"}, {"10.9.0.1", "10.9.0.2"}, {"10.9.0.2"}, {"10.9.0.0/24"}}).Draw(t, "allowed"),
 		Labels:      rapid.SampledFrom([]map[string]string{nil, {"app": "web"}, {"app": "db", "tier": "back"}}).Draw(t, "labels"),
 		Isolation:   poolwirev1.Isolation(rapid.IntRange(1, 3).Draw(t, "isolation")),
 		Qos:         &poolwirev1.Qos{OutboundBps: uint64(1000 * rapid.IntRange(0, 2).Draw(t, "limit"))},
@@ -49,7 +49,7 @@ func (w *world) randomVif(t *rapid.T, uuid string) *poolwirev1.Vif {
 		v.Community = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "community")
 	}
 	if rapid.IntRange(0, 2).Draw(t, "pair") == 0 {
-		v.AllowedAddressPairs = []*poolwirev1.AddressPair{{Mac: macOf(9), Address: "10.9.0.9"}}
+		v.AllowedAddressPairs = []*poolwirev1.AddressPair{{Mac: macOf(9), Address: rapid.SampledFrom([]string{"10.9.0.9", "10.9.0.2"}).Draw(t, "pair address")}}
 		v.VirtualRouters = []*poolwirev1.VirtualRouter{{Vrid: 5, Addresses: []string{"10.9.0.254"}}}
 	}
 	return v
@@ -62,7 +62,7 @@ func (w *world) randomPolicyRule(t *rapid.T, vif string) *storev1.Command {
 		Action:    poolwirev1.RuleAction(rapid.IntRange(1, 3).Draw(t, "action")),
 		Section:   poolwirev1.PolicySection(rapid.IntRange(1, 2).Draw(t, "section")),
 		Direction: poolwirev1.TrafficDirection(rapid.IntRange(1, 3).Draw(t, "direction")),
-		Protocol:  "tcp", Stateless: rapid.Bool().Draw(t, "stateless"), Enabled: proto.Bool(rapid.IntRange(0, 3).Draw(t, "disabled") > 0),
+		Protocol:  rapid.SampledFrom([]string{"tcp", "tcp", "tcp", "arp"}).Draw(t, "protocol"), Stateless: rapid.Bool().Draw(t, "stateless"), Enabled: proto.Bool(rapid.IntRange(0, 3).Draw(t, "disabled") > 0),
 		Level: poolwirev1.PolicyLevel(rapid.IntRange(1, 5).Draw(t, "level")),
 	}
 	switch rapid.IntRange(0, 3).Draw(t, "remote") {

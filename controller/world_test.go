@@ -11,6 +11,7 @@ import (
 	"poolwire/flowcompiler"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/secrets"
 	"poolwire/southbound/openflow"
 	"poolwire/southbound/openflow/flow"
 	"poolwire/southbound/ovsdb"
@@ -120,7 +121,9 @@ func (w *world) step() {
 }
 
 func (w *world) model(place at, b *bench) model {
-	return newModel(w.view(), w.view().Host(place.host), place.bridge, b.ports, w.policies.none())
+	m := newModel(w.view(), w.view().Host(place.host), place.bridge, b.ports, w.policies.none())
+	m.judged = w.policies.judgeARP()
+	return m
 }
 
 // plan plans anew for the hosts whose rows were marked.
@@ -131,13 +134,15 @@ func (w *world) plan(marked map[string]struct{}) {
 }
 
 func (w *world) desired(uuid string) ovsdb.Desired {
-	return desiredRows(w.view(), rowsInput{hostUUID: uuid, cluster: "c", epoch: 1, targets: []string{"ssl:192.0.2.99:6653"}})
+	return desiredRows(w.view(), rowsInput{
+		hostUUID: uuid, cluster: "c", epoch: 1, targets: []string{"ssl:192.0.2.99:6653"}, secrets: openSealer{},
+	})
 }
 
 // compare holds everything against a fresh look.
 func (w *world) compare() {
 	w.t.Helper()
-	if fresh := newPolicies(w.view()); fresh.none() != w.policies.none() {
+	if fresh := newPolicies(w.view()); fresh.none() != w.policies.none() || fresh.arp != w.policies.arp {
 		w.t.Fatalf("policies: counted %d, there are %d", w.policies.count, fresh.count)
 	}
 	for place, b := range w.bridges {
@@ -177,6 +182,19 @@ func lines(c *flowcompiler.Compiler) []string {
 func kept(p *program) map[string][]string {
 	out := map[string][]string{
 		"vifs": slices.Sorted(maps.Keys(p.vifs)), "networks": slices.Sorted(maps.Keys(p.networks)), "remotes": slices.Sorted(maps.Keys(p.remotes)),
+		"paths": slices.Sorted(maps.Keys(p.paths)), "guards": slices.Sorted(maps.Keys(p.guards)),
+	}
+	for uuid, n := range p.neighborhoods {
+		for addr, who := range n.said {
+			out["neighbors"] = append(out["neighbors"], fmt.Sprint(uuid, " ", addr, " ", who))
+		}
+		for host, claims := range n.hosts {
+			out["claims"] = append(out["claims"], fmt.Sprint(uuid, " ", host, " ", claims))
+		}
+		out["counted"] = append(out["counted"], fmt.Sprint(uuid, n.network, n.single, n.wide))
+	}
+	for _, list := range out {
+		slices.Sort(list)
 	}
 	for name, number := range p.ports {
 		out["ports"] = append(out["ports"], fmt.Sprint(name, "=", number))
@@ -263,8 +281,9 @@ func (w *world) randomPort(t *rapid.T, bridge string) *storev1.Port {
 	case 4:
 		n := rapid.IntRange(1, worldHosts).Draw(t, "peer")
 		encap := poolwirev1.Encapsulation(rapid.IntRange(1, 2).Draw(t, "encapsulation"))
-		p.Kind, p.Owned, p.Object = storev1.PortKind_PORT_KIND_TUNNEL, true, tunnelObject(encap, uuidOf("bbbb", n))
-		p.Name = tunnelName(encap, w.view().Host(uuidOf("bbbb", n)))
+		kind := conduitOf(&poolwirev1.PrivateNetwork{Encapsulation: encap})
+		p.Kind, p.Owned, p.Object = storev1.PortKind_PORT_KIND_TUNNEL, true, kind.tunnelObject(uuidOf("bbbb", n))
+		p.Name = kind.tunnelName(w.view().Host(uuidOf("bbbb", n)))
 	case 5:
 		p.Name, p.Kind = "mystery", storev1.PortKind_PORT_KIND_OTHER
 	default:
@@ -281,7 +300,7 @@ func (w *world) randomIntent(t *rapid.T) {
 	var cmd *storev1.Command
 	vif := uuidOf("dddd", rapid.IntRange(1, 4).Draw(t, "vif"))
 	private := rapid.IntRange(1, 2).Draw(t, "private")
-	switch rapid.IntRange(0, 17).Draw(t, "intent") {
+	switch rapid.IntRange(0, 21).Draw(t, "intent") {
 	case 0:
 		cmd = putVif(w.randomVif(t, vif), w.view().Vif(vif) == nil)
 	case 12, 13, 14:
@@ -290,6 +309,8 @@ func (w *world) randomIntent(t *rapid.T) {
 		cmd = w.randomGroup(t, vif)
 	case 17:
 		cmd = w.randomRemoval(t)
+	case 18, 19, 20, 21:
+		cmd = w.randomWays(t, private)
 	case 1:
 		cmd = deleteVif(vif)
 	case 2, 3, 4:
@@ -324,10 +345,47 @@ func (w *world) randomIntent(t *rapid.T) {
 	}
 }
 
+// randomWays says at random who passes traffic on, which pairs of hosts have keys and what is proved of their tunnels.
+func (w *world) randomWays(t *rapid.T, private int) *storev1.Command {
+	host := func(label string) string { return uuidOf("bbbb", rapid.IntRange(1, worldHosts).Draw(t, label)) }
+	a, b := host("a"), host("b")
+	a, b = min(a, b), max(a, b)
+	switch rapid.IntRange(0, 4).Draw(t, "ways") {
+	case 0, 1:
+		c := &storev1.PutRelays{PrivateNetworkUuids: []string{uuidOf("cccc", private)}}
+		for _, place := range rapid.SampledFrom([][]string{nil, {""}, {uuidOf("aaaa", 1)}, {uuidOf("aaaa", 1), uuidOf("aaaa", 2)}}).Draw(t, "places") {
+			c.Relays = append(c.Relays, &storev1.Relay{PrivateNetworkUuid: uuidOf("cccc", private), PoolUuid: place, Active: host("active"), Standby: host("standby")})
+		}
+		return &storev1.Command{Body: &storev1.Command_PutRelays{PutRelays: c}}
+	case 2:
+		key := &storev1.PairKey{HostA: a, HostB: b, Generation: 1, SealedPsk: []byte("sealed")}
+		return &storev1.Command{Body: &storev1.Command_PutPairKeys{PutPairKeys: &storev1.PutPairKeys{Put: []*storev1.PairKey{key}}}}
+	case 3:
+		key := &storev1.PairKey{HostA: a, HostB: b, Generation: 1}
+		return &storev1.Command{Body: &storev1.Command_PutPairKeys{PutPairKeys: &storev1.PutPairKeys{Forget: []*storev1.PairKey{key}}}}
+	default:
+		p := []*storev1.Protection{{HostA: a, HostB: b, Encapsulation: rapid.SampledFrom([]string{"vxlan", "gre"}).Draw(t, "encapsulation")}}
+		c := &storev1.ObserveProtection{Proved: p}
+		if rapid.Bool().Draw(t, "lost") {
+			c = &storev1.ObserveProtection{Lost: p}
+		}
+		return &storev1.Command{Body: &storev1.Command_ObserveProtection{ObserveProtection: c}}
+	}
+}
+
+// openSealer opens whatever is sealed.
+type openSealer struct{}
+
+func (openSealer) Seal(s secrets.Secret, _ string) []byte { return []byte(s.Reveal()) }
+
+func (openSealer) Open(sealed []byte, _ string) (secrets.Secret, error) {
+	return secrets.New(string(sealed)), nil
+}
+
 func (w *world) randomRule(t *rapid.T, vif string, private int) *poolwirev1.Rule {
 	r := &poolwirev1.Rule{
 		Uuid: uuidOf("ffff", rapid.IntRange(1, 1_000_000).Draw(t, "rule")), Direction: poolwirev1.Direction(rapid.IntRange(1, 3).Draw(t, "direction")),
-		Protocol: poolwirev1.Protocol_PROTOCOL_IP, Allow: rapid.Bool().Draw(t, "allow"), IpRange: rapid.SampledFrom([]string{"", "10.0.0.0/8"}).Draw(t, "range"),
+		Protocol: rapid.SampledFrom([]poolwirev1.Protocol{poolwirev1.Protocol_PROTOCOL_IP, poolwirev1.Protocol_PROTOCOL_IP, poolwirev1.Protocol_PROTOCOL_ARP}).Draw(t, "protocol"), Allow: rapid.Bool().Draw(t, "allow"), IpRange: rapid.SampledFrom([]string{"", "10.0.0.0/8"}).Draw(t, "range"),
 	}
 	if networks := w.view().Networks(); len(networks) > 0 && rapid.Bool().Draw(t, "on a network") {
 		r.NetworkUuid = pick(t, "network", networks).GetUuid()
@@ -349,6 +407,9 @@ func (w *world) randomPrivate(t *rapid.T, n int) *storev1.Command {
 		DefaultLockingMode: poolwirev1.DefaultLockingMode(rapid.IntRange(1, 2).Draw(t, "default")),
 
 		DefaultInboundAction: poolwirev1.DefaultAction(rapid.IntRange(1, 2).Draw(t, "inbound")),
+
+		Topology:  poolwirev1.Topology(rapid.IntRange(1, 3).Draw(t, "topology")),
+		Encrypted: rapid.Bool().Draw(t, "encrypted"),
 	}
 	for _, m := range []*poolwirev1.PrivateNetworkMember{
 		poolMember(uuidOf("aaaa", 1)), poolMember(uuidOf("aaaa", 2)),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -19,6 +20,7 @@ import (
 	"poolwire/pki"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
+	"poolwire/secrets"
 	"poolwire/southbound/ovsdb"
 )
 
@@ -75,6 +77,13 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 	if err != nil {
 		return nil, fmt.Errorf("pki_dir %q: %w", cfg.PKIDir, err)
 	}
+	keys, err := secrets.Open(cfg.SecretsPath(), len(cfg.Join) == 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: a node that joins needs the file of the other nodes", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("secrets_file %q: %w", cfg.SecretsPath(), err)
+	}
 	if err := n.openStore(ctx, adv); err != nil {
 		return nil, err
 	}
@@ -93,7 +102,7 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 	reach := hosts{n.authority}
 	n.control, err = controller.New(controller.Config{
 		NodeID: n.cfg.NodeID, OpenFlowPort: n.south.port(), PortFlagsPort: n.south.flagsPort(), Store: n.store, Board: n.board,
-		Dial: reach.dial, Verify: reach.verify, Session: session,
+		Dial: reach.dial, Verify: reach.verify, Session: session, Secrets: keys,
 		ResyncInterval: cfg.Reconcile.ResyncInterval, Log: log, Registerer: n.metrics,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"poolwire/southbound/openflow/flow"
@@ -36,13 +37,16 @@ const (
 	ActionController
 	// ActionMeter polices the rate.
 	ActionMeter
-	// ActionClone does things to a copy of the packet.
+	// ActionClone does things to a copy of the packet (clone, and what makes the datapath
+	// do it: see flow.Copies).
 	ActionClone
 	// ActionPushVLAN puts a VLAN tag on, or changes it.
 	ActionPushVLAN
+	// ActionAnswer writes addresses of Ethernet and ARP, and ARP's operation.
+	ActionAnswer
 )
 
-var actionNames = [...]string{"load", "output", "NORMAL", "pop_vlan", "set_tunnel", "learn", "reverse", "ct", "conjunction", "controller", "meter", "clone", "push_vlan"}
+var actionNames = [...]string{"load", "output", "NORMAL", "pop_vlan", "set_tunnel", "learn", "reverse", "ct", "conjunction", "controller", "meter", "clone", "push_vlan", "answer"}
 
 // String lists the actions of the set.
 func (s ActionSet) String() string {
@@ -67,6 +71,13 @@ type effects struct {
 // writable are the registers that hold fields.
 var writable = [...]MatchFields{MatchReg0, MatchReg1, MatchReg2, MatchReg3, MatchReg4, MatchReg5, MatchReg6, MatchReg7,
 	MatchReg8, MatchReg9, MatchReg10, MatchReg11}
+
+// answerFields are what an answer is made of, as a load names them (NXM). Never written to.
+var answerFields = [...]flow.Field{
+	2,      // NXM_OF_ETH_SRC
+	15, 16, // NXM_OF_ARP_OP, NXM_OF_ARP_SPA
+	flow.FieldReg0 + 17, // NXM_NX_ARP_SHA
+}
 
 func (e *effects) addNext(table uint8) { e.next[table/64] |= 1 << (table % 64) }
 
@@ -98,6 +109,7 @@ const (
 	niciraRegLoad2     = 33
 	niciraConjunction  = 34
 	niciraTrack        = 35
+	niciraOutputTrunc  = 39
 	niciraClone        = 42
 	niciraTrackClear   = 43
 	niciraLearn2       = 45
@@ -190,6 +202,8 @@ func (e *effects) addNicira(subtype uint16, body []byte) error {
 		e.addNext(body[2])
 	case subtype == niciraLearn || subtype == niciraLearn2:
 		e.actions |= ActionLearn
+	case (subtype == niciraPush || subtype == niciraPop) && flow.Field(binary.BigEndian.Uint32(body[2:])>>9) == flow.FieldInPort16:
+		e.actions |= ActionClone
 	case subtype == niciraMove || subtype == niciraPush || subtype == niciraPop:
 		e.actions |= ActionReverse
 	case subtype == niciraConjunction:
@@ -204,6 +218,8 @@ func (e *effects) addNicira(subtype uint16, body []byte) error {
 		}
 	case subtype == niciraSetTunnel64:
 		e.actions |= ActionSetTunnel
+	case subtype == niciraOutputTrunc:
+		e.actions |= ActionClone
 	case subtype == niciraClone:
 		e.actions |= ActionClone
 		return e.addActions(body[6:])
@@ -242,6 +258,14 @@ func (e *effects) addSetField(oxm []byte) error {
 
 // addWrite notes that the bits of mask of a register are written.
 func (e *effects) addWrite(oxmHeader, mask uint32) error {
+	if flow.Field(oxmHeader>>9) == flow.FieldInPort16 {
+		e.actions |= ActionClone
+		return nil
+	}
+	if slices.Contains(answerFields[:], flow.Field(oxmHeader>>9)) {
+		e.actions |= ActionAnswer
+		return nil
+	}
 	register := int(flow.Field(oxmHeader>>9)) - int(flow.FieldReg0)
 	if register < 0 || register >= len(e.written) {
 		return fmt.Errorf("%w: write to field %#x", errInstructions, oxmHeader)

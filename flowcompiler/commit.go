@@ -11,6 +11,9 @@ import (
 // Delta is what changed between two Commits.
 type Delta struct {
 	Flows flow.Delta
+	// Replaced are flows that others of the same key take the place of, by Flows.Add: what
+	// they have counted is lost with them, as it is with those that are deleted.
+	Replaced []flow.Flow
 	// Ports holds the configuration of the ports for which it changed. A port that
 	// is no longer ours to configure appears only if it had a setting to undo; it
 	// may be gone from the switch.
@@ -28,32 +31,46 @@ func (d Delta) Empty() bool {
 
 // Commit compiles what was touched since the last Commit and returns what that
 // changes. On an error (a RowError, ErrTooManyRanks, ErrTooLong) nothing has
-// changed, and the next Commit tries the same again.
+// changed, and the next Commit tries the same again. Lists of policy rules that do
+// not fit are no error where they are about some of the VIFs only: see Crowded.
 func (c *Compiler) Commit() (Delta, error) {
 	if private := c.onlyPrivateNetworks(); private != c.privateOnly {
 		c.privateOnly = private
 		c.touchAll()
 	}
 	c.settleGroups()
-	ids := slices.SortedFunc(maps.Keys(c.dirty), comparePartIDs)
-	compiled := make([][]flow.Flow, len(ids))
-	var errs []error
-	for i, id := range ids {
-		e := emitter{compiler: c}
-		c.compilePart(&e, id)
-		compiled[i] = e.flows
-		errs = append(errs, e.err)
-	}
-	if err := errors.Join(errs...); err != nil {
+	compiled := make(map[partID][]flow.Flow, len(c.dirty))
+	// Policies first: one that does not fit, or fits again, marks the VIFs it is about.
+	err := errors.Join(c.compileDirty(compiled, true), c.compileDirty(compiled, false))
+	if err != nil {
 		return Delta{}, err
 	}
-	for i, id := range ids {
-		c.program.replace(id, compiled[i])
+	for _, id := range slices.SortedFunc(maps.Keys(compiled), comparePartIDs) {
+		c.program.replace(id, compiled[id])
 	}
 	clear(c.dirty)
-	d := Delta{Flows: c.program.take(), Ports: c.takePorts()}
+	d := Delta{Ports: c.takePorts()}
+	d.Flows, d.Replaced = c.program.take()
 	d.Meters, d.MetersGone = c.takeMeters()
 	return d, nil
+}
+
+// compileDirty compiles those of the marked parts that are policies, or those that are not.
+func (c *Compiler) compileDirty(compiled map[partID][]flow.Flow, policies bool) error {
+	var errs []error
+	for _, id := range slices.SortedFunc(maps.Keys(c.dirty), comparePartIDs) {
+		if policies != (id.kind == partPolicy) {
+			continue
+		}
+		e := emitter{compiler: c}
+		c.compilePart(&e, id)
+		compiled[id] = e.flows
+		errs = append(errs, e.err)
+		if policies {
+			c.setCrowded(id, e.excesses)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // compilePart emits the flows of one part: none when its object is gone.
@@ -74,9 +91,9 @@ func (c *Compiler) compilePart(e *emitter, id partID) {
 			c.compilePort(e, p)
 		}
 	case partRemote:
-		r, n := c.remotes[remoteKey{id.major, tunnelOf(id.minor)}], c.networks[id.major]
+		r, n := c.remotes[remoteKey{id.major, uint32(id.minor)}], c.networks[id.major]
 		if r != nil && n != nil && n.Private {
-			c.compileRemote(e, r, n)
+			c.compileRemote(e, r)
 		}
 	case partFlood:
 		c.compileFlood(e, id.major)
@@ -92,6 +109,10 @@ func (c *Compiler) compilePart(e *emitter, id partID) {
 		if c.bridge.Kind == NetworkBridge && !c.bridge.NoPolicies {
 			c.compilePolicy(e, id.major, Level(id.minor))
 		}
+	case partLink, partPass, partLocal, partGuard:
+		c.compileOverlayPart(e, id)
+	case partNeighbor:
+		c.compileNeighbor(e, neighborKey{id.major, uint32(id.minor)})
 	}
 }
 
@@ -139,6 +160,8 @@ func (c *Compiler) portConfig(ofport uint32) (config PortConfig, ours bool) {
 type emitter struct {
 	compiler *Compiler
 	flows    []flow.Flow
+	// excesses are the lists of policy rules that do not fit.
+	excesses []Excess
 	err      error
 }
 
@@ -187,8 +210,15 @@ type Input struct {
 	VIFs     []VIF
 	Ports    []Port
 	Remotes  []Remote
-	Policies map[PolicyScope][]PolicyRule
-	Peers    map[uint32][]Peer // by network
+	Links    []Link
+	Floods   map[uint32][]Hop // by network
+	Passes   []Pass
+	Locals   map[uint32][]flow.MAC // by network
+	Guards   []Guard
+	// Neighbors are in no order.
+	Neighbors []Neighbor
+	Policies  map[PolicyScope][]PolicyRule
+	Peers     map[uint32][]Peer // by network
 }
 
 // Compile compiles a bridge from scratch. The Compiler it returns can be fed
@@ -207,6 +237,24 @@ func Compile(in Input) (*Compiler, error) {
 	}
 	for _, r := range in.Remotes {
 		c.SetRemote(r)
+	}
+	for _, l := range in.Links {
+		c.SetLink(l)
+	}
+	for network, hops := range in.Floods {
+		c.SetFlood(network, hops)
+	}
+	for _, p := range in.Passes {
+		c.SetPass(p)
+	}
+	for network, macs := range in.Locals {
+		c.SetLocal(network, macs)
+	}
+	for _, g := range in.Guards {
+		c.SetGuard(g)
+	}
+	for _, n := range in.Neighbors {
+		c.SetNeighbor(n)
 	}
 	for s, rules := range in.Policies {
 		c.SetPolicy(s, rules)

@@ -25,6 +25,8 @@ type Compiler struct {
 	dirtyPorts map[uint32]struct{}
 	configs    map[uint32]PortConfig
 	meters     map[uint32]Meter
+	// crowded are the policies with lists that do not fit.
+	crowded map[partID][]Excess
 	// privateOnly is what the last Commit found; see state.onlyPrivateNetworks.
 	privateOnly bool
 }
@@ -38,6 +40,7 @@ func New() *Compiler {
 		dirtyPorts: make(map[uint32]struct{}),
 		configs:    make(map[uint32]PortConfig),
 		meters:     make(map[uint32]Meter),
+		crowded:    make(map[partID][]Excess),
 	}
 	for _, row := range tables {
 		c.gotos[row.Table] = flow.Goto(uint8(row.Table))
@@ -162,32 +165,28 @@ func (c *Compiler) forgetPort(p *Port) {
 }
 
 // SetRemote adds another host's membership in a private network, or replaces
-// the one of the same network and tunnel.
+// the one of the same network and host.
 func (c *Compiler) SetRemote(r Remote) {
-	key := remoteKey{r.Network, r.Tunnel}
+	key := remoteKey{r.Network, r.Host}
 	old := c.remotes[key]
-	if old != nil && slices.Equal(old.MACs, r.MACs) {
+	if old != nil && old.Via == r.Via && old.Pass == r.Pass && slices.Equal(old.MACs, r.MACs) {
 		return
 	}
 	r.MACs = slices.Clone(r.MACs)
-	c.forgetRemote(old)
 	c.remotes[key] = &r
-	c.indexRemote(&r)
+	c.remotesOn.add(r.Network, r.Host)
 	c.touchRemote(&r)
 }
 
 // RemoveRemote removes another host's membership.
-func (c *Compiler) RemoveRemote(network uint32, t Tunnel) {
-	c.forgetRemote(c.remotes[remoteKey{network, t}])
-}
-
-func (c *Compiler) forgetRemote(r *Remote) {
-	if r == nil {
+func (c *Compiler) RemoveRemote(network, host uint32) {
+	old := c.remotes[remoteKey{network, host}]
+	if old == nil {
 		return
 	}
-	c.touchRemote(r)
-	c.unindexRemote(r)
-	delete(c.remotes, remoteKey{r.Network, r.Tunnel})
+	delete(c.remotes, remoteKey{network, host})
+	c.remotesOn.remove(network, host)
+	c.touchRemote(old)
 }
 
 // Len returns the number of flows as of the last Commit.

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"poolwire/overlay"
 	"poolwire/southbound/openflow/flow"
 )
 
@@ -63,6 +64,7 @@ func (w world) bridge() Bridge {
 		NoLearnLimit:      rapid.Bool().Draw(w.t, "noLimit"),
 		NoPolicies:        rapid.IntRange(0, 3).Draw(w.t, "noPolicies") == 3,
 		NoMeters:          rapid.IntRange(0, 3).Draw(w.t, "noMeters") == 3,
+		NoAnswers:         rapid.IntRange(0, 3).Draw(w.t, "noAnswers") == 3,
 	}
 }
 
@@ -97,7 +99,49 @@ func (w world) vif() VIF {
 }
 
 func (w world) tunnel() Tunnel {
-	return Tunnel{Host: w.id("host", 70, 2), GRE: rapid.Bool().Draw(w.t, "gre")}
+	return Tunnel{
+		Host: w.id("host", 70, 2), Encapsulation: rapid.SampledFrom([]overlay.Encapsulation{overlay.VXLAN, overlay.GRE}).Draw(w.t, "encapsulation"),
+		UDPPort: rapid.SampledFrom([]uint16{0, 0, 8472}).Draw(w.t, "udpPort"),
+	}
+}
+
+func (w world) hop() Hop {
+	if rapid.IntRange(0, 3).Draw(w.t, "no hop") == 0 {
+		return Hop{}
+	}
+	return Hop{w.tunnel(), rapid.Bool().Draw(w.t, "relay")}
+}
+
+func (w world) hops() []Hop {
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Hop { return world{t}.hop() }), 0, 3).Draw(w.t, "hops")
+}
+
+func (w world) tunnels() []Tunnel {
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Tunnel { return world{t}.tunnel() }), 0, 3).Draw(w.t, "tunnels")
+}
+
+// changeOverlay draws one call about the ways between hosts and makes it.
+func (w world) changeOverlay(c *Compiler) {
+	network := w.id("network", 1, 3)
+	class := rapid.SampledFrom([]overlay.Class{overlay.FromMembers, overlay.FromSites}).Draw(w.t, "class")
+	switch rapid.IntRange(0, 7).Draw(w.t, "overlay change") {
+	case 0:
+		c.SetLink(Link{network, w.tunnel(), rapid.Bool().Draw(w.t, "answers"), rapid.Bool().Draw(w.t, "far")})
+	case 1:
+		c.RemoveLink(network, w.tunnel())
+	case 2:
+		c.SetFlood(network, w.hops())
+	case 3:
+		c.SetPass(Pass{network, class, w.tunnels(), w.hops()})
+	case 4:
+		c.RemovePass(network, class)
+	case 5:
+		c.SetLocal(network, w.macs())
+	case 6:
+		c.SetGuard(Guard{w.id("host", 70, 2), rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}).Draw(w.t, "peer")})
+	case 7:
+		c.RemoveGuard(w.id("host", 70, 2))
+	}
 }
 
 func (w world) port() Port {
@@ -110,14 +154,17 @@ func (w world) port() Port {
 
 func (w world) remote() Remote {
 	return Remote{
-		Network: w.id("network", 1, 3), Tunnel: w.tunnel(),
-		MACs: rapid.SliceOfN(rapid.SampledFrom([]flow.MAC{{}, macA, macB, macC}), 0, 3).Draw(w.t, "macs"),
+		Network: w.id("network", 1, 3), Host: w.id("host", 70, 2), Via: w.hop(), Pass: w.hop(), MACs: w.macs(),
 	}
+}
+
+func (w world) macs() []flow.MAC {
+	return rapid.SliceOfN(rapid.SampledFrom([]flow.MAC{{}, macA, macB, macC}), 0, 3).Draw(w.t, "macs")
 }
 
 // change draws one call and makes it.
 func (w world) change(c *Compiler) {
-	switch rapid.IntRange(0, 12).Draw(w.t, "change") {
+	switch rapid.IntRange(0, 15).Draw(w.t, "change") {
 	case 0:
 		c.SetNetwork(w.network())
 	case 1:
@@ -133,7 +180,11 @@ func (w world) change(c *Compiler) {
 	case 7:
 		c.SetRemote(w.remote())
 	case 8:
-		c.RemoveRemote(w.id("network", 1, 3), w.tunnel())
+		c.RemoveRemote(w.id("network", 1, 3), w.id("host", 70, 2))
+	case 10, 11:
+		w.changeOverlay(c)
+	case 15:
+		w.changeNeighbor(c)
 	case 9:
 		if rapid.IntRange(0, 3).Draw(w.t, "seldom") == 0 {
 			c.SetBridge(w.bridge())
@@ -145,7 +196,22 @@ func (w world) change(c *Compiler) {
 
 // input returns everything that a compiler was told, in an order of its own.
 func (w world) input(c *Compiler) Input {
-	in := Input{Bridge: c.bridge, Policies: maps.Clone(c.policies), Peers: maps.Clone(c.peers)}
+	in := Input{
+		Bridge: c.bridge, Policies: maps.Clone(c.policies), Peers: maps.Clone(c.peers),
+		Floods: maps.Clone(c.floods), Locals: maps.Clone(c.locals),
+	}
+	for _, l := range c.links {
+		in.Links = append(in.Links, *l)
+	}
+	for _, p := range c.passes {
+		in.Passes = append(in.Passes, *p)
+	}
+	for _, g := range c.guards {
+		in.Guards = append(in.Guards, *g)
+	}
+	for _, n := range c.neighbors {
+		in.Neighbors = append(in.Neighbors, *n)
+	}
 	for _, n := range c.networks {
 		in.Networks = append(in.Networks, *n)
 	}
@@ -356,10 +422,10 @@ func (w world) reversible(c *Compiler) (undo func()) {
 		return func() { c.SetPolicy(s, old) }
 	default:
 		r := w.remote()
-		old := c.remotes[remoteKey{r.Network, r.Tunnel}]
+		old := c.remotes[remoteKey{r.Network, r.Host}]
 		c.SetRemote(r)
 		if old == nil {
-			return func() { c.RemoveRemote(r.Network, r.Tunnel) }
+			return func() { c.RemoveRemote(r.Network, r.Host) }
 		}
 		return func() { c.SetRemote(*old) }
 	}

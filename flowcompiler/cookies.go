@@ -38,6 +38,10 @@ const (
 	KindPolicy Kind = 11
 	// KindPeer flows know an isolated VIF of another host; the object is the network.
 	KindPeer Kind = 12
+	// KindGuard flows drop tunnel packets in clear between the host and another one; the object is that host.
+	KindGuard Kind = 13
+	// KindNeighbor flows answer in the place of a VIF; the object is the VIF.
+	KindNeighbor Kind = 14
 )
 
 // kindNames is indexed by Kind.
@@ -45,6 +49,7 @@ var kindNames = [...]string{
 	KindBase: "bridge", KindPort: "port", KindVIF: "VIF", KindLocking: "port locking", KindVIFRule: "VIF rule",
 	KindNetworkRule: "network rule", KindNetwork: "network", KindFlood: "flood list", KindRemote: "remote host",
 	KindLearned: "learned MAC address", KindPolicy: "policy rule", KindPeer: "isolated VIF of another host",
+	KindGuard: "guard of encrypted networks", KindNeighbor: "answer for a VIF",
 }
 
 // kindObjects is what the object id of a kind identifies.
@@ -52,6 +57,7 @@ var kindObjects = [...]string{
 	KindBase: "0", KindPort: "OpenFlow port number", KindVIF: "VIF", KindLocking: "VIF, or 0", KindVIFRule: "rule",
 	KindNetworkRule: "rule", KindNetwork: "network", KindFlood: "network", KindRemote: "host",
 	KindLearned: "VIF, or network for addresses learned from elsewhere", KindPolicy: "policy rule", KindPeer: "network",
+	KindGuard: "host", KindNeighbor: "VIF",
 }
 
 // Kinds lists all kinds in the order of their numbers.
@@ -83,8 +89,10 @@ func (k Kind) Object() string {
 //
 //	63      56 55      48 47              32 31                               0
 //	+---------+----------+------------------+----------------------------------+
-//	|  magic  |   kind   |   0 (reserved)   |            object id             |
+//	|  magic  |   kind   |  tunnel, or 0    |            object id             |
 //	+---------+----------+------------------+----------------------------------+
+//
+// The tunnel's port number is there on the overlay bridge, in what was learned from a tunnel.
 //
 // There is no term, leader or epoch in it: a change of leader must not rewrite
 // a single flow.
@@ -97,6 +105,15 @@ type Cookie struct {
 func (c Cookie) Encode() uint64 {
 	return CookieMagic<<56 | uint64(c.Kind)<<48 | uint64(c.Object)
 }
+
+// LearnedCookie is the cookie of what is learned of an object (see KindLearned) by a port; 0 where the
+// port does not matter. With LearnedCookieMask it names all of that and nothing else.
+func LearnedCookie(object uint32, port uint16) uint64 {
+	return Cookie{KindLearned, object}.Encode() | uint64(port)<<32
+}
+
+// LearnedCookieMask is the mask for LearnedCookie.
+const LearnedCookieMask = 1<<64 - 1
 
 // ParseCookie takes a flow's cookie apart. ok is false when the flow is not ours.
 func ParseCookie(cookie uint64) (c Cookie, ok bool) {

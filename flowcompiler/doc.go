@@ -51,7 +51,8 @@
 // first packet, which the tracker tells of every packet. So the flows of a rule hold for
 // packets of both directions; a reply walks the lists of the direction in which its
 // connection was opened, and a policy that denies the connection ends it at once in both.
-// ARP, neighbour discovery, IGMP and MLD are not tracked.
+// Where no rule looks at connections, a VIF's are tracked only for a default action that
+// drops one direction and not the other: it lets answers pass. ARP, neighbour discovery, IGMP and MLD are not tracked.
 //
 // A rule whose addresses, ports and VLANs would multiply to many flows is a conjunction.
 //

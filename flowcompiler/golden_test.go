@@ -111,6 +111,6 @@ func examplePoliced() Input {
 func examplePrivate() Input {
 	in := redInput()
 	in.VIFs[0].Rules = []Rule{{ID: 201, Direction: From, Protocol: UDP, Port: 53, HasPort: true, Priority: 32768}}
-	in.Remotes = []Remote{{Network: netRed, Tunnel: Tunnel{Host: hostTwo}, MACs: []flow.MAC{remoteMAC}}}
+	in.Remotes = []Remote{{Network: netRed, Host: hostTwo, MACs: []flow.MAC{remoteMAC}}}
 	return in
 }

@@ -61,6 +61,7 @@ const (
 	MatchCTPortDst
 	MatchConjID
 	MatchIPFrag
+	MatchARPOp
 )
 
 // matchField ties a field to its OXM identity and to the name ovs-ofctl prints.
@@ -121,6 +122,7 @@ var matchFields = [...]matchField{
 	{MatchCTPortDst, flow.FieldReg0 + 125, "ct_tp_dst"},
 	{MatchConjID, flow.FieldReg0 + 37, "conj_id"},
 	{MatchIPFrag, flow.FieldIPFrag, "nw_frag"},
+	{MatchARPOp, flow.FieldARPOp, "arp_op"},
 }
 
 // Names lists the fields of the set, by the names that ovs-ofctl prints.

@@ -12,6 +12,10 @@ const (
 	meterLog    = 1
 	meterReject = 2
 
+	// meterProbe is the overlay bridge's: probes of the controller's own that arrive.
+	meterProbe = 1
+	probeRate  = 1000
+
 	logRate    = 20
 	rejectRate = 100
 )
@@ -26,12 +30,14 @@ const (
 // outboundMeter returns the meter of what the VIF sends, if there is one. Meters go by
 // the VIF's zone, from 1: two each, above those of the bridge.
 func (c *Compiler) outboundMeter(v pluggedVIF) (id uint32, ok bool) {
-	return 2*uint32(v.Zone) + 1, c.metered(v, v.Outbound)
+	id, _ = MetersOfZone(v.Zone)
+	return id, c.metered(v, v.Outbound)
 }
 
 // inboundMeter returns the meter of what reaches the VIF, if there is one.
 func (c *Compiler) inboundMeter(v pluggedVIF) (id uint32, ok bool) {
-	return 2*uint32(v.Zone) + 2, c.metered(v, v.Inbound)
+	_, id = MetersOfZone(v.Zone)
+	return id, c.metered(v, v.Inbound)
 }
 
 func (c *Compiler) metered(v pluggedVIF, l Limit) bool {
@@ -58,7 +64,11 @@ func kbit(bits uint64) uint32 {
 // the meter is that of the VIF with the lowest id.
 func (c *Compiler) wantedMeters() map[uint32]Meter {
 	wanted := make(map[uint32]Meter)
-	if c.bridge.Kind != NetworkBridge || c.bridge.NoMeters {
+	switch {
+	case c.bridge.NoMeters:
+		return wanted
+	case c.bridge.Kind == OverlayBridge:
+		wanted[meterProbe] = Meter{Packets: true, Rate: probeRate, Burst: probeRate}
 		return wanted
 	}
 	owners := make(map[uint32]uint32)

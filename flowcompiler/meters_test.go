@@ -45,7 +45,7 @@ func TestMeters(t *testing.T) {
 		{"none", func(in *Input) { in.VIFs = nil }, baseMeters()},
 		{"no meters", func(in *Input) { in.Bridge.NoMeters = true }, nil},
 		{"no policies", func(in *Input) { in.Bridge.NoPolicies = true }, baseMeters()},
-		{"overlay", func(in *Input) { in.Bridge.Kind = OverlayBridge }, nil},
+		{"overlay", func(in *Input) { in.Bridge.Kind = OverlayBridge }, map[uint32]Meter{meterProbe: {Packets: true, Rate: probeRate, Burst: probeRate}}},
 		{"no zones", func(in *Input) { in.VIFs[0].Zone, in.VIFs[1].Zone, in.VIFs[2].Zone = 0, 0, 0 }, baseMeters()},
 		{"disabled", func(in *Input) { in.VIFs[1].Locking, in.VIFs[2].Ports, in.VIFs[0].Network = Disabled, nil, 99 }, baseMeters()},
 		{"the least burst", func(in *Input) { in.VIFs = in.VIFs[:1]; in.VIFs[0].Inbound.BitsPerSecond = 599_999 },
@@ -129,8 +129,8 @@ func TestGoldenLimits(t *testing.T) {
 	golden(t, TableFlood, "limits_private", private)
 }
 
-// TestSwitchLimits lets through as much as the burst allows, both ways. What is sent to
-// everyone is not limited: one VIF over its limit must not cost others their copies.
+// TestSwitchLimits lets through as much as the burst allows, both ways, also of what is
+// sent to everyone: one VIF over its limit does not cost others their copies.
 func TestSwitchLimits(t *testing.T) {
 	b := externalBridge(t, testPort{name: "eth0", number: 9})
 	in := externalInput()
@@ -164,7 +164,10 @@ func TestSwitchLimits(t *testing.T) {
 
 	before, other = b.sent(t, "vmA"), b.sent(t, "vmB")
 	send("eth0", macX, flow.BroadcastMAC(), frames)
-	eventually(t, "all copies have arrived", func() bool { return b.sent(t, "vmA") >= before+frames && b.sent(t, "vmB") >= other+frames })
+	eventually(t, "all copies for the VIF without a limit have arrived", func() bool { return b.sent(t, "vmB") >= other+frames })
+	if n := b.sent(t, "vmA") - before; n > 5 {
+		t.Errorf("copies: %d of %d frames, want a few", n, frames)
+	}
 
 	before = b.sent(t, "eth0")
 	send("vmT", macC, flow.BroadcastMAC(), frames)
@@ -192,5 +195,8 @@ func TestSwitchLimitsOnPrivateNetworks(t *testing.T) {
 	for range frames {
 		lab.red.receive(t, "redA", fmt.Sprintf("in_port(1),eth(src=%v,dst=%v),eth_type(0x88b5)", macA, flow.BroadcastMAC()), "--len", "1500")
 	}
-	eventually(t, "all copies have arrived", func() bool { return lab.red.sent(t, "redB") >= frames && lab.red.sent(t, "redC") >= 2*frames })
+	eventually(t, "all copies for the VIF without a limit have arrived", func() bool { return lab.red.sent(t, "redC") >= 2*frames })
+	if n := lab.red.sent(t, "redB"); n > 10 {
+		t.Errorf("%d of %d frames and copies, want a few", n, 2*frames)
+	}
 }

@@ -34,6 +34,13 @@ type Bridge struct {
 	// NoPolicies is for a switch that cannot match connections as policy rules do: Open
 	// vSwitch before 2.9. Policies, isolation and limits have no effect there.
 	NoPolicies bool
+	// NoTracker is for a switch whose datapath does not track connections in zones, see [TrackerProbe]. Set NoPolicies too.
+	NoTracker bool
+	// GuardAll drops tunnel packets in clear between the host and anybody: while it is not known
+	// for certain yet which peers have to be guarded against.
+	GuardAll bool
+	// NoAnswers keeps the switch from answering in the place of neighbours: a rule decides over ARP.
+	NoAnswers bool
 	// NoMeters is for a switch without meters: nothing is limited, logged or rejected
 	// there, and what would be rejected is dropped.
 	NoMeters bool
@@ -61,8 +68,9 @@ type Network struct {
 	Private bool
 	// DefaultLocking is Unlocked or Disabled; here it decides over ports that are no VIF.
 	DefaultLocking LockingMode
-	// VNI identifies a private network on the wire, 1 to 2^24-1.
-	VNI uint32
+	// VNI identifies a private network on the wire, 1 to 2^24-1. RelayVNI does so for what is to be
+	// passed on by a relay; 0 where nobody passes anything on.
+	VNI, RelayVNI uint32
 	// DropInbound and DropOutbound make the default action a drop: of what reaches, and
 	// what comes from, a VIF plugged into the network, where no rule decides.
 	DropInbound, DropOutbound bool
@@ -173,14 +181,6 @@ const (
 	PortTunnel
 )
 
-// Tunnel names one of the tunnels to another host.
-type Tunnel struct {
-	// Host is the object id of the host at the other end.
-	Host uint32
-	// GRE is the encapsulation; VXLAN when false.
-	GRE bool
-}
-
 // Port is a port of the bridge that belongs to no VIF.
 type Port struct {
 	OFPort uint32
@@ -195,16 +195,6 @@ type Port struct {
 	Inactive bool
 	// Tunnel is the other end of a PortTunnel.
 	Tunnel Tunnel
-}
-
-// Remote is another host's membership in a private network.
-type Remote struct {
-	Network uint32
-	// Tunnel is the tunnel by which the host is reached for this network. On a
-	// network bridge only its Host counts.
-	Tunnel Tunnel
-	// MACs are the addresses of the host's VIFs on the network.
-	MACs []flow.MAC
 }
 
 // PortConfig is OpenFlow port configuration that comes with the flows.

@@ -13,26 +13,32 @@ type pluggedVIF struct {
 	reach     reach
 	restrains bool
 	meters    bool
+	// crowded: rules that reach the VIF do not fit.
+	crowded bool
 }
 
 func (c *Compiler) plugged(v *VIF) pluggedVIF {
 	n := c.networks[v.Network]
-	return pluggedVIF{v, n, c.reachOf(v, n), !c.bridge.NoPolicies, !c.bridge.NoPolicies && !c.bridge.NoMeters}
+	return pluggedVIF{v, n, c.reachOf(v, n), !c.bridge.NoPolicies, !c.bridge.NoPolicies && !c.bridge.NoMeters, len(c.excessesOf(v)) > 0}
 }
 
 // disabled tells whether nothing passes to or from the VIF. A VIF on an unknown
-// network is disabled: nobody knows what may reach it. So is one whose connections
-// have to be tracked and cannot be.
+// network is disabled: nobody knows what may reach it. So is one with rules that look
+// at connections, where these cannot be tracked, and one with more rules than fit.
 func (v pluggedVIF) disabled() bool {
-	return v.network == nil || v.Locking == Disabled || v.tracked() && v.Zone == 0
+	return v.network == nil || v.Locking == Disabled || v.crowded || v.sessions() && v.Zone == 0
 }
 
 // policed tells whether a policy applies to the VIF: a rule, or a default action that
 // drops.
 func (v pluggedVIF) policed() bool { return v.reach.policed }
 
-// tracked tells whether the VIF's connections are tracked: when a rule looks at them.
-func (v pluggedVIF) tracked() bool { return v.reach.tracked }
+// sessions tells whether any rule looks at the VIF's connections.
+func (v pluggedVIF) sessions() bool { return v.reach.sessions }
+
+// tracked tells whether the VIF's connections are tracked: when a rule looks at them, or
+// when their answers pass a default action.
+func (v pluggedVIF) tracked() bool { return v.reach.sessions || v.reach.answers }
 
 // restricted tells whether the VIF talks to some others of its network only.
 func (v pluggedVIF) restricted() bool { return v.restrains && v.Isolation != Promiscuous }
@@ -96,7 +102,6 @@ func (c *Compiler) compileNetwork(e *emitter, n *Network) {
 	switch {
 	case c.bridge.Kind == OverlayBridge:
 		if n.Private {
-			e.learnFromTunnels(n)
 			e.destinationOnOverlay(n)
 			e.forwardToPatch(n)
 		}
@@ -138,6 +143,7 @@ func (c *Compiler) compileBase(e *emitter) {
 	e.outPolicyBase()
 	e.outVerdictBase()
 	e.admitBase()
+	e.neighborBase()
 	e.deliverBase()
 	e.floodBase()
 	e.inStateBase()
@@ -159,24 +165,12 @@ func (c *Compiler) compilePort(e *emitter, p *Port) {
 		e.destinationOfHost(p)
 		e.hostReflected(p)
 	}
-}
-
-// compileRemote emits the flows of another host's membership in a private
-// network.
-func (c *Compiler) compileRemote(e *emitter, r *Remote, n *Network) {
-	if c.bridge.Kind == NetworkBridge {
-		e.learnNotRemote(r, TableDestination)
-		e.destinationElsewhere(r)
-		return
+	if c.bridge.GuardAll {
+		e.guardPort(p)
 	}
-	port, ok := c.tunnelPort(r.Tunnel)
-	if !ok {
-		return
+	if c.roleOf(p) == roleTunnel {
+		e.classifyProbe(p)
 	}
-	e.classifyTunnel(r, n, port)
-	e.learnNotRemote(r, TableForward)
-	e.destinationByTunnel(r, port)
-	e.tunnelOutToHost(r, n, port)
 }
 
 // compileFlood emits the flow that copies a packet to everyone on a private network,

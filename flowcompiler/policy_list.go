@@ -2,6 +2,7 @@ package flowcompiler
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -37,20 +38,25 @@ func bandOf(level Level, section Section) Band {
 	return defaults[level]
 }
 
-// compilePolicy emits the flows of a scope's rules.
+// compilePolicy emits the flows of a scope's rules: all, or none where a list does not fit.
 func (c *Compiler) compilePolicy(e *emitter, object uint32, level Level) {
 	rules, on := c.rulesOf(level, object)
 	for _, section := range []Section{Mandatory, Default} {
 		for _, way := range []direction{outwards, inwards} {
-			list := policyList{emitter: e, table: tablesOf(way).of(section), on: on}
+			list := policyList{emitter: e, table: tablesOf(way).of(section), section: section, way: way, on: on}
 			for i := range rules {
 				r := &rules[i]
 				if r.Section == section && (way == outwards && r.Outbound || way == inwards && r.Inbound) {
 					list.add(r, way)
 				}
 			}
-			list.emit(bandOf(level, section))
+			if err := list.emit(bandOf(level, section)); err != nil && !list.exceeds(level, object, err) {
+				e.err = errors.Join(e.err, err)
+			}
 		}
+	}
+	if len(e.excesses) > 0 {
+		e.flows = nil
 	}
 }
 
@@ -65,6 +71,8 @@ func tablesOf(way direction) ruleTables {
 type policyList struct {
 	*emitter
 	table   Table
+	section Section
+	way     direction
 	on      scope
 	entries []policyEntry
 }
@@ -88,8 +96,8 @@ func (l *policyList) add(r *PolicyRule, way direction) {
 }
 
 // emit emits the list. Of two rules that want the same flow the one with the lower id has
-// it; what it does is the same.
-func (l *policyList) emit(band Band) {
+// it; what it does is the same. The error is that they do not fit, and nothing is emitted.
+func (l *policyList) emit(band Band) error {
 	slices.SortStableFunc(l.entries, func(a, b policyEntry) int {
 		return cmp.Or(comparePolicyRanks(a.rank, b.rank), cmp.Compare(a.ID, b.ID))
 	})
@@ -99,8 +107,7 @@ func (l *policyList) emit(band Band) {
 	}
 	priorities, err := rankWithin(band, ranks)
 	if err != nil {
-		l.err = fmt.Errorf("%v: %w", l.table, err)
-		return
+		return fmt.Errorf("%v: %w", l.table, err)
 	}
 	for i := range l.entries {
 		entry := &l.entries[i]
@@ -114,6 +121,7 @@ func (l *policyList) emit(band Band) {
 			l.product(at, &entry.shapes[j], verdict)
 		}
 	}
+	return nil
 }
 
 // verdict returns the instructions that note what the rule says.

@@ -162,6 +162,9 @@ func (s *shape) match(m *flow.MatchBuilder, family uint16, chosen [dimensions]*o
 		}
 	}
 	m.CTState(state, mask)
+	if v.own {
+		FieldAnswer.match(m, 0)
+	}
 	if v.neighbor >= 0 {
 		FieldNeighbor.match(m, uint32(v.neighbor))
 	}

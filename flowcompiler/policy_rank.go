@@ -2,7 +2,6 @@ package flowcompiler
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 )
 
@@ -63,7 +62,7 @@ func rankWithin(b Band, ranks []policyRank) (map[policyRank]uint16, error) {
 	distinct = slices.Compact(distinct)
 	room := int(b.High-b.Low) + 1
 	if len(distinct) > room {
-		return nil, fmt.Errorf("%s: %w: %d, and room for %d", b.Purpose, ErrTooManyRanks, len(distinct), room)
+		return nil, &RankError{Purpose: b.Purpose, Ranks: len(distinct), Room: room}
 	}
 	s := spread{high: int(b.High), assigned: make(map[policyRank]uint16, len(distinct))}
 	s.over(stretch{ranks: distinct, size: places, room: room})

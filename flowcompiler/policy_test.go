@@ -199,17 +199,17 @@ func TestGroupNumbersThatCollide(t *testing.T) {
 	}
 }
 
-// TestRefusedPoliciesChangeNothing: a list that does not fit is an error of Commit, before
+// TestRefusedPoliciesChangeNothing: a list for all VIFs that does not fit is an error of Commit, before
 // anything is given out; the next Commit tries again.
 func TestRefusedPoliciesChangeNothing(t *testing.T) {
 	t.Parallel()
 	c := mustCompile(t, policedInput(vifRule(1, func(r *PolicyRule) { r.Inbound = true })))
 	before := slices.Collect(c.Flows())
-	many := make([]PolicyRule, 20001)
+	many := make([]PolicyRule, 8193)
 	for i := range many {
 		many[i] = vifRule(uint32(1000+i), func(r *PolicyRule) { r.Inbound, r.Priority, r.Protocol = true, uint16(3*i), 99 })
 	}
-	scope := PolicyScope{OfVIF, vifA}
+	scope := PolicyScope{Level: Global}
 	c.SetPolicy(scope, many)
 	c.SetVIF(VIF{ID: 999, Network: netUntagged, Ports: []uint32{77}, MAC: macD})
 	for range 2 {
@@ -221,8 +221,8 @@ func TestRefusedPoliciesChangeNothing(t *testing.T) {
 		}
 	}
 	c.SetPolicy(scope, many[1:])
-	if d := mustCommit(t, c); len(d.Flows.Add) < 20000 {
-		t.Errorf("%d flows, want those of 20000 rules and of the new VIF", len(d.Flows.Add))
+	if d := mustCommit(t, c); len(d.Flows.Add) < 8192 {
+		t.Errorf("%d flows, want those of 8192 rules and of the new VIF", len(d.Flows.Add))
 	}
 }
 

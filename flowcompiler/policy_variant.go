@@ -20,6 +20,8 @@ type variant struct {
 	tuple bool
 	// state and mask are bits of ct_state.
 	state, mask uint32
+	// own: only packets that walk the rules of their own direction.
+	own bool
 	// neighbor is the value of FieldNeighbor; -1 for any.
 	neighbor int8
 	// family is the EtherType; 0 for any.
@@ -51,8 +53,8 @@ func (r *PolicyRule) ipProto() int16 {
 }
 
 // variants returns how the rule looks at packets. A rule on connections looks at packets
-// that are not tracked by themselves; a rule on packets leaves replies to the direction in
-// which their connection was opened. ARP and neighbour discovery are for rules that name
+// that are not tracked by themselves; a rule on packets leaves alone those that walk the
+// rules of the direction in which their connection was opened. ARP and neighbour discovery are for rules that name
 // them.
 func (r *PolicyRule) variants() []variant {
 	discovery := r.Protocol == protoICMPv6 && r.ICMPType >= routerSolicitation && r.ICMPType <= redirect
@@ -67,7 +69,8 @@ func (r *PolicyRule) variants() []variant {
 	case discovery:
 		return []variant{r.packet(0, 1)}
 	case r.Stateless:
-		v := r.packet(flow.CTReply, 0)
+		v := r.packet(0, 0)
+		v.own = true
 		if r.KeepEstablished && r.Action != Allow {
 			v.mask |= flow.CTEstablished
 		}

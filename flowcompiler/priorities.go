@@ -23,6 +23,7 @@ var bandMiss = Band{0, 0, "nothing else matched"}
 // plugin lets a user choose any. So this table uses the top of the range, and
 // its default makes everything below inert.
 var (
+	bandClassifyGuard   = Band{65520, 65530, "tunnel packets in clear, between the host and a peer of encrypted networks: dropped"}
 	bandClassifyPort    = Band{65500, 65500, "one port (and on the overlay bridge one VNI)"}
 	bandClassifyLocal   = Band{65450, 65450, "the bridge's own port, until it is described"}
 	bandClassifyDefault = Band{65400, 65400, "any other port; makes flows of others inert"}
@@ -119,16 +120,24 @@ var (
 	bandAdmit      = Band{100, 100, "remembered as an address of the VIF that sent"}
 )
 
+// Table neighbor.
+var (
+	bandNeighborNever  = Band{300, 300, "ARP probes, and what VIFs send that are isolated or in a community: not answered here"}
+	bandNeighborOwn    = Band{200, 200, "for an address by the VIF that has it, or that claims it: not answered here"}
+	bandNeighborAnswer = Band{100, 100, "an ARP request for the address of a VIF that nobody else has: answered"}
+)
+
 // bandLearned is the priority of the flows the switch learns.
 var bandLearned = Band{100, 100, "learned by the switch"}
 
 // Table destination. The host's MAC addresses come before those of VIFs: no VIF
 // can draw the host's traffic to itself.
 var (
+	bandDestinationArrived  = Band{700, 700, "overlay bridge: what comes by a tunnel and is not passed on"}
 	bandDestinationReserved = Band{600, 600, "link-local control protocols on private networks: dropped"}
 	bandDestinationGroup    = Band{500, 510, "broadcast and multicast (510: of one network that is private, or with copies for guarded VIFs)"}
 	bandDestinationHost     = Band{400, 410, "the host's own MAC addresses (410: on one private network)"}
-	bandDestinationMAC      = Band{300, 310, "a known MAC address of one network (310: of a VIF with rules)"}
+	bandDestinationMAC      = Band{300, 310, "a known MAC address of one network (310: of a VIF with rules; overlay bridge of a relay: of its own VIFs)"}
 	bandDestinationTrunk    = Band{250, 250, "the MAC address of a VIF with rules, in any VLAN that reaches it"}
 	bandDestinationNetwork  = Band{220, 220, "any other address of one private network"}
 	bandDestinationFromHost = Band{200, 200, "from the host: learned MAC addresses are not consulted"}
@@ -155,7 +164,7 @@ var (
 var bandDeniedReject = Band{100, 100, "rejected: the controller tells the sender"}
 
 // bandDeniedCopy is the priority of copies of flooded packets in table denied.
-var bandDeniedCopy = Band{200, 200, "a copy of a flooded packet: no sample, since a full meter would drop the copies for others too"}
+var bandDeniedCopy = Band{200, 200, "a copy of a flooded packet: logged, never answered"}
 
 // Table host_delivery.
 var (
@@ -172,13 +181,17 @@ var (
 
 // Table tunnel_out.
 var (
-	bandTunnelHost  = Band{200, 200, "one network to one member host"}
-	bandTunnelFlood = Band{100, 100, "one network to all its member hosts"}
+	bandTunnelHost  = Band{200, 210, "one network by one tunnel (210: of a relay, what it passes on to where it was learned from)"}
+	bandTunnelFlood = Band{100, 110, "one network to everyone else (110: what a relay passes on)"}
 )
 
 // The second priority of bands that hold two.
 const (
+	priorityGuardAll     = 65530
+	priorityTunnelPass   = 210
+	priorityFloodPass    = 110
 	priorityGroupPrivate = 510
 	priorityHostPrivate  = 410
 	priorityMACWithRules = 310
+	priorityMACLocal     = 310
 )

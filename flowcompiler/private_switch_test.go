@@ -86,11 +86,13 @@ func overlayInput() Input {
 			{OFPort: 12, Kind: PortTunnel, Tunnel: two}, {OFPort: 13, Kind: PortTunnel, Tunnel: three},
 			{OFPort: 14, Kind: PortTunnel, Tunnel: Tunnel{Host: 74}},
 		},
+		Links: []Link{{Network: netRed, Tunnel: two}, {Network: netRed, Tunnel: three}, {Network: netBlue, Tunnel: two}},
 		Remotes: []Remote{
-			{Network: netRed, Tunnel: two, MACs: []flow.MAC{remoteMAC}},
-			{Network: netRed, Tunnel: three, MACs: []flow.MAC{remoteMAC3}},
-			{Network: netBlue, Tunnel: two, MACs: []flow.MAC{remoteMAC}},
+			{Network: netRed, Host: hostTwo, Via: Hop{Tunnel: two}, MACs: []flow.MAC{remoteMAC}},
+			{Network: netRed, Host: hostThree, Via: Hop{Tunnel: three}, MACs: []flow.MAC{remoteMAC3}},
+			{Network: netBlue, Host: hostTwo, Via: Hop{Tunnel: two}, MACs: []flow.MAC{remoteMAC}},
 		},
+		Floods: map[uint32][]Hop{netRed: {{Tunnel: two}, {Tunnel: three}}, netBlue: {{Tunnel: two}}},
 	}
 }
 
@@ -167,7 +169,7 @@ func TestSwitchTunnelKeys(t *testing.T) {
 func TestSwitchKnownRemotes(t *testing.T) {
 	lab := newPrivateLab(t)
 	red := redInput()
-	red.Remotes = []Remote{{Network: netRed, Tunnel: Tunnel{Host: hostTwo}, MACs: []flow.MAC{remoteMAC}}}
+	red.Remotes = []Remote{{Network: netRed, Host: hostTwo, MACs: []flow.MAC{remoteMAC}}}
 	lab.install(t, red, blueInput(), overlayInput())
 	lab.red.judge(t, []expect{
 		{"VIF to another host", packet("1", macA, remoteMAC), "t2"},
@@ -287,7 +289,9 @@ func TestSwitchOverlayLearning(t *testing.T) {
 
 	// The host leaves the network: what was learned of it leads nowhere.
 	c := mustCompile(t, overlay)
-	c.RemoveRemote(netRed, Tunnel{Host: hostTwo})
+	c.RemoveRemote(netRed, hostTwo)
+	c.RemoveLink(netRed, Tunnel{Host: hostTwo})
+	c.SetFlood(netRed, []Hop{{Tunnel: Tunnel{Host: hostThree}}})
 	lab.overlay.apply(t, mustCommit(t, c))
 	lab.red.judge(t, []expect{{"no longer a member", packet("1", macA, nested), "t3"}})
 }

@@ -21,11 +21,16 @@ const (
 	partFloodPage
 	partPeers
 	partPolicy
+	partLink
+	partPass
+	partLocal
+	partGuard
+	partNeighbor
 )
 
 // partID names one part: the flows that are compiled together and replaced
 // together. major is the object's id (for a port its number); minor tells parts
-// of one object apart: the tunnel of a remote, the page of a flood list.
+// of one object apart: the host of a remote, the tunnel of a link, the page of a flood list.
 type partID struct {
 	kind  partKind
 	major uint32
@@ -165,9 +170,9 @@ func (s *slot) wait(c claim) {
 	s.waiting = slices.Insert(s.waiting, i, c)
 }
 
-// take returns what changed since the last take, in the order of the changes.
-func (p *program) take() flow.Delta {
-	var d flow.Delta
+// take returns what changed since the last take, in the order of the changes. replaced are
+// the flows whose keys others get by d.Add.
+func (p *program) take() (d flow.Delta, replaced []flow.Flow) {
 	for _, s := range p.touched {
 		before, after := s.before, s.holder.flow
 		s.touched, s.before = false, nil
@@ -179,12 +184,15 @@ func (p *program) take() flow.Delta {
 			}
 		case before == nil || before.Cookie != after.Cookie:
 			d.Add = append(d.Add, *after)
+			if before != nil {
+				replaced = append(replaced, *before)
+			}
 		case *before != *after:
 			d.Modify = append(d.Modify, *after)
 		}
 	}
 	p.touched = nil
-	return d
+	return d, replaced
 }
 
 // sorted returns all flows in table order, highest priority first.

@@ -12,6 +12,22 @@ import (
 // ports and VLANs multiply counts by itself.
 var ErrTooManyRanks = errors.New("too many different priorities in one list of rules")
 
+// RankError is ErrTooManyRanks with its numbers.
+type RankError struct {
+	// Purpose says which rules the list is made of.
+	Purpose string
+	// Ranks is how many different ranks the list has, Room how many there can be.
+	Ranks, Room int
+}
+
+// Error gives the numbers.
+func (e *RankError) Error() string {
+	return fmt.Sprintf("%s: %v: %d, and room for %d", e.Purpose, ErrTooManyRanks, e.Ranks, e.Room)
+}
+
+// Unwrap returns ErrTooManyRanks.
+func (e *RankError) Unwrap() error { return ErrTooManyRanks }
+
 // maxRank is the highest flow priority a rule can get; 0 is the table's miss.
 const maxRank = 65535
 
@@ -50,7 +66,7 @@ func rank(keys []rankKey) (map[rankKey]uint16, error) {
 	slices.SortFunc(distinct, compareRankKeys)
 	distinct = slices.Compact(distinct)
 	if len(distinct) > maxRank {
-		return nil, fmt.Errorf("%w: %d, and room for %d", ErrTooManyRanks, len(distinct), maxRank)
+		return nil, &RankError{Purpose: bandRule.Purpose, Ranks: len(distinct), Room: maxRank}
 	}
 	assigned := make([]int, len(distinct))
 	ceiling := maxRank

@@ -1,6 +1,9 @@
 package flowcompiler
 
-import "poolwire/southbound/openflow/flow"
+import (
+	"poolwire/overlay"
+	"poolwire/southbound/openflow/flow"
+)
 
 // Field names a range of bits in an OpenFlow register.
 type Field uint8
@@ -27,6 +30,10 @@ const (
 	FieldDestination
 	// FieldTunnel is the tunnel port the packet leaves by.
 	FieldTunnel
+	// FieldTunnelKey is under which VNI the packet leaves by FieldTunnel.
+	FieldTunnelKey
+	// FieldPass is the class of a packet that this host passes on for others.
+	FieldPass
 	// FieldFloodPage is the page of the flood list being read.
 	FieldFloodPage
 	// FieldCopy is 1 on a copy of a flooded packet that is for FieldDestination alone.
@@ -63,6 +70,10 @@ const (
 	FieldZone
 	// FieldTags is 1 when the subject sees VLAN tags.
 	FieldTags
+	// FieldSessions is 1 when a rule looks at the subject's connections.
+	FieldSessions
+	// FieldAnswer is 1 while a packet walks the rules of the direction that it answers.
+	FieldAnswer
 )
 
 // Values of FieldSource.
@@ -98,6 +109,16 @@ const (
 const (
 	pinned = 1
 )
+
+// Values of FieldTunnelKey.
+const (
+	keyOfTunnel = 0
+	keyPlain    = 1
+	keyRelay    = 2
+)
+
+// passNone is the value of FieldPass for what is not passed on; the others are those of overlay.Class.
+const passNone = 0
 
 // Elsewhere is the value of FieldDestination, and of FieldSourceVIF, that stands
 // for the other hosts of a private network. No object has this id.
@@ -135,7 +156,8 @@ var fields = [...]FieldRow{
 			{sourceTunnel, "a tunnel"}, {sourceForeign, "a known port that is none of these"},
 		},
 		Written: []Table{TableClassify},
-		Read:    []Table{TableVLAN, TableGuestGuard, TableFromTrunk, TableOutPolicy, TableLearn, TableDestination, TableInState, TableHostDelivery, TableForward},
+		Read: []Table{TableVLAN, TableGuestGuard, TableFromTrunk, TableOutPolicy, TableLearn, TableNeighbor, TableDestination, TableInState,
+			TableHostDelivery, TableForward},
 	},
 	{
 		Field: FieldPinned, Name: "pinned", Register: 0, Low: 4, Bits: 1,
@@ -151,13 +173,13 @@ var fields = [...]FieldRow{
 		Field: FieldSourceVIF, Name: "source_vif", Register: 1, Low: 0, Bits: 32,
 		Holds:   "object id of the VIF that sent the packet; Elsewhere (0xffffffff) for a packet from another host; 0: neither",
 		Written: []Table{TableClassify},
-		Read:    []Table{TableSpoofGuard, TableGuestGuard, TableLearn, TableAdmit, TableInState},
+		Read:    []Table{TableSpoofGuard, TableGuestGuard, TableLearn, TableAdmit, TableNeighbor, TableInState},
 	},
 	{
 		Field: FieldNetwork, Name: "network", Register: 2, Low: 0, Bits: 32,
 		Holds:   "object id of the network the packet is on; 0: a VLAN that is no known network",
 		Written: []Table{TableClassify, TableVLAN},
-		Read: []Table{TableGuestGuard, TableLearn, TableAdmit, TableDestination, TableLearned, TableDeliver, TableFlood, TableHostDelivery,
+		Read: []Table{TableGuestGuard, TableLearn, TableAdmit, TableNeighbor, TableDestination, TableLearned, TableDeliver, TableFlood, TableHostDelivery,
 			TableForward, TableTunnelOut, TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
 	},
 	{
@@ -181,6 +203,22 @@ var fields = [...]FieldRow{
 		Read:    []Table{TableTunnelOut},
 	},
 	{
+		Field: FieldTunnelKey, Name: "tunnel_key", Register: 5, Low: 16, Bits: 2,
+		Holds: "overlay bridge: under which VNI the packet leaves",
+		Values: []FieldValue{{keyOfTunnel, "as the tunnel says: its place was learned"}, {keyPlain, "the network's"},
+			{keyRelay, "the network's relay VNI: it is to be passed on"}},
+		Written: []Table{TableDestination},
+		Read:    []Table{TableTunnelOut},
+	},
+	{
+		Field: FieldPass, Name: "pass", Register: 5, Low: 18, Bits: 2,
+		Holds: "overlay bridge: whom the packet is passed on for",
+		Values: []FieldValue{{passNone, "nobody"}, {uint32(overlay.FromMembers), "members of a star, or hosts of the hub's own pool"},
+			{uint32(overlay.FromSites), "the hub of another pool"}},
+		Written: []Table{TableClassify},
+		Read:    []Table{TableDestination, TableTunnelOut},
+	},
+	{
 		Field: FieldFloodPage, Name: "flood_page", Register: 6, Low: 0, Bits: 16,
 		Holds:   "page of the flood list, counted from 1",
 		Written: []Table{TableDestination, TableDeliver},
@@ -190,7 +228,7 @@ var fields = [...]FieldRow{
 		Field: FieldCopy, Name: "copy", Register: 0, Low: 5, Bits: 1,
 		Holds:   "whether this is a copy of a flooded packet, for the destination alone",
 		Written: []Table{TableFlood},
-		Read:    []Table{TableForward},
+		Read:    []Table{TableForward, TableDenied},
 	},
 	{
 		Field: FieldNeighbor, Name: "neighbor", Register: 0, Low: 6, Bits: 1,
@@ -247,7 +285,7 @@ var fields = [...]FieldRow{
 		Field: FieldRestricted, Name: "restricted", Register: 0, Low: 16, Bits: 1,
 		Holds:   "whether the sender is isolated or in a community",
 		Written: []Table{TableClassify, TableLearn},
-		Read:    []Table{TableInState},
+		Read:    []Table{TableNeighbor, TableInState},
 	},
 	{
 		Field: FieldCommunity, Name: "community", Register: 0, Low: 18, Bits: 14,
@@ -289,6 +327,18 @@ var fields = [...]FieldRow{
 		Field: FieldTags, Name: "tags", Register: 11, Low: 16, Bits: 1,
 		Holds:   "whether the subject sees the VLAN tags of packets: not on a network whose tag the switch takes off",
 		Written: []Table{TableClassify, TableInState},
+		Read:    []Table{TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
+	},
+	{
+		Field: FieldSessions, Name: "sessions", Register: 11, Low: 17, Bits: 1,
+		Holds:   "whether a rule looks at the subject's connections; where none does, they are tracked for a default action that lets answers pass",
+		Written: []Table{TableClassify, TableInState},
+		Read:    []Table{TableOutPolicy, TableOutVerdict, TableInPolicy, TableInVerdict, TableDefaultOut, TableDefaultIn},
+	},
+	{
+		Field: FieldAnswer, Name: "answer", Register: 11, Low: 18, Bits: 1,
+		Holds:   "whether the packet walks the rules of the direction in which the connection was opened that it answers, not those of its own",
+		Written: []Table{TableOutPolicy, TableInState, TableInPolicy},
 		Read:    []Table{TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
 	},
 }

@@ -57,7 +57,7 @@ func TestFieldRowsAreComplete(t *testing.T) {
 func readOtherwise(row TableRow, register int) bool {
 	reads := func(f Field) bool { return fields[f].Register == register }
 	return row.Actions&ActionTrack != 0 && reads(FieldZone) ||
-		row.Actions&ActionController != 0 && (reads(FieldRule) || reads(FieldSubject))
+		row.Table == TableDenied && (reads(FieldRule) || reads(FieldSubject))
 }
 
 // TestOnlyDeclaredTablesReadRegisters: what a table's row allows to match, and

@@ -22,14 +22,14 @@ type state struct {
 	pagesOn     multimap[uint32, uint32]    // network -> pages of its flood list
 	hostPorts   map[uint32]struct{}
 	tunnelPorts multimap[Tunnel, uint32] // tunnel -> ports
-	remotesOn   multimap[uint32, uint64] // network -> tunnel numbers
-	remotesBy   multimap[Tunnel, uint32] // tunnel -> networks
+	remotesOn   multimap[uint32, uint32] // network -> hosts
+	overlayState
+	neighborState
 }
 
 // remoteKey identifies a Remote.
 type remoteKey struct {
-	network uint32
-	tunnel  Tunnel
+	network, host uint32
 }
 
 // floodPageSize is how many port numbers share a page of a flood list: small
@@ -45,20 +45,6 @@ type floodPage struct {
 
 // pageOf returns the page that a port number falls into; pages count from 1.
 func pageOf(ofport uint32) uint32 { return ofport/floodPageSize%0xffff + 1 }
-
-// number returns the tunnel as a number that orders by host, VXLAN first.
-func (t Tunnel) number() uint64 {
-	n := uint64(t.Host) << 1
-	if t.GRE {
-		n |= 1
-	}
-	return n
-}
-
-// tunnelOf is the inverse of Tunnel.number.
-func tunnelOf(number uint64) Tunnel {
-	return Tunnel{Host: uint32(number >> 1), GRE: number&1 != 0}
-}
 
 func newState() state {
 	return state{
@@ -80,8 +66,10 @@ func newState() state {
 		pagesOn:     make(multimap[uint32, uint32]),
 		hostPorts:   make(map[uint32]struct{}),
 		tunnelPorts: make(multimap[Tunnel, uint32]),
-		remotesOn:   make(multimap[uint32, uint64]),
-		remotesBy:   make(multimap[Tunnel, uint32]),
+		remotesOn:   make(multimap[uint32, uint32]),
+
+		overlayState:  newOverlayState(),
+		neighborState: newNeighborState(),
 	}
 }
 
@@ -162,7 +150,9 @@ func (s *state) indexPort(p *Port) {
 		s.patches.add(p.Network, p.OFPort)
 	case PortTunnel:
 		s.tunnelPorts.add(p.Tunnel, p.OFPort)
-	case PortForeign, PortUplink:
+	case PortUplink:
+		s.uplinks[p.OFPort] = struct{}{}
+	case PortForeign:
 	}
 }
 
@@ -179,18 +169,10 @@ func (s *state) unindexPort(p *Port) {
 		s.patches.remove(p.Network, p.OFPort)
 	case PortTunnel:
 		s.tunnelPorts.remove(p.Tunnel, p.OFPort)
-	case PortForeign, PortUplink:
+	case PortUplink:
+		delete(s.uplinks, p.OFPort)
+	case PortForeign:
 	}
-}
-
-func (s *state) indexRemote(r *Remote) {
-	s.remotesOn.add(r.Network, r.Tunnel.number())
-	s.remotesBy.add(r.Tunnel, r.Network)
-}
-
-func (s *state) unindexRemote(r *Remote) {
-	s.remotesOn.remove(r.Network, r.Tunnel.number())
-	s.remotesBy.remove(r.Tunnel, r.Network)
 }
 
 // tunnelPort returns the port of a tunnel; the lowest if there are several.

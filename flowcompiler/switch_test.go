@@ -329,7 +329,7 @@ func (b *testBridge) traceText(t testing.TB, packet ...string) string {
 var (
 	tracedVLAN   = regexp.MustCompile(`(?m)^Flow: .*dl_vlan=(\d+)`)
 	datapathLine = regexp.MustCompile(`(?m)^Datapath actions: (.*)$`)
-	datapathItem = regexp.MustCompile(`[a-z_0-9]+(\([^()]*(\([^()]*\)[^()]*)*\))?`)
+	datapathItem = regexp.MustCompile(`[a-z_0-9]+(\([^()]*(\([^()]*(\([^()]*\)[^()]*)*\)[^()]*)*\))?`)
 	pushedVLAN   = regexp.MustCompile(`^push_vlan\(vid=(\d+)`)
 )
 
@@ -379,8 +379,8 @@ func (b *testBridge) leavesBy(actions, tag string) []string {
 			tag = ""
 		case isClone:
 			ports = append(ports, b.leavesBy(strings.TrimSuffix(cloned, ")"), tag)...)
-		case strings.HasPrefix(item, "meter("), strings.HasPrefix(item, "userspace("):
-			// A limit, or a sample of what is denied.
+		case strings.HasPrefix(item, "meter("), strings.HasPrefix(item, "userspace("), strings.HasPrefix(item, "set(eth("), strings.HasPrefix(item, "set(arp("):
+			// A limit, a sample of what is denied, or an answer that is made.
 		case strings.HasPrefix(item, "ct("), strings.HasPrefix(item, "recirc("), item == "ct_clear", item == "drop":
 		default:
 			ports = append(ports, item)

@@ -125,10 +125,40 @@ func (e *emitter) afterForeign(p *Port) flow.Instructions {
 	return then(next, FieldSource.load(sourceForeign), FieldNetwork.load(p.Network), FieldPolicy.load(p.Network))
 }
 
-// classifyTunnel admits one private network from one member host. A VNI from a
-// host that is no member has no flow and is dropped.
-func (e *emitter) classifyTunnel(r *Remote, n *Network, port uint32) {
-	e.at(TableClassify, bandClassifyPort.Low).emit(Cookie{KindRemote, r.Tunnel.Host},
+// classifyTunnel admits one private network from the other end of a tunnel. A VNI that a
+// tunnel does not carry has no flow and is dropped.
+func (e *emitter) classifyTunnel(l *Link, n *Network, port uint32) {
+	e.at(TableClassify, bandClassifyPort.Low).emit(Cookie{KindRemote, l.Tunnel.Host},
 		flow.NewMatch().InPort(port).TunnelID(uint64(n.VNI)),
 		then(TableLearn, FieldSource.load(sourceTunnel), FieldNetwork.load(n.ID)))
+}
+
+// classifyPass admits what this host passes on for others.
+func (e *emitter) classifyPass(p *Pass, n *Network) {
+	for _, t := range p.From {
+		if port, ok := e.compiler.tunnelPort(t); ok {
+			e.at(TableClassify, bandClassifyPort.Low).emit(Cookie{KindRemote, t.Host},
+				flow.NewMatch().InPort(port).TunnelID(uint64(n.RelayVNI)),
+				then(TableLearn, FieldSource.load(sourceTunnel), FieldNetwork.load(n.ID), FieldPass.load(uint32(p.Class))))
+		}
+	}
+}
+
+// What probes of tunnels look like: frames of a protocol of their own (IEEE 802, table 2: local
+// experimental) under the VNI that no network has.
+const (
+	ProbeEtherType = 0x88b5
+	ProbeVNI       = 0
+	// probeSample is how much of one the controller gets: all that is not padding.
+	probeSample = 128
+)
+
+// classifyProbe hands probes that arrive by a tunnel to the controller.
+func (e *emitter) classifyProbe(p *Port) {
+	to := flow.Apply(flow.Controller(probeSample))
+	if !e.compiler.bridge.NoMeters {
+		to = flow.Meter(meterProbe) + to
+	}
+	e.at(TableClassify, bandClassifyPort.Low).emit(Cookie{KindRemote, p.Tunnel.Host},
+		flow.NewMatch().InPort(p.OFPort).TunnelID(ProbeVNI).EthType(ProbeEtherType), to)
 }

@@ -5,18 +5,33 @@ import "poolwire/southbound/openflow/flow"
 // defaultActions drops what no rule decided over, where a network wants that: replies
 // too, by the default action of the direction in which their connection was opened. When
 // the rule goes that let it in, it ends both ways.
+//
+// Where no rule looks at connections, only the default action of the other direction can
+// have let in what a packet answers. What fits no connection answers nothing.
 func (e *emitter) defaultActions(n *Network) {
 	if e.compiler.bridge.NoPolicies {
 		return
 	}
 	denied := flow.Apply(FieldVerdict.load(verdictDrop), FieldRule.load(0))
 	of := func() *flow.MatchBuilder { return FieldSubjectNetwork.match(flow.NewMatch(), n.ID) }
-	if n.DropOutbound {
-		e.at(TableDefaultOut, bandDefaultAction.Low).emit(Cookie{KindNetwork, n.ID}, of(), denied)
+	deny := func(t Table, m *flow.MatchBuilder) {
+		e.at(t, bandDefaultAction.Low).emit(Cookie{KindNetwork, n.ID}, m, denied)
 	}
-	if n.DropInbound {
-		e.at(TableDefaultIn, bandDefaultAction.Low).emit(Cookie{KindNetwork, n.ID}, of(), denied)
+	t := TableDefaultIn
+	switch {
+	case n.DropInbound && n.DropOutbound:
+		deny(TableDefaultOut, of())
+		deny(TableDefaultIn, of())
+		return
+	case n.DropOutbound:
+		t = TableDefaultOut
+	case !n.DropInbound:
+		return
 	}
+	deny(t, FieldSessions.match(of(), 1))
+	packets := func() *flow.MatchBuilder { return FieldSessions.match(of(), 0) }
+	deny(t, packets().CTState(0, flow.CTReply|flow.CTRelated|flow.CTInvalid))
+	deny(t, packets().CTState(flow.CTInvalid, flow.CTInvalid))
 }
 
 // exemptTypes are the ICMPv6 types that pass a default action: multicast listener

@@ -1,6 +1,9 @@
 package flowcompiler
 
-import "poolwire/southbound/openflow/flow"
+import (
+	"poolwire/overlay"
+	"poolwire/southbound/openflow/flow"
+)
 
 // reservedMAC and reservedMask are the addresses that IEEE 802.1D clause 7.12.6
 // keeps within one link (spanning tree, LACP, LLDP); NORMAL drops them too.
@@ -15,6 +18,8 @@ func (e *emitter) destinationBase() {
 	base := Cookie{Kind: KindBase}
 	if e.compiler.bridge.Kind == OverlayBridge {
 		e.at(TableDestination, bandMiss.Low).emit(base, flow.NewMatch(), drop)
+		e.at(TableDestination, bandDestinationArrived.Low).emit(base,
+			FieldPass.match(FieldSource.match(flow.NewMatch(), sourceTunnel), passNone), e.goTo(TableForward))
 		return
 	}
 	if !e.compiler.privateOnly {
@@ -109,15 +114,56 @@ func (e *emitter) destinationElsewhere(r *Remote) {
 	e.destinationOfRemote(r, then(TableDeliver, FieldDestination.load(Elsewhere)))
 }
 
-// destinationByTunnel chooses the tunnel for the MAC addresses of another host.
-func (e *emitter) destinationByTunnel(r *Remote, port uint32) {
-	e.destinationOfRemote(r, then(TableTunnelOut, FieldTunnel.load(port)))
+// destinationByTunnel chooses the tunnel for the MAC addresses of another host: one way for the
+// VIFs of this host, another one for what it passes on.
+func (e *emitter) destinationByTunnel(r *Remote) {
+	type way struct {
+		class uint32
+		hop   Hop
+	}
+	ways := []way{{passNone, r.Via}}
+	for _, class := range e.compiler.passesOn.sorted(r.Network) {
+		ways = append(ways, way{uint32(class), r.Pass})
+	}
+	for _, w := range ways {
+		port, ok := e.compiler.tunnelPort(w.hop.Tunnel)
+		if !ok || w.hop == (Hop{}) {
+			continue
+		}
+		i := then(TableTunnelOut, FieldTunnel.load(port), FieldTunnelKey.load(keyOf(w.hop)))
+		if w.hop.Relay && w.class == uint32(overlay.FromSites) {
+			i = drop // what another site's hub has sent is not sent to a third one's
+		}
+		for _, mac := range r.MACs {
+			if !mac.IsZero() {
+				m := FieldPass.match(e.to(r.Network, mac), w.class)
+				e.at(TableDestination, bandDestinationMAC.Low).emit(Cookie{KindRemote, r.Host}, m, i)
+			}
+		}
+	}
+}
+
+func keyOf(h Hop) uint32 {
+	if h.Relay {
+		return keyRelay
+	}
+	return keyPlain
 }
 
 func (e *emitter) destinationOfRemote(r *Remote, i flow.Instructions) {
 	for _, mac := range r.MACs {
 		if !mac.IsZero() {
-			e.at(TableDestination, bandDestinationMAC.Low).emit(Cookie{KindRemote, r.Tunnel.Host}, e.to(r.Network, mac), i)
+			e.at(TableDestination, bandDestinationMAC.Low).emit(Cookie{KindRemote, r.Host}, e.to(r.Network, mac), i)
+		}
+	}
+}
+
+// destinationLocal keeps a relay from passing on what is for its own VIFs.
+func (e *emitter) destinationLocal(network uint32, macs []flow.MAC) {
+	for _, mac := range macs {
+		if !mac.IsZero() {
+			m := FieldSource.match(e.to(network, mac), sourceTunnel)
+			e.at(TableDestination, priorityMACLocal).emit(Cookie{KindNetwork, network}, m, e.goTo(TableForward))
 		}
 	}
 }

@@ -16,9 +16,6 @@ func (e *emitter) floodBase() {
 // resubmit and come back. They change no bit of the packet, and load every register
 // that they read. So no copy depends on the one before. The copy for the port the packet
 // came in by is dropped by OpenFlow itself.
-//
-// No copy meets a meter: a meter drops the packet with all that was still to be done
-// with it, and one VIF over its limit would cost all others their copies.
 func (e *emitter) floodPageFlows(on floodPage) {
 	if n := e.compiler.networks[on.network]; n == nil || !n.Private {
 		e.copyPageFlows(on.network, on.page)
@@ -36,7 +33,7 @@ func (e *emitter) floodPageFlows(on floodPage) {
 		}
 	}
 	plain = append(plain, e.compiler.portPages.sorted(on)...)
-	e.floodPage(on, append(outputs(plain), guarded...))
+	e.floodPage(on, append(outputs(plain), e.copies(guarded, false)...))
 }
 
 // copyPageFlows copies a packet to the guarded VIFs of one page that NORMAL leaves out:
@@ -50,21 +47,35 @@ func (e *emitter) copyPageFlows(network, page uint32) {
 	tagged := n != nil && n.VLAN != 0
 	var actions []flow.Action
 	for _, v := range e.compiler.copiesOn(network, page) {
-		action := copyTo(v)
-		if tagged {
-			action = flow.Clone(action)
-		}
-		actions = append(actions, action)
+		actions = append(actions, copyTo(v))
 		if tagged && v.Network != network {
 			e.forwardIntoTrunk(v, n)
 		}
 	}
-	e.floodPage(floodPage{network, page}, actions)
+	e.floodPage(floodPage{network, page}, e.copies(actions, tagged))
+}
+
+// copies gives each copy a packet of its own where it may meet a meter: a full one drops
+// the packet with all that was still to be done with it, and one VIF over its limit would
+// cost all others their copies. So would the log's meter, after what one VIF denies.
+// Without meters only changes matter, which a clone undoes.
+func (e *emitter) copies(each []flow.Action, changed bool) []flow.Action {
+	switch {
+	case !e.compiler.bridge.NoMeters:
+		return []flow.Action{flow.Copies(each...)}
+	case changed:
+		clones := make([]flow.Action, len(each))
+		for i, action := range each {
+			clones[i] = flow.Clone(action)
+		}
+		return clones
+	}
+	return each
 }
 
 // floodPage emits the flow of a page, if there is anything on it.
 func (e *emitter) floodPage(on floodPage, actions []flow.Action) {
-	if len(actions) == 0 {
+	if len(flow.Actions(actions...)) == 0 {
 		return
 	}
 	m := FieldFloodPage.match(FieldNetwork.match(flow.NewMatch(), on.network), on.page)

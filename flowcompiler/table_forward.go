@@ -33,12 +33,11 @@ func (e *emitter) forwardToVIF(v pluggedVIF) {
 	}
 }
 
-// copy emits a flow for copies that are for a VIF; m adds to the match. They are not
-// limited, see floodPageFlows.
+// copy emits a flow for copies that are for a VIF; m adds to the match.
 func (e *emitter) copy(v pluggedVIF, m func(*flow.MatchBuilder) *flow.MatchBuilder, actions ...flow.Action) {
 	to := FieldDestination.match(FieldCopy.match(flow.NewMatch(), 1), v.ID)
 	e.at(TableForward, bandForwardCopy.High).emit(Cookie{KindVIF, v.ID}, m(to),
-		flow.Apply(append(actions, outputs(v.Ports)...)...))
+		e.limited(v, flow.Apply(append(actions, outputs(v.Ports)...)...)))
 }
 
 // forwardCopy gives a VIF its copy as NORMAL would: without the tag of its network, or a

@@ -19,8 +19,8 @@ func (e *emitter) inStateOfVIF(v pluggedVIF) {
 // goes.
 func (e *emitter) inSubject(v pluggedVIF, band Band, m scope) {
 	loads := []flow.Action{
-		FieldCompat.load(compatNone), FieldVerdict.load(verdictNone), FieldNeighbor.load(0), FieldRule.load(0), FieldInbound.load(1),
-		FieldSubject.load(v.ID),
+		FieldCompat.load(compatNone), FieldVerdict.load(verdictNone), FieldNeighbor.load(0), FieldAnswer.load(0), FieldRule.load(0),
+		FieldInbound.load(1), FieldSubject.load(v.ID),
 	}
 	next := TableToVIF
 	switch {
@@ -37,9 +37,12 @@ func (e *emitter) inSubject(v pluggedVIF, band Band, m scope) {
 
 // subject loads what the rule tables know a policed VIF by.
 func (e *emitter) subject(v pluggedVIF) []flow.Action {
-	var tracked, tags uint32
+	var tracked, sessions, tags uint32
 	if v.tracked() {
 		tracked = 1
+	}
+	if v.sessions() {
+		sessions = 1
 	}
 	if v.network.VLAN == 0 {
 		tags = 1
@@ -47,5 +50,6 @@ func (e *emitter) subject(v pluggedVIF) []flow.Action {
 	return []flow.Action{
 		FieldPoliced.load(1), FieldTracked.load(tracked), FieldSubjectNetwork.load(v.Network),
 		FieldSubjectGroups.load(e.compiler.groupNumber(v.VIF)), FieldZone.load(uint32(v.Zone)), FieldTags.load(tags),
+		FieldSessions.load(sessions),
 	}
 }

@@ -22,10 +22,7 @@ var groupMAC = flow.MAC{0x01}
 // learnBase lets pass what needs no learning. A group address is no station's,
 // and learned it would draw the group's traffic to one port.
 func (e *emitter) learnBase() {
-	next := e.goTo(TableDestination)
-	if e.compiler.bridge.Kind == OverlayBridge {
-		next = e.goTo(TableForward)
-	}
+	next := e.goTo(e.compiler.beforeDestination())
 	e.at(TableLearn, bandLearnNever.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch().EthSrcMasked(groupMAC, groupMAC), next)
 	e.at(TableLearn, bandMiss.Low).emit(Cookie{Kind: KindBase}, flow.NewMatch(), next)
 	if e.compiler.hasNormal() {
@@ -53,11 +50,15 @@ func (e *emitter) learnFromVIF(v pluggedVIF) {
 	if !v.learned() {
 		return
 	}
+	next := TableDestination
+	if v.network.Private {
+		next = e.compiler.beforeDestination()
+	}
 	from := func() *flow.MatchBuilder { return FieldSourceVIF.match(flow.NewMatch(), v.ID) }
 	if !v.MAC.IsZero() {
-		e.at(TableLearn, bandLearnKnown.Low).emit(Cookie{KindVIF, v.ID}, from().EthSrc(v.MAC), e.goTo(TableDestination))
+		e.at(TableLearn, bandLearnKnown.Low).emit(Cookie{KindVIF, v.ID}, from().EthSrc(v.MAC), e.goTo(next))
 	}
-	next, actions := TableDestination, learning{v.ID, learnedPerVIF, FieldDestination, FieldSourceVIF.bits()}.action(e.compiler.bridge)
+	actions := learning{object: v.ID, limit: learnedPerVIF, to: FieldDestination, from: FieldSourceVIF.bits()}.action(e.compiler.bridge)
 	if !v.network.Private {
 		next = TableAdmit
 		if !e.compiler.bridge.NoLearnLimit {
@@ -78,23 +79,24 @@ func (e *emitter) learnFromPatch(n *Network) {
 
 // learnElsewhere returns the action that remembers a MAC address as one of another host.
 func (e *emitter) learnElsewhere(n *Network) flow.Action {
-	return learning{n.ID, learnedElsewhere, FieldDestination, FieldSourceVIF.bits()}.action(e.compiler.bridge)
+	return learning{object: n.ID, limit: learnedElsewhere, to: FieldDestination, from: FieldSourceVIF.bits()}.action(e.compiler.bridge)
 }
 
-// learnFromTunnels remembers, on the overlay bridge, by which tunnel a MAC
-// address of a private network is reached.
-func (e *emitter) learnFromTunnels(n *Network) {
-	m := FieldNetwork.match(FieldSource.match(flow.NewMatch(), sourceTunnel), n.ID)
-	e.at(TableLearn, bandLearn.Low).emit(Cookie{KindNetwork, n.ID}, m,
-		then(TableForward, learning{n.ID, learnedElsewhere, FieldTunnel, flow.Whole(flow.FieldInPort16)}.action(e.compiler.bridge)))
+// learnFromTunnel remembers, on the overlay bridge, that a MAC address of a private network is
+// reached by a tunnel. The cookie of what is learned names the tunnel's port, so that what was
+// learned from one host can be forgotten alone.
+func (e *emitter) learnFromTunnel(l *Link, port uint32) {
+	m := FieldNetwork.match(FieldSource.match(flow.NewMatch(), sourceTunnel), l.Network).InPort(port)
+	how := learning{object: l.Network, limit: learnedElsewhere, to: FieldTunnel, from: flow.Whole(flow.FieldInPort16), port: uint16(port)}
+	e.at(TableLearn, bandLearn.Low).emit(Cookie{KindRemote, l.Tunnel.Host}, m, then(TableDestination, how.action(e.compiler.bridge)))
 }
 
 // learnNotRemote spares the switch from learning what the controller knows.
-func (e *emitter) learnNotRemote(r *Remote, next Table) {
+func (e *emitter) learnNotRemote(r *Remote) {
 	for _, mac := range r.MACs {
 		if !mac.IsZero() {
 			m := FieldNetwork.match(flow.NewMatch(), r.Network).EthSrc(mac)
-			e.at(TableLearn, bandLearnKnown.Low).emit(Cookie{KindRemote, r.Tunnel.Host}, m, e.goTo(next))
+			e.at(TableLearn, bandLearnKnown.Low).emit(Cookie{KindRemote, r.Host}, m, e.goTo(TableDestination))
 		}
 	}
 }
@@ -107,6 +109,8 @@ type learning struct {
 	// to gets, in packets for the address, what from holds now.
 	to   Field
 	from flow.Subfield
+	// port tells in the cookie what was learned from one tunnel; 0 elsewhere.
+	port uint16
 }
 
 // action returns the learn action
@@ -120,7 +124,7 @@ func (l learning) action(b Bridge) flow.Action {
 	spec := flow.LearnSpec{
 		Table:       uint8(TableLearned),
 		Priority:    bandLearned.Low,
-		Cookie:      Cookie{KindLearned, l.object}.Encode(),
+		Cookie:      LearnedCookie(l.object, l.port),
 		HardTimeout: learnedTimeout,
 		Flags:       flow.LearnDeleteLearned,
 		Steps: []flow.LearnStep{

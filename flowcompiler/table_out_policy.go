@@ -33,6 +33,8 @@ const (
 
 // judge walks the rules of the subject. A reply is judged by those that let its
 // connection in: what the present policy does not allow ends at once, in both directions.
+// Where no rule looks at connections none has let it in: every packet is judged by the
+// rules of its own direction, and only the default action asks what it answers.
 func (e *emitter) judge(w walk) {
 	base := Cookie{Kind: KindBase}
 	at := func(priority uint16, m *flow.MatchBuilder, i flow.Instructions) {
@@ -47,8 +49,9 @@ func (e *emitter) judge(w walk) {
 	for _, icmpType := range neighborTypes {
 		at(bandPolicyNeighbor.Low, icmp6(flow.NewMatch(), icmpType), neighbor)
 	}
-	at(bandPolicyRelated.Low, flow.NewMatch().CTState(flow.CTTracked|flow.CTRelated, flow.CTTracked|flow.CTRelated|flow.CTInvalid),
+	sessions := func() *flow.MatchBuilder { return FieldSessions.match(flow.NewMatch(), 1) }
+	at(bandPolicyRelated.Low, sessions().CTState(flow.CTTracked|flow.CTRelated, flow.CTTracked|flow.CTRelated|flow.CTInvalid),
 		then(w.verdict, FieldVerdict.load(verdictAllow)))
-	at(bandPolicyReply.Low, flow.NewMatch().CTState(replying, replyingMask), then(w.verdict, resubmit(w.other)))
+	at(bandPolicyReply.Low, sessions().CTState(replying, replyingMask), then(w.verdict, FieldAnswer.load(1), resubmit(w.other)))
 	at(bandMiss.Low, flow.NewMatch(), then(w.verdict, resubmit(w.own)))
 }

@@ -17,6 +17,10 @@ func (e *emitter) outStateBase() {
 // connection goes on as it is: a tracker would call it invalid.
 func (e *emitter) track(t, next Table, on scope) {
 	base, plain := Cookie{Kind: KindBase}, e.goTo(next)
+	if e.compiler.bridge.NoTracker {
+		e.at(t, bandMiss.Low).emit(base, flow.NewMatch(), plain)
+		return
+	}
 	lookup := uint8(next)
 	ct := flow.Apply(flow.CT(flow.CTSpec{ZoneReg: FieldZone.bits(), Table: &lookup}))
 	for _, icmpType := range untracked6 {

@@ -24,6 +24,7 @@ const (
 	TableOutVerdict   Table = 24
 	TableLearn        Table = 25
 	TableAdmit        Table = 27
+	TableNeighbor     Table = 28
 	TableDestination  Table = 30
 	TableLearned      Table = 35
 	TableDeliver      Table = 36
@@ -69,10 +70,10 @@ var tables = [...]TableRow{
 	{
 		Table: TableClassify, Name: "classify",
 		Decides: "which port a packet comes from. The only table shared with other programs: all priorities here are above theirs",
-		Match:   MatchInPort | MatchTunnelID,
+		Match:   MatchInPort | MatchTunnelID | guardMatch,
 		Next:    []Table{TableVLAN, TableSpoofGuard, TableLearn, TableDestination, TableForward},
-		Actions: ActionLoad | ActionMeter,
-		Bands:   []Band{bandClassifyPort, bandClassifyLocal, bandClassifyDefault},
+		Actions: ActionLoad | ActionMeter | ActionController,
+		Bands:   []Band{bandClassifyGuard, bandClassifyPort, bandClassifyLocal, bandClassifyDefault},
 		Miss:    "never reached: the default of this table drops, or forwards where unclassified ports are admitted",
 	},
 	{
@@ -135,7 +136,7 @@ var tables = [...]TableRow{
 	{
 		Table: TableOutPolicy, Name: "out_policy",
 		Decides: "which list judges what a policed VIF sends: its outbound rules, or for a reply the inbound ones that let the connection in",
-		Match:   MatchReg0 | MatchEthType | MatchIPProto | MatchICMPv6Type | MatchCTState,
+		Match:   MatchReg0 | MatchReg11 | MatchEthType | MatchIPProto | MatchICMPv6Type | MatchCTState,
 		Next:    []Table{TableOutVerdict, TableLearn, TableHostDelivery, TableMandatoryOut, TableMandatoryIn},
 		Actions: ActionLoad,
 		Bands:   []Band{bandPolicyNone, bandPolicyNeighbor, bandPolicyRelated, bandPolicyReply, bandMiss},
@@ -144,7 +145,7 @@ var tables = [...]TableRow{
 	{
 		Table: TableOutVerdict, Name: "out_verdict",
 		Decides: "carries out what the policy said of a packet that a VIF sends",
-		Match:   MatchReg0 | MatchEthType | MatchCTState,
+		Match:   MatchReg0 | MatchReg11 | MatchEthType | MatchCTState,
 		Next:    []Table{TableLearn, TableDenied},
 		Actions: ActionTrack,
 		Bands:   []Band{bandVerdict, bandVerdictInvalid, bandMiss},
@@ -153,8 +154,8 @@ var tables = [...]TableRow{
 	{
 		Table: TableLearn, Name: "learn",
 		Decides: "whether to remember the sender's MAC address; whether a sender on another host is isolated",
-		Match:   MatchReg0 | MatchReg1 | MatchReg2 | MatchEthSrc,
-		Next:    []Table{TableAdmit, TableDestination, TableLearned, TableForward},
+		Match:   MatchInPort | MatchReg0 | MatchReg1 | MatchReg2 | MatchEthSrc,
+		Next:    []Table{TableAdmit, TableNeighbor, TableDestination, TableLearned},
 		Actions: ActionLearn | ActionReverse | ActionLoad,
 		Bands:   []Band{bandLearnHost, bandLearnNever, bandLearnPeer, bandLearnKnown, bandLearn, bandMiss},
 		Miss:    "on to destination, nothing learned",
@@ -169,12 +170,21 @@ var tables = [...]TableRow{
 		Miss:    "drop; where the switch cannot limit what it learns, on to destination",
 	},
 	{
+		Table: TableNeighbor, Name: "neighbor",
+		Decides: "private networks: does a VIF ask by ARP for the address of another, which can be answered here in its place?",
+		Match:   MatchReg0 | MatchReg1 | MatchReg2 | MatchEthType | MatchVLAN | MatchARPOp | MatchARPSPA | MatchARPTPA,
+		Next:    []Table{TableDestination},
+		Actions: ActionReverse | ActionAnswer | ActionOutput,
+		Bands:   []Band{bandNeighborNever, bandNeighborOwn, bandNeighborAnswer, bandMiss},
+		Miss:    "on to destination",
+	},
+	{
 		Table: TableDestination, Name: "destination",
 		Decides: "which VIF, or which other host, a packet is for",
-		Match:   MatchReg0 | MatchReg2 | MatchEthDst,
+		Match:   MatchReg0 | MatchReg2 | MatchReg5 | MatchEthDst,
 		Next:    []Table{TableLearned, TableDeliver, TableFlood, TableInState, TableToVIF, TableForward, TableTunnelOut},
 		Actions: ActionLoad | ActionOutput,
-		Bands: []Band{bandDestinationReserved, bandDestinationGroup, bandDestinationHost, bandDestinationMAC,
+		Bands: []Band{bandDestinationArrived, bandDestinationReserved, bandDestinationGroup, bandDestinationHost, bandDestinationMAC,
 			bandDestinationTrunk, bandDestinationNetwork, bandDestinationFromHost, bandMiss},
 		Miss: "look the MAC address up in learned, then on to to_vif",
 	},
@@ -235,7 +245,7 @@ var tables = [...]TableRow{
 	{
 		Table: TableInPolicy, Name: "in_policy",
 		Decides: "which list judges what reaches a policed VIF: its inbound rules, or for a reply the outbound ones that let the connection out",
-		Match:   MatchReg0 | MatchEthType | MatchIPProto | MatchICMPv6Type | MatchCTState,
+		Match:   MatchReg0 | MatchReg11 | MatchEthType | MatchIPProto | MatchICMPv6Type | MatchCTState,
 		Next:    []Table{TableInVerdict, TableDenied, TableForward, TableMandatoryOut, TableMandatoryIn},
 		Actions: ActionLoad,
 		Bands:   []Band{bandPolicyNone, bandPolicyNeighbor, bandPolicyRelated, bandPolicyReply, bandMiss},
@@ -244,7 +254,7 @@ var tables = [...]TableRow{
 	{
 		Table: TableInVerdict, Name: "in_verdict",
 		Decides: "carries out what the policy said of a packet that reaches a VIF",
-		Match:   MatchReg0 | MatchEthType | MatchCTState,
+		Match:   MatchReg0 | MatchReg11 | MatchEthType | MatchCTState,
 		Next:    []Table{TableDenied, TableForward},
 		Actions: ActionTrack,
 		Bands:   []Band{bandVerdict, bandVerdictInvalid, bandMiss},
@@ -277,7 +287,7 @@ var tables = [...]TableRow{
 	},
 	{
 		Table: TableTunnelOut, Name: "tunnel_out",
-		Decides: "overlay bridge: the tunnel of the host that has the MAC address, or the tunnels of all member hosts",
+		Decides: "overlay bridge: the tunnel towards the host that has the MAC address, or the tunnels towards all member hosts",
 		Match:   MatchReg2 | MatchReg5,
 		Actions: ActionOutput | ActionSetTunnel,
 		Bands:   []Band{bandTunnelHost, bandTunnelFlood, bandMiss},
@@ -312,6 +322,9 @@ var tables = [...]TableRow{
 		Miss:  "nothing is said",
 	},
 }
+
+// guardMatch is what the guard of encrypted networks matches.
+const guardMatch = MatchEthType | MatchIPProto | MatchIPFrag | MatchIPv4Src | MatchIPv4Dst | MatchIPv6Src | MatchIPv6Dst | MatchUDPDst
 
 // ruleMatch is what policy rules match: whose policy it is, the connection where one is
 // tracked, else the packet.

@@ -35,7 +35,7 @@ func TestTablesOnlyLeadForward(t *testing.T) {
 func TestTableNumbersAreFixed(t *testing.T) {
 	t.Parallel()
 	for table, name := range map[Table]string{
-		0: "classify", 5: "vlan", 10: "spoof_guard", 20: "from_vif", 22: "from_trunk", 25: "learn", 27: "admit", 30: "destination", 35: "learned", 36: "deliver",
+		0: "classify", 5: "vlan", 10: "spoof_guard", 20: "from_vif", 22: "from_trunk", 25: "learn", 27: "admit", 28: "neighbor", 30: "destination", 35: "learned", 36: "deliver",
 		37: "flood", 40: "to_vif", 45: "host_delivery", 50: "forward", 60: "tunnel_out",
 		12: "guest_guard", 14: "out_state", 23: "out_policy", 24: "out_verdict", 38: "in_state", 39: "in_track", 41: "in_policy", 42: "in_verdict",
 		48: "denied", 70: "mandatory_out", 71: "default_out", 75: "mandatory_in", 76: "default_in",
@@ -103,7 +103,7 @@ func TestCheckRefusesFlowsThatBreakTheirRow(t *testing.T) {
 		{"register not to be written", func(f *flow.Flow) { f.Instructions = flow.Apply(FieldPolicy.load(1)) }},
 		{"register without a field", func(f *flow.Flow) { f.Instructions = flow.Apply(flow.LoadReg(9, 1, 1)) }},
 		{"move", func(f *flow.Flow) { f.Instructions = flow.Apply(reverse()) }},
-		{"bits without a field", func(f *flow.Flow) { f.Instructions = flow.Apply(flow.LoadReg(5, 1<<16, 1<<16)) }},
+		{"bits without a field", func(f *flow.Flow) { f.Instructions = flow.Apply(flow.LoadReg(5, 1<<20, 1<<20)) }},
 		{"instructions cut short", func(f *flow.Flow) { f.Instructions = f.Instructions[:len(f.Instructions)-1] }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -14,10 +14,14 @@ import (
 //	          on it included; the base (is the bridge private?)
 //	VIF       itself, its page of the flood list, the list of pages; one with trunks: that
 //	          page of all networks, and of VLANs that are none
-//	port      itself, its page, the list of pages; host: all networks; patch and
-//	          tunnel: network and remotes reached by it
-//	remote    itself, the network's list of members
+//	port      itself, its page, the list of pages; host: all networks; patch: its network;
+//	          tunnel: what leads into it; host and uplink: all guards
+//	remote    itself
+//	link      itself
+//	pass      itself, the network's remotes and local addresses
+//	guard     itself
 //	peers     themselves
+//	neighbor  itself
 //	policy    itself; of a VIF group: the lists of the sets that the group is in. When it
 //	          appears, goes, or becomes or ceases to be one that looks at connections: the
 //	          VIFs that it reaches
@@ -40,6 +44,16 @@ func (c *Compiler) touchAll() {
 	}
 	for _, r := range c.remotes {
 		c.touchRemote(r)
+	}
+	for key := range c.links {
+		c.touch(partLink, key.network, key.tunnel.number())
+	}
+	for key := range c.passes {
+		c.touchPass(key)
+	}
+	c.touchGuards()
+	for key := range c.neighbors {
+		c.touchNeighbor(key)
 	}
 	for network := range c.peers {
 		c.touch(partPeers, network, 0)
@@ -69,10 +83,20 @@ func (c *Compiler) touchNetwork(old, now *Network) {
 	for port := range c.portsOn[id] {
 		c.touchPort(c.ports[port])
 	}
-	for number := range c.remotesOn[id] {
-		c.touch(partRemote, id, number)
+	for host := range c.remotesOn[id] {
+		c.touch(partRemote, id, uint64(host))
 	}
+	for number := range c.linksOn[id] {
+		c.touch(partLink, id, number)
+	}
+	for class := range c.passesOn[id] {
+		c.touch(partPass, id, uint64(class))
+	}
+	c.touch(partLocal, id, 0)
 	c.touch(partPeers, id, 0)
+	for addr := range c.neighborsOn[id] {
+		c.touchNeighbor(neighborKey{id, addr})
+	}
 	for s := range c.policies {
 		c.touchPolicy(s)
 	}
@@ -135,18 +159,20 @@ func (c *Compiler) touchPort(p *Port) {
 		for id := range c.networks {
 			c.touch(partNetwork, id, 0)
 		}
+		c.touchGuards()
 	case PortPatch:
 		c.touchNetworkParts(p.Network)
-	case PortTunnel:
-		for network := range c.remotesBy[p.Tunnel] {
-			c.touch(partRemote, network, p.Tunnel.number())
-			c.touch(partFlood, network, 0)
+		for class := range c.passesOn[p.Network] {
+			c.touch(partPass, p.Network, uint64(class))
 		}
-	case PortForeign, PortUplink:
+	case PortTunnel:
+		c.touchTunnel(p.Tunnel)
+	case PortUplink:
+		c.touchGuards()
+	case PortForeign:
 	}
 }
 
 func (c *Compiler) touchRemote(r *Remote) {
-	c.touch(partRemote, r.Network, r.Tunnel.number())
-	c.touch(partFlood, r.Network, 0)
+	c.touch(partRemote, r.Network, uint64(r.Host))
 }

@@ -143,7 +143,7 @@ func TestRoles(t *testing.T) {
 			if need == RoleNone {
 				t.Errorf("%s has no role in access", method)
 			}
-			if reads := slices.ContainsFunc([]string{"Get", "List", "Dump", "Watch", "Wait", "Check", "Explain", "ServerReflectionInfo"},
+			if reads := slices.ContainsFunc([]string{"Get", "List", "Describe", "Dump", "Watch", "Wait", "Check", "Explain", "ServerReflectionInfo"},
 				func(p string) bool { return strings.HasPrefix(m.Name, p) }); reads != (need == RoleViewer) {
 				t.Errorf("%s needs %s", method, need)
 			}

@@ -166,11 +166,17 @@ func TestBadInput(t *testing.T) {
 			refusal{invalid, "private_network.members[0].bridge", []string{`"xapi1"`, "VLAN 10 of xenbr0"}}, false},
 		{"carrier with a NIC", private(func(n *v1.PrivateNetwork) { n.Bridge = "xenbr0" }),
 			refusal{invalid, "private_network.members[0].bridge", []string{`"xenbr0"`, "eth0", `"xcp1"`}}, false},
-		{"MTU that cannot fit", private(func(n *v1.PrivateNetwork) { n.Mtu = 1451 }),
+		{"MTU that cannot fit", private(func(n *v1.PrivateNetwork) { n.Mtu, n.StrictMtu = 1451, true }),
 			refusal{invalid, "private_network.mtu", []string{"1451", "underlay MTU 1500", "1450"}}, false},
 		{"MTU that cannot fit GRE", private(func(n *v1.PrivateNetwork) {
-			n.Mtu, n.Encapsulation = 1459, v1.Encapsulation_ENCAPSULATION_GRE
+			n.Mtu, n.StrictMtu, n.Encapsulation = 1459, true, v1.Encapsulation_ENCAPSULATION_GRE
 		}), refusal{invalid, "private_network.mtu", []string{"1459", "1458"}}, false},
+		{"encrypted on a port of its own", private(func(n *v1.PrivateNetwork) { n.Encrypted, n.UdpPort = true, 8472 }),
+			refusal{invalid, "private_network.udp_port", []string{"8472", "clear"}}, true},
+		{"a port that UDP does not have", private(func(n *v1.PrivateNetwork) { n.UdpPort = 65536 }),
+			refusal{invalid, "private_network.udp_port", []string{"65536", "65535"}}, false},
+		{"a centre in a mesh", private(func(n *v1.PrivateNetwork) { n.PreferredCenter = xcp3 }),
+			refusal{invalid, "private_network.preferred_center", []string{xcp3}}, true},
 		{"MTU out of range", private(func(n *v1.PrivateNetwork) { n.Mtu = 100 }), refusal{invalid, "private_network.mtu", []string{"100", "576 to 9000"}}, false},
 
 		{"unknown host", func() error { _, err := f.GetHost(f.ctx, &v1.GetHostRequest{Host: "xcp7"}); return err },

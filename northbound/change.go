@@ -134,12 +134,22 @@ func (s *changeService) resolve(ctx context.Context, req resolution, confirm boo
 				return nil, missing("id", "the id of a pending change, which is the revision that the change returned")
 			}
 			if v.PendingChange(req.GetId()) == nil {
-				var known []string
-				for _, c := range v.PendingChanges() {
-					known = append(known, c.GetId())
-				}
-				return nil, unresolved("id", req.GetId(), "no change with this id waits for confirmation: it was confirmed or undone before; pending: "+listed(known))
+				return nil, notPending(v, req.GetId())
 			}
 			return resolveChange(req.GetId(), confirm), nil
 		}})
+}
+
+// notPending says that no change with an id waits for confirmation. Ids are
+// revisions: one that has been reached may have been a pending change's.
+func notPending(v *raftstore.View, id string) error {
+	var known []string
+	for _, c := range v.PendingChanges() {
+		known = append(known, c.GetId())
+	}
+	why := "there is no such pending change"
+	if n := revisionIn(id); n > 0 && n <= v.Revision() {
+		why = "no change with this id waits for confirmation: it did not ask for one, or was confirmed or undone before"
+	}
+	return unresolved("id", id, why+"; pending: "+listed(known))
 }

@@ -59,7 +59,8 @@ func (s *clusterService) GetClusterStatus(ctx context.Context, _ *v1.GetClusterS
 	out := &v1.GetClusterStatusResponse{
 		ClusterUuid: v.ClusterUUID(), Nodes: nodes, LeaderId: leader, Term: s.cfg.Store.Term(), Revision: v.Revision(),
 		Hosts: map[string]uint32{}, Pools: uint32(len(v.Pools())), Vifs: uint32(len(v.Vifs())),
-		PrivateNetworks: uint32(len(v.PrivateNetworks())), Rules: uint32(len(v.Rules())),
+		PrivateNetworks: uint32(len(v.PrivateNetworks())), Rules: uint32(len(v.Rules())), PolicyRules: uint32(len(v.PolicyRules())),
+		AddressGroups: uint32(len(v.AddressGroups())), VifGroups: uint32(len(v.VifGroups())),
 		RefusedConnections: s.cfg.Live.RefusedConnections(), Version: s.cfg.Version,
 	}
 	for _, h := range v.Hosts() {

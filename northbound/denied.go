@@ -75,11 +75,17 @@ func newDeniedFilter(v *raftstore.View, req *v1.WatchDeniedRequest) (*deniedFilt
 func (f *deniedFilter) passes(m *v1.WatchDeniedResponse) bool {
 	m.Lost += f.lost
 	f.lost = 0
-	if f.vif != "" && m.GetVifUuid() != f.vif || f.rule != "" && m.GetRuleUuid() != f.rule {
+	if f.vif != "" && !concerns(m, f.vif) || f.rule != "" && m.GetRuleUuid() != f.rule {
 		f.lost = m.GetLost()
 		return false
 	}
 	return true
+}
+
+// concerns tells whether a packet was to or from a VIF, whichever end's policy denied
+// it.
+func concerns(m *v1.WatchDeniedResponse, vif string) bool {
+	return m.GetVifUuid() == vif || m.GetSourceVifUuid() == vif || m.GetDestinationVifUuid() == vif
 }
 
 // ruleText is a rule of either form in words; empty when there is none (any more).

@@ -35,8 +35,7 @@ func statusOf(err error, prefix string) error {
 	case errors.Is(err, raftstore.ErrNotLeader):
 		return notLeading("this node does not lead", "", "")
 	case errors.Is(err, raftstore.ErrUnknownOutcome):
-		return detailed(codes.Unavailable, "it is not known whether the change was made: read it, or repeat the call with the same request_id",
-			&errdetails.ErrorInfo{Reason: reasonUnknownEnd, Domain: errorDomain})
+		return unknownOutcome(err)
 	case errors.Is(err, raftstore.ErrBusy):
 		return detailed(codes.Unavailable, "the log is busy; nothing was changed, try again in a moment",
 			&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)})
@@ -47,11 +46,22 @@ func statusOf(err error, prefix string) error {
 	case errors.Is(err, raftstore.ErrClosed), errors.Is(err, raftstore.ErrStopped):
 		return status.Error(codes.Unavailable, "this node is stopping: "+err.Error())
 	case errors.Is(err, context.DeadlineExceeded):
-		return status.Error(codes.DeadlineExceeded, "the deadline of the call ended before there was an answer")
+		return status.Error(codes.DeadlineExceeded, "timed out: the deadline of the call ended before there was an answer")
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, "the call was cancelled")
 	}
 	return status.Error(codes.Internal, err.Error())
+}
+
+// unknownOutcome says that a change may have been made: the deadline of the call
+// ended while it was under way, or the lead was lost.
+func unknownOutcome(err error) error {
+	code, why := codes.Unavailable, "it is not known whether the change was made"
+	if errors.Is(err, context.DeadlineExceeded) {
+		code, why = codes.DeadlineExceeded, "timed out; the change may have been made"
+	}
+	return detailed(code, why+": read it, or repeat the call with the same request_id",
+		&errdetails.ErrorInfo{Reason: reasonUnknownEnd, Domain: errorDomain})
 }
 
 // stateError maps what the state machine refuses; nil for other errors.

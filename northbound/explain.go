@@ -102,10 +102,47 @@ func (q *question) resolve(v *raftstore.View, bad *violations) error {
 	if err := q.resolveRemote(v, vif, bad); err != nil {
 		return err
 	}
-	bad.at("local_address").address(&q.LocalAddress)
+	q.checkAddresses(bad)
+	bad.at("source_mac").mac(&q.SourceMac)
 	q.checkFamilies(bad)
 	return nil
 }
+
+// checkAddresses: the ends have addresses that packets have. Nothing sends from the address
+// of a group or of everybody, to which everything may be sent.
+func (q *question) checkAddresses(bad *violations) {
+	inbound := q.GetDirection() == v1.TrafficDirection_TRAFFIC_DIRECTION_INBOUND
+	for _, e := range []struct {
+		path   string
+		text   *string
+		sender bool
+	}{{"local_address", &q.LocalAddress, !inbound}, {"remote_address", &q.RemoteAddress, inbound}} {
+		addr, err := netip.ParseAddr(*e.text)
+		if err == nil && !e.sender && isGroup(addr) {
+			*e.text = addr.String()
+			continue
+		}
+		if bad.at(e.path).address(e.text); err == nil && e.sender && addr == limitedBroadcast {
+			bad.at(e.path).refuse(*e.text, fromGroup)
+		}
+	}
+	remote, err := netip.ParseAddr(q.GetRemote())
+	mac, isMAC := anyMAC(q.GetRemote())
+	if inbound && (err == nil && isGroup(remote) || isMAC && mac[0]&1 != 0) {
+		bad.at("remote").refuse(q.GetRemote(), fromGroup)
+	}
+	if err == nil && q.GetRemoteAddress() != "" {
+		bad.at("remote_address").refuse(q.GetRemoteAddress(), "must be empty beside remote (%s), which is an address already; it is for the address of a VIF or of a MAC address", remote)
+	}
+}
+
+const fromGroup = "is the address of a group or of everybody, which nothing sends from; a unicast address is accepted"
+
+// isGroup tells whether an address is that of a group, or of everybody on a network.
+func isGroup(a netip.Addr) bool { return a.IsMulticast() && a.Zone() == "" || a == limitedBroadcast }
+
+// limitedBroadcast is everybody on a network (RFC 919 section 7).
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // fillPorts: ports belong to TCP, UDP and SCTP, whose packets have them.
 func (q *question) fillPorts(bad *violations) {
@@ -194,16 +231,21 @@ func (q *question) resolveRemote(v *raftstore.View, vif *v1.Vif, bad *violations
 
 // checkFamilies: both ends are of the family that the protocol has.
 func (q *question) checkFamilies(bad *violations) {
+	path := "remote"
 	remote, remoteErr := netip.ParseAddr(q.GetRemote())
+	if q.GetRemoteAddress() != "" {
+		path = "remote_address"
+		remote, remoteErr = netip.ParseAddr(q.GetRemoteAddress())
+	}
 	local, localErr := netip.ParseAddr(q.GetLocalAddress())
 	if remoteErr == nil && localErr == nil && remote.Is4() != local.Is4() {
-		bad.at("local_address").refuse(q.GetLocalAddress(), "is of another family than remote (%s); a packet has addresses of one", remote)
+		bad.at("local_address").refuse(q.GetLocalAddress(), "is of another family than %s (%s); a packet has addresses of one", path, remote)
 	}
 	for _, f := range []struct {
 		path string
 		addr netip.Addr
 		err  error
-	}{{"remote", remote, remoteErr}, {"local_address", local, localErr}} {
+	}{{path, remote, remoteErr}, {"local_address", local, localErr}} {
 		switch p := q.GetProtocol(); {
 		case f.err != nil:
 		case f.addr.Is6() && (p == protoICMP || p == protoARP):

@@ -59,7 +59,7 @@ func TestVifGroups(t *testing.T) {
 	t.Parallel()
 	f := newWorld(t)
 	web := f.addVifGroup("web", func(g *v1.VifGroup) { g.Selector = "app=web,!old" })
-	if w := web.GetWarnings(); len(w) != 2 || w[0] != "the selector matches no VIF" || w[1] != "the group is empty" {
+	if w := web.GetWarnings(); len(w) != 1 || w[0] != "the selector matches no VIF: the group is empty" {
 		t.Errorf("warnings %q", w)
 	}
 	rule := f.addPolicy(func(r *v1.PolicyRule) {

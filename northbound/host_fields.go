@@ -40,6 +40,8 @@ func hostFields() []fieldRow[*v1.Host] {
 		{path: "certificate_sha256", when: always, check: func(h *v1.Host, at place) { at.fingerprint(&h.CertificateSha256) }},
 		{path: "transport_address", when: always, check: func(h *v1.Host, at place) { at.address(&h.TransportAddress) }},
 		{path: "managed", when: always},
+		{path: "transport_guard", when: always, check: func(h *v1.Host, at place) { checkEnum(at, h.GetTransportGuard()) }},
+		{path: "ipsec", when: always, check: func(h *v1.Host, at place) { checkEnum(at.field("credential"), h.GetIpsec().GetCredential()) }},
 	}
 }
 

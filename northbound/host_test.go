@@ -44,6 +44,7 @@ func TestCreateHost(t *testing.T) {
 		}
 		want := tt.want
 		want.Uuid, want.NameLabel, want.PoolUuid, want.Mode, want.Managed = id('b', n), name, paris, tt.in.GetMode(), true
+		want.TransportGuard, want.Ipsec = v1.TransportGuard_TRANSPORT_GUARD_BRIDGE, &v1.HostIpsec{Credential: v1.IpsecCredential_IPSEC_CREDENTIAL_PSK}
 		h := proto.CloneOf(got.GetHost())
 		if h.GetObjectId() == 7 || h.GetEtag() == "9" || h.GetStatus().GetOvsVersion() == "9" {
 			t.Errorf("%s: output fields were taken from the request: %v", name, h)

@@ -57,6 +57,21 @@ type Live interface {
 	Release(ctx context.Context, hostUUID string) error
 	// PrivateNetworkHosts is the state of a private network on its member hosts.
 	PrivateNetworkHosts(uuid string) []*v1.PrivateNetworkHostStatus
+	// VifWarnings says what keeps a VIF's policy from being kept where it is plugged,
+	// and what of its host's report on it is passed over.
+	VifWarnings(vifUUID string) []string
+	// VifObstacles says why a VIF's policy is not in place although its host has taken
+	// everything, by the UUID of the host: it passes nothing. Nothing when all is well.
+	VifObstacles(vifUUID string) map[string]string
+	// PathWarnings says between which member hosts of a private network packets are lost, or too large.
+	PathWarnings(uuid string) []string
+	// Preflight says of each host that is a member of a private network in a view what keeps it from taking part.
+	Preflight(v *raftstore.View, n *v1.PrivateNetwork) []*v1.PrivateNetworkHostStatus
+	// Tunnels lists the tunnels that there are or should be, ordered by the names of their hosts.
+	Tunnels() ([]*v1.Tunnel, error)
+	// RotateKeys gives pairs of hosts new keys: all, those of one host, or one pair. It returns the revision and how many
+	// pairs it is about.
+	RotateKeys(ctx context.Context, host, peer string) (revision uint64, pairs int, err error)
 	// RefusedConnections lists connections turned away, newest first.
 	RefusedConnections() []string
 

@@ -41,12 +41,12 @@ func (l *fakeLive) Preview(_ context.Context, before, after *raftstore.View, cha
 }
 
 // PreviewSessions cuts every session.
-func (l *fakeLive) PreviewSessions(_ context.Context, _, _ *raftstore.View, host string, lines []string) ([]*v1.SessionVerdict, error) {
+func (l *fakeLive) PreviewSessions(_ context.Context, _, _ *raftstore.View, host string, lines []string) ([]*v1.SessionVerdict, *v1.SessionCounts, error) {
 	var out []*v1.SessionVerdict
 	for _, line := range lines {
 		out = append(out, &v1.SessionVerdict{Session: line, Cut: true, RuleText: "on " + host})
 	}
-	return out, nil
+	return out, &v1.SessionCounts{Given: uint32(len(lines)), Owned: uint32(len(out))}, nil
 }
 
 func (l *fakeLive) Explain(_ context.Context, v *raftstore.View, q *v1.ExplainRequest) (*v1.ExplainResponse, error) {

@@ -15,15 +15,19 @@ import (
 type fakeLive struct {
 	store interface{ View() *raftstore.View }
 
-	mu       sync.Mutex
-	state    map[string]v1.HostState
-	refusing map[string]string
-	lagging  map[string]bool
-	released []string
-	flows    map[string][]flow.Stats // by host UUID "/" bridge
-	private  map[string][]*v1.PrivateNetworkHostStatus
-	policy   fakePolicy
-	progress chan struct{} // closed and replaced whenever something changes
+	mu        sync.Mutex
+	state     map[string]v1.HostState
+	refusing  map[string]string
+	lagging   map[string]bool
+	released  []string
+	flows     map[string][]flow.Stats // by host UUID "/" bridge
+	private   map[string][]*v1.PrivateNetworkHostStatus
+	warnings  map[string][]string          // of VIFs
+	obstacles map[string]map[string]string // of VIFs, by host UUID
+	policy    fakePolicy
+	tunnels   []*v1.Tunnel
+	rotated   [][2]string
+	progress  chan struct{} // closed and replaced whenever something changes
 }
 
 func newFakeLive(store interface{ View() *raftstore.View }) *fakeLive {
@@ -134,6 +138,18 @@ func (l *fakeLive) PrivateNetworkHosts(uuid string) []*v1.PrivateNetworkHostStat
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.private[uuid]
+}
+
+func (l *fakeLive) VifWarnings(uuid string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.warnings[uuid]
+}
+
+func (l *fakeLive) VifObstacles(uuid string) map[string]string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.obstacles[uuid]
 }
 
 func (l *fakeLive) RefusedConnections() []string { return []string{"192.0.2.99: unknown authority"} }

@@ -84,7 +84,8 @@ func (s *networkService) UpdateNetwork(ctx context.Context, req *v1.UpdateNetwor
 				return nil, unresolved("network.uuid", id, "is a private network; change it as one")
 			}
 			now, err := updater[*v1.Network]{table: networkFields(), name: "network", get: v.Network,
-				also: func(old, now *v1.Network, _ place) error {
+				also: func(old, now *v1.Network, at place) error {
+					checkCarried(v, now, req.GetUpdateMask(), at)
 					if req.GetForce() || old.GetDefaultLockingMode() == now.GetDefaultLockingMode() {
 						return nil
 					}

@@ -138,7 +138,7 @@ func TestFilters(t *testing.T) {
 		}
 		if req.GetNetwork() == "xapi1" {
 			// xapi1 is a bridge of both pools.
-			refusal{codes.InvalidArgument, "network", []string{"ambiguous", "; use a UUID"}}.check(t, err)
+			refusal{codes.InvalidArgument, "network", []string{"ambiguous", "; name the pool (pool=lyon or pool=paris)"}}.check(t, err)
 			continue
 		}
 		if err != nil || strings.Join(got, " ") != want {

@@ -100,13 +100,15 @@ func (s *policyService) GetPolicyRule(ctx context.Context, req *v1.GetPolicyRule
 func (s *policyService) ListPolicyRules(ctx context.Context, req *v1.ListPolicyRulesRequest) (*v1.ListPolicyRulesResponse, error) {
 	var bad violations
 	at := pageQuery{size: req.GetPageSize(), token: req.GetPageToken(),
-		query: []string{"policy_rules", req.GetLevel().String(), req.GetScope()}}.cursor(&bad)
+		query: []string{"policy_rules", req.GetLevel().String(), req.GetScope(), req.GetPool()}}.cursor(&bad)
 	checkEnum(bad.at("level"), req.GetLevel())
 	switch {
 	case req.GetScope() != "" && req.GetLevel() == v1.PolicyLevel_POLICY_LEVEL_UNSPECIFIED:
 		bad.at("scope").refuse(req.GetScope(), "needs level, which says what it names: %s", listed(enumNames(req.GetLevel())))
 	case req.GetScope() != "" && req.GetLevel() == v1.PolicyLevel_POLICY_LEVEL_GLOBAL:
 		bad.at("scope").refuse(req.GetScope(), "must be empty for level GLOBAL")
+	case req.GetPool() != "" && (req.GetScope() == "" || req.GetLevel() != v1.PolicyLevel_POLICY_LEVEL_NETWORK):
+		bad.at("pool").refuse(req.GetPool(), "needs level NETWORK and a scope, which is then looked for in this pool only; for the rules of a pool name it as scope of level POOL")
 	}
 	if err := bad.err(); err != nil {
 		return nil, err
@@ -138,7 +140,7 @@ func filterPolicyRules(v *raftstore.View, req *v1.ListPolicyRulesRequest) ([]*v1
 		}
 		return slices.DeleteFunc(slices.Clone(rules), func(r *v1.PolicyRule) bool { return r.GetLevel() != req.GetLevel() }), nil
 	}
-	scopes, err := findScope(v, req.GetLevel(), req.GetScope())
+	scopes, err := findScope(v, req)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (e effective) beside() []string {
 	case v1.Isolation_ISOLATION_COMMUNITY:
 		out = append(out, "community "+quote(e.vif.GetCommunity()))
 	}
-	if tags := e.vif.GetTrunks(); len(tags) > 0 && e.network.GetVlan() == 0 {
+	if tags := e.vif.GetTrunks(); len(tags) > 0 && trunkless(e.view, e.vif) == "" {
 		out = append(out, "trunk of the VLANs "+listedNumbers(tags))
 	}
 	q := e.vif.GetQos()

@@ -288,7 +288,7 @@ func TestRuleWarnings(t *testing.T) {
 		"": func(r *v1.PolicyRule) { r.Protocol, r.RemoteAddressGroupUuid = "icmp", v4.GetUuid() },
 	} {
 		r := f.addPolicy(func(r *v1.PolicyRule) {
-			r.LocalPorts, r.RemotePrefixes = nil, nil
+			r.NameLabel, r.LocalPorts, r.RemotePrefixes = "", nil, nil
 			spoil(r)
 		})
 		if got := strings.Join(r.GetWarnings(), "; "); got != want {

@@ -35,8 +35,8 @@ func checkSessions(asked changing, v *violations) {
 		at.say("has %d entries; at most %d are accepted", n, maxSessions)
 	case n > 0 && q.GetSessionsHost() == "":
 		v.at("sessions_host").say("is required with sessions: the UUID or name_label of the host they are from")
-	case n == 0 && q.GetSessionsHost() != "":
-		v.at("sessions_host").refuse(q.GetSessionsHost(), "is only of use with sessions: lines of `ovs-appctl dpctl/dump-conntrack` of that host")
+	case q.GetSessionsHost() != "" && !asked.GetValidateOnly():
+		v.at("sessions_host").refuse(q.GetSessionsHost(), "is only of use with validate_only, and sessions: lines of `ovs-appctl dpctl/dump-conntrack` of that host")
 	}
 	for i, line := range q.GetSessions()[:min(n, maxSessions)] {
 		if len(line) > maxSessionLine {
@@ -71,12 +71,13 @@ func (s *Server) try(ctx context.Context, m mutation) (outcome, error) {
 		return outcome{}, statusOf(err, "")
 	}
 	preview.Warnings = append(preview.Warnings, changeWarnings(after, changes)...)
-	if q, ok := m.asked.(sessioned); ok && len(q.GetSessions()) > 0 {
+	// A host without sessions is a host on which there are none.
+	if q, ok := m.asked.(sessioned); ok && q.GetSessionsHost() != "" {
 		host, err := findHost(before, "sessions_host", q.GetSessionsHost())
 		if err != nil {
 			return outcome{}, err
 		}
-		preview.Sessions, err = s.cfg.Live.PreviewSessions(ctx, before, after, host.GetUuid(), q.GetSessions())
+		preview.Sessions, preview.SessionCounts, err = s.cfg.Live.PreviewSessions(ctx, before, after, host.GetUuid(), q.GetSessions())
 		if err != nil {
 			return outcome{}, statusOf(err, "")
 		}

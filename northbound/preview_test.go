@@ -168,6 +168,9 @@ func TestPreview(t *testing.T) {
 	if s := p.GetSessions(); len(s) != 1 || !s[0].GetCut() || s[0].GetRuleText() != "on "+xcp1 || p.GetSessionsNote() != "" {
 		t.Errorf("sessions %v, note %q", s, p.GetSessionsNote())
 	}
+	if c := p.GetSessionCounts(); c.GetGiven() != 1 || c.GetOwned() != 1 {
+		t.Errorf("counts %v", c)
+	}
 	if b := p.GetBridges()[0].GetBridge(); b != "from 0 to 1 rules" {
 		t.Errorf("compared %s", b)
 	}
@@ -176,9 +179,30 @@ func TestPreview(t *testing.T) {
 		t.Errorf("a rule that exists could be made: %v", out)
 	}
 	f.live.change(func() { f.live.policy.fails = errors.New("the compiler is out of ids") })
-	req.Sessions, req.SessionsHost = nil, ""
+	f.live.change(func() { f.live.policy.fails = nil })
+	req.Sessions = nil
+	if out, err = f.CreatePolicyRule(f.ctx, req); err != nil || out.GetPreview().GetSessionCounts() == nil || out.GetPreview().GetSessionsNote() != "" {
+		t.Errorf("a host without sessions: %v, %v", out, err)
+	}
+	f.live.change(func() { f.live.policy.fails = errors.New("the compiler is out of ids") })
+	req.SessionsHost = ""
 	_, err = f.CreatePolicyRule(f.ctx, req)
 	refusal{code: codes.Internal, says: []string{"out of ids"}}.check(t, err)
+}
+
+// TestANameThatIsTakenIsWarnedOf: two rules of one name on one scope are told apart by
+// UUID alone.
+func TestANameThatIsTakenIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	f := newWorld(t)
+	other := f.addPolicy(nil)
+	out, err := f.CreatePolicyRule(f.ctx, &v1.CreatePolicyRuleRequest{ValidateOnly: true, PolicyRule: policyRule(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := strings.Join(out.GetPreview().GetWarnings(), "; "); !strings.Contains(w, other.GetUuid()) || !strings.Contains(w, `has the name "ssh" too`) {
+		t.Errorf("warnings %q", w)
+	}
 }
 
 // TestBadSessions: live sessions are for trials, of one host, and not endless.
@@ -193,7 +217,8 @@ func TestBadSessions(t *testing.T) {
 	}{
 		{&v1.CreatePolicyRuleRequest{Sessions: []string{"x"}, SessionsHost: "xcp1"}, codes.InvalidArgument, "sessions", "validate_only"},
 		{&v1.CreatePolicyRuleRequest{ValidateOnly: true, Sessions: []string{"x"}}, codes.InvalidArgument, "sessions_host", "is required"},
-		{&v1.CreatePolicyRuleRequest{ValidateOnly: true, SessionsHost: "xcp1"}, codes.InvalidArgument, "sessions_host", "dump-conntrack"},
+		{&v1.CreatePolicyRuleRequest{SessionsHost: "xcp1"}, codes.InvalidArgument, "sessions_host", "validate_only"},
+		{&v1.CreatePolicyRuleRequest{ValidateOnly: true, SessionsHost: "xcp7"}, codes.NotFound, "sessions_host", "known: xcp1, xcp2, xcp3"},
 		{&v1.CreatePolicyRuleRequest{ValidateOnly: true, Sessions: make([]string, 10001), SessionsHost: "xcp1"}, codes.InvalidArgument, "sessions", "10001"},
 		{&v1.CreatePolicyRuleRequest{ValidateOnly: true, Sessions: []string{"", strings.Repeat("x", 1025)}, SessionsHost: "xcp1"}, codes.InvalidArgument, "sessions[1]", "1024"},
 		{&v1.CreatePolicyRuleRequest{ValidateOnly: true, Sessions: []string{"x"}, SessionsHost: "xcp7"}, codes.NotFound, "sessions_host", "known: xcp1, xcp2, xcp3"},

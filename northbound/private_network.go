@@ -27,6 +27,13 @@ func (s *privateNetworkService) withState(r *realizer, n *v1.PrivateNetwork) *v1
 	out := privateNetworkRecord(n)
 	out.Hosts = s.cfg.Live.PrivateNetworkHosts(n.GetUuid())
 	out.Realization = r.privateNetwork(out)
+	for _, relay := range r.view.Relays(n.GetUuid()) {
+		out.Relays = append(out.Relays, &v1.PrivateNetworkRelay{PoolUuid: relay.GetPoolUuid(), ActiveHostUuid: relay.GetActive(), StandbyHostUuid: relay.GetStandby()})
+	}
+	if least := tightest(r.view, n); least != nil {
+		out.EffectiveMtu = least.mtu
+	}
+	out.Warnings = append(mtuWarnings(r.view, n), s.cfg.Live.PathWarnings(n.GetUuid())...)
 	return out
 }
 
@@ -39,6 +46,14 @@ func (s *privateNetworkService) stored(res outcome, asked *v1.PrivateNetwork) *v
 	out := proto.CloneOf(asked)
 	out.Uuid = res.first()
 	return out
+}
+
+// preflight lists the hosts that would be members, and what keeps them from taking part.
+func (s *privateNetworkService) preflight(asked bool, res outcome, n *v1.PrivateNetwork) []*v1.PrivateNetworkHostStatus {
+	if !asked {
+		return nil
+	}
+	return s.cfg.Live.Preflight(res.view, n)
 }
 
 // CreatePrivateNetwork adds a private network.
@@ -62,7 +77,8 @@ func (s *privateNetworkService) CreatePrivateNetwork(ctx context.Context, req *v
 	if err != nil {
 		return nil, err
 	}
-	return &v1.CreatePrivateNetworkResponse{PrivateNetwork: s.stored(res, n), Revision: res.Revision, Preview: res.preview}, nil
+	made := s.stored(res, n)
+	return &v1.CreatePrivateNetworkResponse{PrivateNetwork: made, Revision: res.Revision, Preview: res.preview, Preflight: s.preflight(req.GetValidateOnly(), res, made)}, nil
 }
 
 // GetPrivateNetwork returns one private network with its state on every member
@@ -72,7 +88,7 @@ func (s *privateNetworkService) GetPrivateNetwork(ctx context.Context, req *v1.G
 	if err != nil {
 		return nil, err
 	}
-	n, err := findPrivateNetwork(v, "private_network", req.GetPrivateNetwork())
+	n, err := findPrivateNetwork(v, req.GetPrivateNetwork())
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +145,8 @@ func (s *privateNetworkService) UpdatePrivateNetwork(ctx context.Context, req *v
 	if err != nil {
 		return nil, err
 	}
-	return &v1.UpdatePrivateNetworkResponse{PrivateNetwork: s.stored(res, req.GetPrivateNetwork()), Revision: res.Revision, Preview: res.preview}, nil
+	now := s.stored(res, req.GetPrivateNetwork())
+	return &v1.UpdatePrivateNetworkResponse{PrivateNetwork: now, Revision: res.Revision, Preview: res.preview, Preflight: s.preflight(req.GetValidateOnly(), res, now)}, nil
 }
 
 // DeletePrivateNetwork removes a private network.
@@ -140,7 +157,7 @@ func (s *privateNetworkService) DeletePrivateNetwork(ctx context.Context, req *v
 	res, err := s.write(ctx, mutation{
 		asked: req, resource: "private_network", etag: req.GetEtag(), probe: command(""),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
-			n, err := findPrivateNetwork(v, "private_network", req.GetPrivateNetwork())
+			n, err := findPrivateNetwork(v, req.GetPrivateNetwork())
 			if err != nil {
 				return nil, err
 			}

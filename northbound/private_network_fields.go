@@ -1,6 +1,7 @@
 package northbound
 
 import (
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -46,6 +47,24 @@ func privateNetworkFields() []fieldRow[*v1.PrivateNetwork] {
 		{path: "default_outbound_action", when: always, check: func(n *v1.PrivateNetwork, at place) { at.defaultAction(&n.DefaultOutboundAction) }},
 		{path: "ra_guard", when: always},
 		{path: "dhcp_guard", when: always},
+		{path: "topology", when: always, check: func(n *v1.PrivateNetwork, at place) {
+			checkEnum(at, n.GetTopology())
+			if n.GetTopology() == v1.Topology_TOPOLOGY_UNSPECIFIED {
+				n.Topology = v1.Topology_TOPOLOGY_MESH
+			}
+		}},
+		{path: "preferred_center", when: always, check: func(n *v1.PrivateNetwork, at place) {
+			if n.GetPreferredCenter() != "" {
+				at.requiredUUID(&n.PreferredCenter)
+			}
+		}},
+		{path: "udp_port", when: onCreate, check: func(n *v1.PrivateNetwork, at place) {
+			if n.GetUdpPort() > math.MaxUint16 {
+				at.refuseNumber(n.GetUdpPort(), "must be 1 to 65535, or 0 for the protocol's own port")
+			}
+		}},
+		{path: "encrypted", when: always},
+		{path: "strict_mtu", when: always},
 	}
 }
 

@@ -1,8 +1,10 @@
 package northbound
 
 import (
+	"fmt"
 	"net/netip"
 
+	"poolwire/overlay"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
@@ -16,18 +18,21 @@ const (
 	usualUnderlay = 1500
 )
 
-// overhead is what a tunnel adds to a frame's payload, in bytes: the outer IP
-// header, the tunnel's, and the inner Ethernet header.
-func overhead(e v1.Encapsulation, outerIPv6 bool) uint32 {
-	const innerEthernet, udp, vxlan, greWithKey = 14, 8, 8, 8
-	ip := uint32(20)
-	if outerIPv6 {
-		ip = 40
+// encapsulationOf is a network's encapsulation in the planner's words.
+func encapsulationOf(n *v1.PrivateNetwork) overlay.Encapsulation {
+	switch n.GetEncapsulation() {
+	case v1.Encapsulation_ENCAPSULATION_GRE:
+		return overlay.GRE
+	case v1.Encapsulation_ENCAPSULATION_GENEVE:
+		return overlay.Geneve
 	}
-	if e == v1.Encapsulation_ENCAPSULATION_GRE {
-		return ip + greWithKey + innerEthernet // RFC 2784, RFC 2890
-	}
-	return ip + udp + vxlan + innerEthernet // RFC 7348
+	return overlay.VXLAN
+}
+
+// protection is how the tunnels of a network between its members are protected. A pair of hosts that shares an
+// encrypted network protects all its tunnels but those on ports of their own.
+func protection(v *raftstore.View, n *v1.PrivateNetwork, hostUUID string) overlay.IPsec {
+	return overlay.IPsec{On: n.GetEncrypted() || n.GetUdpPort() == 0 && len(v.PairKeysOfHost(hostUUID)) > 0}
 }
 
 // room is what one member's underlay leaves for a private network.
@@ -52,11 +57,9 @@ func tightest(v *raftstore.View, n *v1.PrivateNetwork) *room {
 			address = facts.GetTransportAddress()
 		}
 		addr, err := netip.ParseAddr(address)
-		need := overhead(n.GetEncapsulation(), err == nil && addr.Unmap().Is6())
-		r := &room{host: m.Host, underlay: facts.GetTransportMtu()}
-		if r.underlay > need {
-			r.mtu = r.underlay - need
-		}
+		is6 := err == nil && addr.Unmap().Is6()
+		fits := overlay.InnerMTU(int(facts.GetTransportMtu()), encapsulationOf(n), is6, protection(v, n, m.Host.GetUuid()))
+		r := &room{host: m.Host, underlay: facts.GetTransportMtu(), mtu: uint32(fits)}
 		if least == nil || r.mtu < least.mtu {
 			least = r
 		}
@@ -64,19 +67,35 @@ func tightest(v *raftstore.View, n *v1.PrivateNetwork) *room {
 	return least
 }
 
-// checkMTU refuses an MTU that does not fit a member's underlay.
+// checkMTU refuses an MTU that does not fit a member's underlay, where the network is strict about it.
 func checkMTU(v *raftstore.View, n *v1.PrivateNetwork, at place) {
-	if r := tightest(v, n); r != nil && n.GetMtu() > r.mtu {
-		at.refuseNumber(n.GetMtu(), "does not fit: the underlay MTU %d of host %q leaves %d for %s; %d at most, or 0 for what fits",
-			r.underlay, r.host.GetNameLabel(), r.mtu, enumName(n.GetEncapsulation()), r.mtu)
+	if r := tightest(v, n); r != nil && n.GetStrictMtu() && n.GetMtu() > r.mtu {
+		at.refuseNumber(n.GetMtu(), "does not fit: %s; %d at most, 0 for what fits, or strict_mtu off", r.leaves(n), r.mtu)
 	}
+}
+
+// leaves says what a member's underlay leaves.
+func (r *room) leaves(n *v1.PrivateNetwork) string {
+	how := enumName(n.GetEncapsulation())
+	if n.GetEncrypted() {
+		how += " with IPsec"
+	}
+	return fmt.Sprintf("the underlay MTU %d of host %q leaves %d for %s", r.underlay, r.host.GetNameLabel(), r.mtu, how)
+}
+
+// mtuWarnings says that packets of the MTU do not fit every member's underlay.
+func mtuWarnings(v *raftstore.View, n *v1.PrivateNetwork) []string {
+	if r := tightest(v, n); r != nil && n.GetMtu() > r.mtu {
+		return []string{fmt.Sprintf("MTU %d does not fit: %s", n.GetMtu(), r.leaves(n))}
+	}
+	return nil
 }
 
 // fittingMTU is the largest MTU that fits all members that are known.
 func fittingMTU(v *raftstore.View, n *v1.PrivateNetwork, at place) uint32 {
 	r := tightest(v, n)
 	if r == nil {
-		return usualUnderlay - overhead(n.GetEncapsulation(), false)
+		return uint32(overlay.InnerMTU(usualUnderlay, encapsulationOf(n), false, overlay.IPsec{On: n.GetEncrypted()}))
 	}
 	if r.mtu < minMTU {
 		at.refuseNumber(0, "no MTU fits: the underlay MTU %d of host %q leaves %d, and %d is the least", r.underlay, r.host.GetNameLabel(), r.mtu, minMTU)

@@ -53,8 +53,18 @@ func TestPrivateNetworkMTU(t *testing.T) {
 			if _, err := create("exact", tt.want); err != nil {
 				t.Error(err)
 			}
-			if _, err := create("more", tt.want+1); err == nil && tt.underlay != 0 {
-				t.Errorf("MTU %d was accepted", tt.want+1)
+			if tt.want == maxMTU {
+				return
+			}
+			more, err := create("more", tt.want+1)
+			if err != nil || (len(more.GetPrivateNetwork().GetWarnings()) == 0) != (tt.underlay == 0) {
+				t.Errorf("MTU %d: %v, warnings %q", tt.want+1, err, more.GetPrivateNetwork().GetWarnings())
+			}
+			_, err = f.CreatePrivateNetwork(f.ctx, privateNet("strict", func(n *v1.PrivateNetwork) {
+				n.Encapsulation, n.Mtu, n.Members, n.StrictMtu = tt.encap, tt.want+1, []*v1.PrivateNetworkMember{member("", xcp3)}, true
+			}))
+			if err == nil && tt.underlay != 0 {
+				t.Errorf("MTU %d was accepted by a network that is strict", tt.want+1)
 			}
 		})
 	}
@@ -101,7 +111,7 @@ func TestUpdatePrivateNetwork(t *testing.T) {
 	}
 	f.observe(&storev1.ObserveHost{HostUuid: xcp3, Facts: &storev1.HostFacts{TransportAddress: "192.0.2.13", TransportMtu: 1400}})
 	all := []*v1.PrivateNetworkMember{member(paris, ""), member(lyon, "")}
-	_, err = update(&v1.PrivateNetwork{Members: all}, "members")
+	_, err = update(&v1.PrivateNetwork{Members: all, StrictMtu: true}, "members", "strict_mtu")
 	refusal{codes.InvalidArgument, "private_network.mtu", []string{"1450", `"xcp3"`, "1350"}}.check(t, err)
 	got, err := update(&v1.PrivateNetwork{Members: all}, "members", "mtu")
 	if err != nil || got.GetMtu() != 1350 || len(got.GetMembers()) != 2 {

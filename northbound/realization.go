@@ -22,7 +22,9 @@ type realizer struct {
 	seen map[realizedAt]*v1.HostRealization
 	// groups are the hosts of the VIFs of groups.
 	groups map[string][]string
-	odd    *odd
+	// obstacles are those of the VIFs of scopes, by host UUID.
+	obstacles map[policyScope]map[string]string
+	odd       *odd
 }
 
 type realizedAt struct {
@@ -31,7 +33,7 @@ type realizedAt struct {
 }
 
 func newRealizer(v *raftstore.View, live Live) *realizer {
-	return &realizer{view: v, live: live, seen: map[realizedAt]*v1.HostRealization{}, groups: map[string][]string{}, odd: newOdd(v)}
+	return &realizer{view: v, live: live, seen: map[realizedAt]*v1.HostRealization{}, groups: map[string][]string{}, obstacles: map[policyScope]map[string]string{}, odd: newOdd(v)}
 }
 
 // host is how far one host has got with a revision.
@@ -101,6 +103,22 @@ func (r *realizer) overall(hosts []*v1.HostRealization) (v1.RealizationState, st
 	return state, joinSentences(message, note)
 }
 
+// fail says of hosts that have confirmed all they can that it is not in force there, and
+// why, by host UUID. The hosts' answers are shared: they are copied.
+func (r *realizer) fail(out *v1.Realization, obstacles map[string]string) {
+	if len(obstacles) == 0 {
+		return
+	}
+	for i, h := range out.GetHosts() {
+		if why := obstacles[h.GetHostUuid()]; why != "" && h.GetState() == v1.RealizationState_REALIZATION_STATE_CONFIRMED {
+			h = proto.CloneOf(h)
+			h.State, h.Error = v1.RealizationState_REALIZATION_STATE_FAILED, why
+			out.Hosts[i] = h
+		}
+	}
+	out.State, out.Message = r.overall(out.Hosts)
+}
+
 // sumOf is the state of what hosts carry together, by their names.
 func sumOf(names map[v1.RealizationState][]string) (v1.RealizationState, string) {
 	switch {
@@ -120,6 +138,7 @@ func sumOf(names map[v1.RealizationState][]string) (v1.RealizationState, string)
 func (r *realizer) vif(vif *v1.Vif) *v1.Realization {
 	revision := max(revisionOf(vif), r.networkRevision(vif.GetNetworkUuid()))
 	out := r.over(hostsOfVif(r.view, vif.GetUuid()), revision, "the VIF is not plugged into any host now")
+	r.fail(out, r.live.VifObstacles(vif.GetUuid()))
 	if note := r.standaloneNote(vif); note != "" {
 		out.Message = joinSentences(out.GetMessage(), note)
 	}

@@ -16,6 +16,9 @@ func (r *realizer) policyRule(rule *v1.PolicyRule) *v1.Realization {
 		revision = max(revision, r.groupRevision(vifGroupsOf(r.view), rule.GetScopeUuid()))
 	}
 	out := r.over(hosts, revision, nobody)
+	if isActive(rule) {
+		r.fail(out, r.scopeObstacles(rule))
+	}
 	switch {
 	case rule.GetExpired():
 		out.Message = joinSentences("the rule has expired", out.GetMessage())
@@ -63,6 +66,53 @@ func (r *realizer) policyHosts(rule *v1.PolicyRule) (hosts []string, nobody stri
 		return r.groupHosts(id), "no VIF of the group " + groupLabel(v.VifGroup(id), id) + " is plugged into any host now"
 	}
 	return hostsOfVif(v, id), "the VIF " + id + " is not plugged into any host now"
+}
+
+// policyScope is the scope of a policy rule.
+type policyScope struct {
+	level v1.PolicyLevel
+	uuid  string
+}
+
+// scopeObstacles says on which hosts a VIF of a rule's scope has more rules than fit: of
+// several VIFs, of the first.
+func (r *realizer) scopeObstacles(rule *v1.PolicyRule) map[string]string {
+	s := policyScope{rule.GetLevel(), rule.GetScopeUuid()}
+	out, known := r.obstacles[s]
+	if known {
+		return out
+	}
+	out = map[string]string{}
+	for _, vif := range r.vifsOf(s) {
+		for host, why := range r.live.VifObstacles(vif) {
+			if out[host] == "" {
+				out[host] = why
+			}
+		}
+	}
+	r.obstacles[s] = out
+	return out
+}
+
+// vifsOf lists the VIFs of a scope whose rules may not fit together with others'.
+func (r *realizer) vifsOf(s policyScope) []string {
+	var out []string
+	switch s.level {
+	case v1.PolicyLevel_POLICY_LEVEL_VIF:
+		out = append(out, s.uuid)
+	case v1.PolicyLevel_POLICY_LEVEL_VIF_GROUP:
+		out = r.view.VifGroupMembers(s.uuid)
+	case v1.PolicyLevel_POLICY_LEVEL_NETWORK:
+		for _, n := range r.view.Networks() {
+			if n.GetUuid() != s.uuid && n.GetPrivateNetworkUuid() != s.uuid {
+				continue
+			}
+			for _, vif := range r.view.VifsByNetwork(n.GetUuid()) {
+				out = append(out, vif.GetUuid())
+			}
+		}
+	}
+	return out
 }
 
 func hostUUIDs(hosts []*v1.Host) []string {

@@ -65,14 +65,14 @@ func findHost(v *raftstore.View, field, ref string) (*v1.Host, error) {
 }
 
 // findPrivateNetwork finds a private network by UUID or name_label.
-func findPrivateNetwork(v *raftstore.View, field, ref string) (*v1.PrivateNetwork, error) {
+func findPrivateNetwork(v *raftstore.View, ref string) (*v1.PrivateNetwork, error) {
 	if ref == "" {
-		return nil, missing(field, "the UUID or name_label of a private network")
+		return nil, missing("private_network", "the UUID or name_label of a private network")
 	}
 	if n := lookPrivateNetwork(v, ref); n != nil {
 		return n, nil
 	}
-	return nil, unresolved(field, ref, "there is no private network with this UUID or name_label; known: "+listed(labels(v.PrivateNetworks())))
+	return nil, unresolved("private_network", ref, "there is no private network with this UUID or name_label; known: "+listed(labels(v.PrivateNetworks())))
 }
 
 func lookPrivateNetwork(v *raftstore.View, ref string) *v1.PrivateNetwork {

@@ -15,8 +15,6 @@ type networkQuery struct {
 	field, ref string
 	// pool narrows the search; empty for all pools.
 	pool string
-	// anyPool says that the request has no field to name a pool in.
-	anyPool bool
 	// mac is the address of a VIF, in canonical form; empty for none. Of several
 	// networks it chooses the one that has the VIF.
 	mac string
@@ -231,7 +229,7 @@ func ambiguousNetwork(v *raftstore.View, q networkQuery, found []*v1.Network) er
 	}
 	slices.Sort(choices)
 	choices = slices.Compact(choices)
-	if q.anyPool || len(choices) == 1 {
+	if len(choices) == 1 {
 		return ambiguous(q.field, q.ref, "use a UUID", candidates)
 	}
 	hint := "name the pool (" + strings.Join(choices[:min(len(choices), 3)], " or ") + ") or use a UUID"

@@ -65,16 +65,17 @@ func findVifGroup(v *raftstore.View, field, ref string) (*v1.VifGroup, error) {
 	return nil, unresolved(field, ref, "there is no VIF group with this UUID or name_label; known: "+listed(labels(v.VifGroups())))
 }
 
-// findScope finds the scopes of a level that a name means: one, or for a private
-// network it and the networks that carry it.
-func findScope(v *raftstore.View, level v1.PolicyLevel, ref string) ([]string, error) {
+// findScope finds the scopes that a request to list rules means: one, or for a
+// private network it and the networks that carry it.
+func findScope(v *raftstore.View, req *v1.ListPolicyRulesRequest) ([]string, error) {
 	const field = "scope"
-	switch level {
+	ref := req.GetScope()
+	switch req.GetLevel() {
 	case v1.PolicyLevel_POLICY_LEVEL_POOL:
 		p, err := findPoolAt(v, field, ref)
 		return []string{p.GetUuid()}, err
 	case v1.PolicyLevel_POLICY_LEVEL_NETWORK:
-		place, err := findPlace(v, networkQuery{field: field, ref: ref, anyPool: true})
+		place, err := findPlace(v, networkQuery{field: field, ref: ref, pool: req.GetPool()})
 		return place.uuids(), err
 	case v1.PolicyLevel_POLICY_LEVEL_VIF_GROUP:
 		g, err := findVifGroup(v, field, ref)

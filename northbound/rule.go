@@ -99,7 +99,10 @@ func (s *ruleService) GetRule(ctx context.Context, req *v1.GetRuleRequest) (*v1.
 func (s *ruleService) ListRules(ctx context.Context, req *v1.ListRulesRequest) (*v1.ListRulesResponse, error) {
 	var bad violations
 	at := pageQuery{size: req.GetPageSize(), token: req.GetPageToken(),
-		query: []string{"rules", req.GetVif(), req.GetNetwork(), req.GetCookie()}}.cursor(&bad)
+		query: []string{"rules", req.GetVif(), req.GetNetwork(), req.GetCookie(), req.GetPool()}}.cursor(&bad)
+	if req.GetPool() != "" && req.GetNetwork() == "" {
+		bad.at("pool").refuse(req.GetPool(), "needs network, which is then looked for in this pool only")
+	}
 	cookie := req.GetCookie()
 	if cookie != "" {
 		bad.at("cookie").cookie(&cookie)
@@ -144,7 +147,7 @@ func filterRules(v *raftstore.View, req *v1.ListRulesRequest, cookie string) ([]
 		rules = slices.DeleteFunc(slices.Clone(rules), func(r *v1.Rule) bool { return !isRuleOf(v, r, vif) })
 	}
 	if req.GetNetwork() != "" {
-		place, err := findPlace(v, networkQuery{field: "network", ref: req.GetNetwork(), anyPool: true})
+		place, err := findPlace(v, networkQuery{field: "network", ref: req.GetNetwork(), pool: req.GetPool()})
 		if err != nil {
 			return nil, err
 		}

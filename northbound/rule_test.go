@@ -54,7 +54,7 @@ func TestAddRuleStored(t *testing.T) {
 	got := f.add(&v1.AddRuleRequest{Bridge: "xenbr0", Pool: "paris", Mac: "6E-0B-9E-72-AB-01", IpRange: "192.168.1.0/24",
 		Direction: v1.Direction_DIRECTION_FROM_TO, Protocol: v1.Protocol_PROTOCOL_TCP, Port: proto.Uint32(22), Cookie: "0x001F"}).GetRule()
 	want := &v1.Rule{Uuid: got.GetUuid(), NetworkUuid: f.network(paris, "xenbr0").GetUuid(), Mac: mac1, IpRange: "192.168.1.0/24",
-		Direction: v1.Direction_DIRECTION_FROM_TO, Protocol: v1.Protocol_PROTOCOL_TCP, Port: proto.Uint32(22), Priority: proto.Uint32(32768), Cookie: "1f"}
+		Direction: v1.Direction_DIRECTION_FROM_TO, Protocol: v1.Protocol_PROTOCOL_TCP, Port: proto.Uint32(22), Priority: proto.Uint32(32768), Cookie: "1f", Author: "local root"}
 	got.ObjectId, got.Etag, got.CreateTime, got.Realization = 0, "", nil, nil
 	if !proto.Equal(got, want) {
 		t.Errorf("stored %v\nwant   %v", got, want)

@@ -162,7 +162,7 @@ func sameTraffic(r, asked *v1.Rule, d v1.Direction) bool {
 		(r.Port == nil) == (asked.Port == nil) && r.GetPort() == asked.GetPort()
 }
 
-func uuidsOf(rules []*v1.Rule) []string {
+func uuidsOf[T interface{ GetUuid() string }](rules []T) []string {
 	var out []string
 	for _, r := range rules {
 		out = append(out, r.GetUuid())

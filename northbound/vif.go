@@ -72,7 +72,7 @@ func (s *vifService) GetVif(ctx context.Context, req *v1.GetVifRequest) (*v1.Get
 func (s *vifService) ListVifs(ctx context.Context, req *v1.ListVifsRequest) (*v1.ListVifsResponse, error) {
 	var bad violations
 	at := pageQuery{size: req.GetPageSize(), token: req.GetPageToken(),
-		query: []string{"vifs", req.GetHost(), req.GetNetwork(), req.GetVmUuid()}}.cursor(&bad)
+		query: []string{"vifs", req.GetHost(), req.GetNetwork(), req.GetVmUuid(), req.GetPool()}}.cursor(&bad)
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
@@ -103,12 +103,19 @@ func filterVifs(v *raftstore.View, req *v1.ListVifsRequest) ([]*v1.Vif, error) {
 			vifs = v.VifsByVM(id)
 		}
 	}
-	if req.GetNetwork() != "" {
-		place, err := findPlace(v, networkQuery{field: "network", ref: req.GetNetwork(), anyPool: true})
+	switch {
+	case req.GetNetwork() != "":
+		place, err := findPlace(v, networkQuery{field: "network", ref: req.GetNetwork(), pool: req.GetPool()})
 		if err != nil {
 			return nil, err
 		}
 		vifs = slices.DeleteFunc(slices.Clone(vifs), func(vif *v1.Vif) bool { return !place.has(vif.GetNetworkUuid()) })
+	case req.GetPool() != "":
+		p, err := findPool(v, req.GetPool())
+		if err != nil {
+			return nil, err
+		}
+		vifs = slices.DeleteFunc(slices.Clone(vifs), func(vif *v1.Vif) bool { return v.Network(vif.GetNetworkUuid()).GetPoolUuid() != p.GetUuid() })
 	}
 	if req.GetHost() != "" {
 		h, err := findHost(v, "host", req.GetHost())

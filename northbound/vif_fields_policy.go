@@ -1,6 +1,7 @@
 package northbound
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -137,14 +138,25 @@ func checkVirtualRouters(vif *v1.Vif, at place) {
 	}
 }
 
-// checkTrunks refuses tags on a VIF whose own network is a tagged one: a frame
-// has one tag.
+// checkTrunks refuses tags on a VIF whose own network gives them no meaning.
 func checkTrunks(v *raftstore.View, vif *v1.Vif, at place) {
-	n := v.Network(vif.GetNetworkUuid())
-	if len(vif.GetTrunks()) > 0 && n.GetVlan() != 0 {
-		at.refuseNumber(vif.GetTrunks()[0], "must be empty: the VIF is on the network %s, which is VLAN %d of its bridge; only VIFs on the untagged network of a bridge can be trunks",
-			nameOf(n), n.GetVlan())
+	if why := trunkless(v, vif); len(vif.GetTrunks()) > 0 && why != "" {
+		at.refuseNumber(vif.GetTrunks()[0], "must be empty: the VIF is on %s; only VIFs on the untagged network of a bridge can be trunks", why)
 	}
+}
+
+// trunkless says why a VIF cannot be a trunk where it is, empty when it can: a frame
+// has one tag, which a tagged network has given it already, and packets of a private
+// network are in no VLAN.
+func trunkless(v *raftstore.View, vif *v1.Vif) string {
+	n := v.Network(vif.GetNetworkUuid())
+	if private := v.PrivateNetwork(n.GetPrivateNetworkUuid()); private != nil {
+		return fmt.Sprintf("the private network %s, where VMs send no tags", nameOf(private))
+	}
+	if n.GetVlan() != 0 {
+		return fmt.Sprintf("the network %s, which is VLAN %d of its bridge, where VMs send no tags", nameOf(n), n.GetVlan())
+	}
+	return ""
 }
 
 // community checks the name of a community.

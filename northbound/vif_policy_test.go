@@ -163,7 +163,7 @@ func TestTrunksOnTaggedNetworks(t *testing.T) {
 	f.unplug(xcp1, "vif1.0")
 	f.plug(xcp1, "vif1.0", "xapi1", vif1, mac1, 2)
 	vif, err := f.updateVif(&v1.Vif{NameLabel: "moved"}, "name_label")
-	if err != nil || len(vif.GetWarnings()) != 1 || !strings.Contains(vif.GetWarnings()[0], "trunks has no effect: network xapi1 is VLAN 10") {
+	if err != nil || len(vif.GetWarnings()) != 1 || !strings.Contains(vif.GetWarnings()[0], `trunks has no effect: the VIF is on the network "xapi1", which is VLAN 10`) {
 		t.Errorf("moved: %v, %v", vif.GetWarnings(), err)
 	}
 	r := f.addPolicy(func(r *v1.PolicyRule) { r.Vlans = []uint32{20} })
@@ -203,7 +203,7 @@ func TestNetworkDefaults(t *testing.T) {
 
 	disabled := &v1.Network{DefaultLockingMode: v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_DISABLED}
 	_, err = update(disabled, false, "default_locking_mode")
-	inUse(t, err, n.GetUuid(), vif1)
+	inUse(t, err, n.GetUuid(), vif1, "2 VIFs are", ": xcp1/vif1.0, xcp2/vif2.0; ")
 	if _, err = update(&v1.Network{DefaultLockingMode: v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_UNLOCKED, NameLabel: "same"}, false, "default_locking_mode", "name_label"); err != nil {
 		t.Errorf("no change of the mode: %v", err)
 	}
@@ -218,9 +218,9 @@ func TestNetworkDefaults(t *testing.T) {
 }
 
 // inUse checks XAPI's refusal to change a network's default locking mode.
-func inUse(t *testing.T, err error, network, vif string) {
+func inUse(t *testing.T, err error, network, vif string, says ...string) {
 	t.Helper()
-	refusal{code: codes.FailedPrecondition, says: []string{"default_locking_mode", vif, "on xcp1/vif", "force"}}.check(t, err)
+	refusal{code: codes.FailedPrecondition, says: append(says, "default_locking_mode", "force the change")}.check(t, err)
 	info := errorInfo(err)
 	if info.GetReason() != "VIF_IN_USE" || info.GetMetadata()["network"] != network || info.GetMetadata()["vif"] != vif {
 		t.Errorf("details %v", info)
@@ -248,7 +248,8 @@ func TestPrivateNetworkGuards(t *testing.T) {
 			PrivateNetwork: &v1.PrivateNetwork{Uuid: r.GetPrivateNetwork().GetUuid(), DefaultLockingMode: v1.DefaultLockingMode_DEFAULT_LOCKING_MODE_DISABLED}})
 		return err
 	}
-	inUse(t, update(false), r.GetPrivateNetwork().GetUuid(), inside)
+	f.apply(putVif(&v1.Vif{Uuid: inside, NameLabel: "db1"}, false))
+	inUse(t, update(false), r.GetPrivateNetwork().GetUuid(), inside, "1 VIF is", ": db1 on xcp1/vif7.0; ")
 	if err := update(true); err != nil {
 		t.Errorf("forced: %v", err)
 	}

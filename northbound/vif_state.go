@@ -23,6 +23,7 @@ func placedVif(v *raftstore.View, vif *v1.Vif) *v1.Vif {
 // vifState is placedVif with how far the intent has become fact.
 func vifState(r *realizer, vif *v1.Vif) *v1.Vif {
 	out := placedVif(r.view, vif)
+	out.Warnings = append(out.Warnings, r.live.VifWarnings(vif.GetUuid())...)
 	out.Realization = r.vif(vif)
 	return out
 }

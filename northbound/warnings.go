@@ -16,13 +16,21 @@ type odd struct {
 	view      *raftstore.View
 	addresses map[string]families
 	vifs      map[string]int
+	// named are the rules of a name on a scope.
+	named map[ruleName][]string
+}
+
+// ruleName is a rule's name with the scope it has it on.
+type ruleName struct {
+	level       v1.PolicyLevel
+	scope, name string
 }
 
 // families says which addresses a group holds.
 type families struct{ v4, v6 bool }
 
 func newOdd(v *raftstore.View) *odd {
-	return &odd{view: v, addresses: map[string]families{}, vifs: map[string]int{}}
+	return &odd{view: v, addresses: map[string]families{}, vifs: map[string]int{}, named: map[ruleName][]string{}}
 }
 
 // rule says what is odd about a rule.
@@ -45,7 +53,36 @@ func (o *odd) rule(r *v1.PolicyRule) []string {
 	if r.GetProtocol() == protoARP && r.GetAction() == v1.RuleAction_RULE_ACTION_REJECT {
 		out = append(out, "nobody is told that ARP is rejected: the rule drops it")
 	}
-	return out
+	return append(out, o.namesakes(r)...)
+}
+
+// namesakes warns of other rules that have the rule's name on its scope: the name
+// then finds none of them.
+func (o *odd) namesakes(r *v1.PolicyRule) []string {
+	if r.GetNameLabel() == "" {
+		return nil
+	}
+	key := ruleName{r.GetLevel(), r.GetScopeUuid(), r.GetNameLabel()}
+	all, known := o.named[key]
+	if !known {
+		for _, other := range o.view.PolicyRulesByName(r.GetNameLabel()) {
+			if other.GetLevel() == key.level && other.GetScopeUuid() == key.scope {
+				all = append(all, other.GetUuid())
+			}
+		}
+		o.named[key] = all
+	}
+	switch n := len(all); {
+	case n <= 1:
+		return nil
+	case n > 2:
+		return []string{fmt.Sprintf("%d other rules here have the name %s too: use UUIDs to tell them apart", n-1, quote(r.GetNameLabel()))}
+	}
+	other := all[0]
+	if other == r.GetUuid() {
+		other = all[1]
+	}
+	return []string{fmt.Sprintf("the rule %s here has the name %s too: use UUIDs to tell them apart", other, quote(r.GetNameLabel()))}
 }
 
 // addressGroup says why a rule of a protocol matches nothing of its address group.
@@ -112,8 +149,13 @@ func taggedScope(v *raftstore.View, r *v1.PolicyRule) *v1.Network {
 // vifGroupWarnings says what is odd about a VIF group.
 func vifGroupWarnings(v *raftstore.View, g *v1.VifGroup) []string {
 	var out []string
+	empty := len(v.VifGroupMembers(g.GetUuid())) == 0
 	if g.GetSelector() != "" && !selectsAny(v, g) {
-		out = append(out, "the selector matches no VIF")
+		text := "the selector matches no VIF"
+		if empty {
+			text += ": the group is empty"
+		}
+		out = append(out, text)
 	}
 	unknown := 0
 	for _, id := range g.GetVifUuids() {
@@ -122,9 +164,13 @@ func vifGroupWarnings(v *raftstore.View, g *v1.VifGroup) []string {
 		}
 	}
 	if unknown > 0 {
-		out = append(out, fmt.Sprintf("%d of the VIFs named are not known yet", unknown))
+		text := fmt.Sprintf("%d of the VIFs named are not known yet", unknown)
+		if empty && len(out) == 0 {
+			text += ": the group is empty"
+		}
+		out = append(out, text)
 	}
-	if len(v.VifGroupMembers(g.GetUuid())) == 0 {
+	if empty && len(out) == 0 {
 		out = append(out, "the group is empty")
 	}
 	return out
@@ -133,9 +179,8 @@ func vifGroupWarnings(v *raftstore.View, g *v1.VifGroup) []string {
 // vifWarnings says what is odd about a VIF.
 func vifWarnings(v *raftstore.View, vif *v1.Vif) []string {
 	var out []string
-	n := v.Network(vif.GetNetworkUuid())
-	if len(vif.GetTrunks()) > 0 && n.GetVlan() != 0 {
-		out = append(out, fmt.Sprintf("trunks has no effect: network %s is VLAN %d of its bridge, where VMs send no tags", n.GetNameLabel(), n.GetVlan()))
+	if why := trunkless(v, vif); len(vif.GetTrunks()) > 0 && why != "" {
+		out = append(out, "trunks has no effect: the VIF is on "+why)
 	}
 	if effectiveLocking(v, vif) != v1.LockingMode_LOCKING_MODE_LOCKED {
 		if len(vif.GetAllowedAddressPairs()) > 0 {

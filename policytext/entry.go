@@ -23,7 +23,7 @@ func Entry(names Names, r *v1.PolicyRule) *v1.PolicyEntry {
 func CompatEntry(names Names, r *v1.Rule) *v1.PolicyEntry {
 	return &v1.PolicyEntry{
 		RuleUuid: r.GetUuid(), Compat: true, Scope: compatScope(names, r), Priority: priority(r.Priority),
-		Action: compatAction(r), Match: CompatMatch(r, r.GetDirection()), Revision: revision(r.GetEtag()),
+		Action: compatAction(r), Match: CompatMatch(r, r.GetDirection()), Author: r.GetAuthor(), Revision: revision(r.GetEtag()),
 	}
 }
 

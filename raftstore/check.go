@@ -65,6 +65,9 @@ func checkCount(field string, n, most int) error {
 	return nil
 }
 
+// clip cuts a value to what an error may carry.
+func clip(value string) string { return value[:min(len(value), maxKey)] }
+
 // checkEtag compares the etag a command gave, if any, with the stored one.
 func checkEtag(kind Kind, id, have, want string) error {
 	if want != "" && want != have {

@@ -40,6 +40,10 @@ var commands = [...]command{
 	22: {"modify_group", on((*storev1.Command).GetModifyGroup, (*tx).modifyGroup)},
 	23: {"expire_policy_rules", on((*storev1.Command).GetExpirePolicyRules, (*tx).expirePolicyRules)},
 	24: {"resolve_change", on((*storev1.Command).GetResolveChange, (*tx).resolveChange)},
+	25: {"put_pair_keys", on((*storev1.Command).GetPutPairKeys, (*tx).putPairKeys)},
+	26: {"put_relays", on((*storev1.Command).GetPutRelays, (*tx).putRelays)},
+	27: {"observe_protection", on((*storev1.Command).GetObserveProtection, (*tx).observeProtection)},
+	28: {"observe_multicast", on((*storev1.Command).GetObserveMulticast, (*tx).observeMulticast)},
 }
 
 // on joins a oneof getter and the function that applies the body.
@@ -74,8 +78,13 @@ const (
 	// give zones to VIFs, networks say ALLOW for their default actions, and
 	// default_locking_mode changes under attached VIFs only when forced.
 	meaningPolicies = 1
+	// meaningOverlay is that of the version that brought topologies and encryption: private
+	// networks say MESH for their topology and get relay VNIs, hosts say BRIDGE for their guard
+	// and PSK for their credential, what is asked of these fields is checked, and rules of
+	// XCP-ng's form say who made them.
+	meaningOverlay = 2
 	// meaningNow is what this version proposes.
-	meaningNow = meaningPolicies
+	meaningNow = meaningOverlay
 )
 
 // meaningOf returns the meaning of a command.

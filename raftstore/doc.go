@@ -41,6 +41,13 @@
 // what undoing needs (pending_holds.go) against other commands; hosts' reports go on,
 // and what they told is kept. Who leads watches the deadlines and proposes to undo.
 //
+// # Overlays
+//
+// Keys of pairs of hosts, relays, proofs of protection and multicast memberships are what
+// the leader decides or sees, not intent: they are no part of pending changes. After every
+// command, cascade takes away those that do not stand any more. Undoing a change does not
+// bring them back; the leader makes them anew.
+//
 // # Revisions, etags and object ids
 //
 // A revision is the index of a command in the Raft log. Every command has one

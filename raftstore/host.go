@@ -76,6 +76,9 @@ func (t *tx) putHost(c *storev1.PutHost) (Result, error) {
 	if err := t.checkHost(h, old); err != nil {
 		return Result{}, err
 	}
+	if err := t.settleGuard(h, old); err != nil {
+		return Result{}, err
+	}
 	h.Status = nil
 	t.put(TableHosts, h)
 	return wrote(h.GetUuid()), nil
@@ -137,6 +140,7 @@ func (t *tx) dropHost(h *poolwirev1.Host) {
 	}
 	t.observe(h, gone)
 	t.del(TableHostFacts, uuid)
+	t.dropPreferred(h)
 	t.dropMember(memberHost, uuid)
 	t.del(TableHosts, uuid)
 }

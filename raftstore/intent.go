@@ -75,6 +75,7 @@ const (
 	claimCertificate = "certificate_sha256"
 	claimNetworkUUID = "network uuid"
 	claimVNI         = "vni"
+	claimAdopted     = "adopted_from"
 )
 
 // claimsOf are the values that an object keeps others from having.
@@ -95,7 +96,14 @@ func claimsOf(m proto.Message) []string {
 	case *poolwirev1.Network:
 		return []string{claim(claimNetworkUUID, m.GetUuid())}
 	case *poolwirev1.PrivateNetwork:
-		return []string{claim("private network", m.GetNameLabel()), claim(claimVNI, numberKey(uint64(m.GetVni()))), claim(claimNetworkUUID, m.GetUuid())}
+		out := []string{claim("private network", m.GetNameLabel()), claim(claimVNI, numberKey(uint64(m.GetVni()))), claim(claimNetworkUUID, m.GetUuid())}
+		for _, key := range relayVNIKeys(m) {
+			out = append(out, claim(claimVNI, key))
+		}
+		if m.GetAdoptedFrom() != "" {
+			out = append(out, claim(claimAdopted, m.GetAdoptedFrom()))
+		}
+		return out
 	case *poolwirev1.Rule:
 		return []string{claim("rule", ruleIdentity(m))}
 	case *poolwirev1.AddressGroup:
@@ -128,6 +136,10 @@ func needsOf(m proto.Message) []objectRef {
 			} else {
 				out = append(out, objectRef{TableHosts, member.GetHostUuid()})
 			}
+			out = append(out, refsTo(TableHosts, member.GetPreferredHubs())...)
+		}
+		if center := m.GetPreferredCenter(); center != "" {
+			out = append(out, objectRef{TableHosts, center})
 		}
 		return out
 	case *poolwirev1.Rule:

@@ -45,9 +45,10 @@ func (v *View) PendingChange(id string) *storev1.PendingChange {
 func (t *tx) settlePending(c *storev1.Command) (id string, err error) {
 	within := c.GetConfirmWithin()
 	switch c.GetBody().(type) {
-	case *storev1.Command_ObserveHost, *storev1.Command_ResolveChange, *storev1.Command_ExpirePolicyRules:
-		// What hosts report and what time brings about goes on, and the way out of
-		// a pending change is always open.
+	case *storev1.Command_ObserveHost, *storev1.Command_ResolveChange, *storev1.Command_ExpirePolicyRules,
+		*storev1.Command_PutPairKeys, *storev1.Command_PutRelays, *storev1.Command_ObserveProtection, *storev1.Command_ObserveMulticast:
+		// What hosts report, what follows from it and what time brings about goes on, and
+		// the way out of a pending change is always open.
 		if within != nil {
 			return "", &InvalidError{Field: "confirm_within", Value: within.AsDuration().String(), Reason: "is not for this command: it cannot be undone"}
 		}

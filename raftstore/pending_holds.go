@@ -128,7 +128,7 @@ func (t *tx) checkHeld(c Change) error {
 	}
 	switch after := c.After.(type) {
 	case *poolwirev1.PrivateNetwork:
-		return t.checkCarriersHeld(after)
+		return firstError(t.checkCarriersHeld(after), t.checkPortHeld(after))
 	case *poolwirev1.AddressGroup:
 		return t.checkNestingHeld(ref, after.GetGroups())
 	case *poolwirev1.VifGroup:

@@ -11,6 +11,12 @@ import (
 
 // resolveChange confirms a pending change, or undoes it. Undoing is never refused:
 // while the change waited, it held all that undoing needs.
+//
+// The deadline is when the leader proposes to undo, and nothing that is looked at here: of
+// a confirmation and an undoing the one that is committed first counts, and the other finds
+// no such change. So a confirmation that comes late, but before the change was undone,
+// keeps it: the log decides, and no node's clock, nor the time in a command, which its
+// sender sets.
 func (t *tx) resolveChange(c *storev1.ResolveChange) (Result, error) {
 	p := t.PendingChange(c.GetId())
 	if p == nil {

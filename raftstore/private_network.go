@@ -26,9 +26,13 @@ func (v *View) PrivateNetworkByName(name string) *poolwirev1.PrivateNetwork {
 	return find[*poolwirev1.PrivateNetwork](v, TablePrivateNetworks, indexName, indexKey(name))
 }
 
-// PrivateNetworkByVNI returns a private network by tunnel key.
+// PrivateNetworkByVNI returns a private network by tunnel key, that of traffic to be
+// passed on included: no two networks have the same.
 func (v *View) PrivateNetworkByVNI(vni uint32) *poolwirev1.PrivateNetwork {
-	return find[*poolwirev1.PrivateNetwork](v, TablePrivateNetworks, indexVNI, numberKey(uint64(vni)))
+	if n := find[*poolwirev1.PrivateNetwork](v, TablePrivateNetworks, indexVNI, numberKey(uint64(vni))); n != nil {
+		return n
+	}
+	return find[*poolwirev1.PrivateNetwork](v, TablePrivateNetworks, indexRelayVNI, numberKey(uint64(vni)))
 }
 
 func (t *tx) putPrivateNetwork(c *storev1.PutPrivateNetwork) (Result, error) {
@@ -36,7 +40,7 @@ func (t *tx) putPrivateNetwork(c *storev1.PutPrivateNetwork) (Result, error) {
 	if n == nil {
 		return Result{}, &InvalidError{Field: "private_network", Reason: "is required"}
 	}
-	n.Hosts, n.Realization = nil, nil
+	n.Hosts, n.Realization, n.EffectiveMtu, n.Relays, n.Warnings = nil, nil, 0, nil, nil
 	if err := firstError(checkKey("uuid", n.GetUuid()), checkName(n.GetNameLabel()), checkDescription(n.GetNameDescription())); err != nil {
 		return Result{}, err
 	}
@@ -57,6 +61,9 @@ func (t *tx) putPrivateNetwork(c *storev1.PutPrivateNetwork) (Result, error) {
 		return Result{}, err
 	}
 	if err := t.checkMembers(n); err != nil {
+		return Result{}, err
+	}
+	if err := t.settleOverlay(n, old); err != nil {
 		return Result{}, err
 	}
 	if old != nil && n.GetDefaultLockingMode() != old.GetDefaultLockingMode() && !c.GetForce() {
@@ -132,12 +139,13 @@ func (t *tx) keepFixed(n, old *poolwirev1.PrivateNetwork) error {
 	)
 }
 
-// lowestFreeVNI walks the VNIs in order up to the first gap; those that undoing a
-// pending change gives back are in use.
+// lowestFreeVNI walks the VNIs in order up to the first gap; relay VNIs and those that
+// undoing a pending change gives back are in use.
 func (t *tx) lowestFreeVNI() (uint32, error) {
 	free := uint32(1)
 	skip := func() {
-		for t.has(TablePendingChanges, indexClaim, claim(claimVNI, numberKey(uint64(free)))) {
+		for key := numberKey(uint64(free)); t.has(TablePendingChanges, indexClaim, claim(claimVNI, key)) ||
+			t.has(TablePrivateNetworks, indexRelayVNI, key); key = numberKey(uint64(free)) {
 			free++
 		}
 	}

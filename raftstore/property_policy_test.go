@@ -183,7 +183,7 @@ func TestUndoRestoresIntent(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newMachine(rt)
-		for _, c := range populated() {
+		for _, c := range overlaid() {
 			m.must(c)
 		}
 		for range rapid.IntRange(0, 40).Draw(rt, "length") {

@@ -56,7 +56,7 @@ func (d draw) command(v *View) *storev1.Command {
 }
 
 func (d draw) body(v *View) *storev1.Command {
-	switch rapid.IntRange(0, 29).Draw(d.T, "command") {
+	switch rapid.IntRange(0, 35).Draw(d.T, "command") {
 	case 0:
 		p := &poolwirev1.Pool{Uuid: d.pool(), NameLabel: d.of("name", "a", "b"), ControllerGrace: durationpb.New(60e9)}
 		p.Etag = d.etag(v, v.Pool(p.Uuid).GetEtag())
@@ -70,6 +70,8 @@ func (d draw) body(v *View) *storev1.Command {
 		h.Address = d.of("address", h.GetAddress(), "ssl:192.0.2.1:6640", "")
 		h.CertificateSha256 = d.of("certificate", "aa", "", "", "")
 		h.Trust = poolwirev1.TrustMode(rapid.IntRange(0, 3).Draw(d.T, "trust"))
+		h.TransportGuard = poolwirev1.TransportGuard(rapid.IntRange(0, 3).Draw(d.T, "guard"))
+		h.Ipsec = &poolwirev1.HostIpsec{Credential: poolwirev1.IpsecCredential(rapid.IntRange(0, 3).Draw(d.T, "credential"))}
 		return putHost(h, d.flip("create"))
 	case 4:
 		return deleteHost(d.host(), "")
@@ -90,6 +92,7 @@ func (d draw) body(v *View) *storev1.Command {
 			n.Members = append(n.Members, onBridge(m, d.of("carrier", "", "xapi1", "pw1", "xenbr1")))
 		}
 		n.NameLabel = d.of("name", n.NameLabel, n.NameLabel, "blue")
+		d.overlay(n)
 		c := putPrivate(n, d.flip("create"))
 		c.GetPutPrivateNetwork().Force = d.flip("force")
 		return c
@@ -119,6 +122,8 @@ func (d draw) body(v *View) *storev1.Command {
 		return d.policyBody(v)
 	case 22, 23:
 		return d.resolution(v)
+	case 24, 25, 26, 27, 28, 29:
+		return d.overlayBody(v)
 	}
 	return d.report()
 }
@@ -166,7 +171,7 @@ func TestDeterminism(t *testing.T) {
 		mirror := map[changeKey]proto.Message{}
 		var first []*storev1.Command
 		if rapid.Bool().Draw(rt, "populated") {
-			first = populated()
+			first = overlaid()
 		}
 		for i := range len(first) + rapid.IntRange(1, 80).Draw(rt, "length") {
 			c := draw{rt}.command(a.view())
@@ -270,6 +275,7 @@ func checkSense(t tester, v *View) {
 		}
 	}
 	checkPrivate(t, v)
+	checkOverlay(t, v)
 	checkPolicies(t, v)
 	checkGroups(t, v)
 	checkZones(t, v)
@@ -348,6 +354,10 @@ func checkPrivate(t tester, v *View) {
 			t.Fatalf("VNI of %v", n)
 		}
 		vnis[n.GetVni()] = true
+		if vnis[n.GetRelayVni()] && n.GetRelayVni() != 0 {
+			t.Fatalf("relay VNI of %v", n)
+		}
+		vnis[n.GetRelayVni()] = true
 		seen := map[string]bool{}
 		for _, m := range v.PrivateNetworkMembers(n) {
 			at := m.Host.GetUuid() + "/" + m.Bridge
@@ -367,7 +377,9 @@ func checkPrivate(t tester, v *View) {
 func FuzzApply(f *testing.F) {
 	for _, c := range []*storev1.Command{createPool("p1"), createHost("h1", "p1"), putRule(ssh("r1"), replace),
 		putPrivate(private("pn1", poolMember("p1"), &poolwirev1.PrivateNetworkMember{}), true), deleteRules("1", ""),
-		putPolicy(policy("pr2", fromAddresses("ag1")), true), modifyGroup("ag1", []string{"::/0", "x"}, []string{"192.0.2.0/24"}), rollback("11"), confirm("11"),
+		putPolicy(policy("pr2", fromAddresses("ag1")), true), modifyGroup("ag1", []string{"::/0", "x"}, []string{"192.0.2.0/24"}), rollback("19"), confirm("19"),
+		putPrivate(shaped("pn2", hub, of(poolMember("p1")), hubs("h1")), false), putRelays([]string{"pn2", ""}, relay("pn2", "p1", "h1", "h2")), putKey(key("h1", "h2", 1)), forgetKey(key("h1", "h2", 3)),
+		proved(protection("h1", "h2", "gre"), nil), lost(protection("h1", "h2", "geneve")), multicast([]*storev1.Subscription{subscription("v1", "pn2", "ff02::1"), nil}, []*storev1.Subscription{subscription("v1", "pn2", "::")}),
 		within(1, putVifGroup(&poolwirev1.VifGroup{Uuid: "vg2", NameLabel: "b", Groups: []string{"vg1", "vg2"}}, true)), deletePolicy("pr1", ""), expire("pr1", ""),
 		observe(&storev1.ObserveHost{HostUuid: "h1", Bridges: []*storev1.Bridge{{Name: "b\x00"}, {}}, Ports: []*storev1.Port{vifPort("a", "b\x00", "v", macA), {}},
 			BridgesGone: []string{""}, PortsGone: []string{"", "a"}, Facts: &storev1.HostFacts{}})} {

@@ -47,6 +47,17 @@ const (
 	TableVifGroups Table = 14
 	// TablePendingChanges holds *storev1.PendingChange by id.
 	TablePendingChanges Table = 15
+	// TablePairKeys holds *storev1.PairKey by the UUIDs of its hosts, the lesser one, "/" and
+	// the other.
+	TablePairKeys Table = 16
+	// TableRelays holds *storev1.Relay by private network UUID, "/" and pool UUID.
+	TableRelays Table = 17
+	// TableProtections holds *storev1.Protection by the UUIDs of its hosts as in TablePairKeys,
+	// "/" and Interface.type.
+	TableProtections Table = 18
+	// TableSubscriptions holds *storev1.Subscription by private network UUID, "/", group, "/" and
+	// VIF UUID.
+	TableSubscriptions Table = 19
 )
 
 // String returns the table's name, "table N" for an unknown one.
@@ -147,6 +158,8 @@ var resources = [...]resource{
 			indexVNI: by(func(n *poolwirev1.PrivateNetwork) []string {
 				return []string{numberKey(uint64(n.GetVni()))}
 			}),
+			indexRelayVNI: by(relayVNIKeys),
+			indexAdopted:  byString((*poolwirev1.PrivateNetwork).GetAdoptedFrom),
 			indexMember:   by(memberKeys),
 			indexObjectID: byObjectID((*poolwirev1.PrivateNetwork).GetObjectId),
 		},
@@ -273,6 +286,38 @@ var resources = [...]resource{
 			indexObject: by(pendingObjects),
 			indexClaim:  by(pendingClaims),
 			indexNeed:   by(pendingNeeds),
+		},
+	},
+	{
+		table: TablePairKeys, name: "pair_keys", blank: blank[storev1.PairKey],
+		key: keyed(func(k *storev1.PairKey) string { return hostKey(k.GetHostA(), k.GetHostB()) }),
+		indexes: map[string]func(proto.Message) []string{
+			indexHost: by(func(k *storev1.PairKey) []string { return indexKeys([]string{k.GetHostA(), k.GetHostB()}) }),
+		},
+	},
+	{
+		table: TableRelays, name: "relays", blank: blank[storev1.Relay],
+		key: keyed(func(r *storev1.Relay) string { return hostKey(r.GetPrivateNetworkUuid(), r.GetPoolUuid()) }),
+		indexes: map[string]func(proto.Message) []string{
+			indexNetwork: byString((*storev1.Relay).GetPrivateNetworkUuid),
+			indexHost:    by(relayHosts),
+		},
+	},
+	{
+		table: TableProtections, name: "protections", blank: blank[storev1.Protection],
+		key: keyed(func(p *storev1.Protection) string {
+			return protectionKey(p.GetHostA(), p.GetHostB(), p.GetEncapsulation())
+		}),
+		indexes: map[string]func(proto.Message) []string{
+			indexHost: by(func(p *storev1.Protection) []string { return indexKeys([]string{p.GetHostA(), p.GetHostB()}) }),
+		},
+	},
+	{
+		table: TableSubscriptions, name: "subscriptions", blank: blank[storev1.Subscription],
+		key: keyed(subscriptionKey),
+		indexes: map[string]func(proto.Message) []string{
+			indexNetwork: byString((*storev1.Subscription).GetPrivateNetworkUuid),
+			indexVif:     byString((*storev1.Subscription).GetVifUuid),
 		},
 	},
 }

@@ -70,7 +70,10 @@ func (t *tx) putRule(c *storev1.PutRule) (Result, error) {
 	if r == nil {
 		return Result{}, &InvalidError{Field: "rule", Reason: "is required"}
 	}
-	r.Realization = nil
+	r.Realization, r.Author = nil, ""
+	if t.meaning >= meaningOverlay {
+		r.Author = t.author
+	}
 	if err := firstError(checkKey("uuid", r.GetUuid()), t.checkPlace(r)); err != nil {
 		return Result{}, err
 	}
@@ -131,8 +134,20 @@ func (t *tx) updateRule(r *poolwirev1.Rule) (Result, error) {
 	if same := t.RuleByIdentity(r); same != nil && same.GetUuid() != r.GetUuid() {
 		return Result{}, identityTaken(r, same)
 	}
+	keepAuthor(r, old)
 	t.put(TableRules, r)
 	return wrote(r.GetUuid()), nil
+}
+
+// keepAuthor leaves a rule that stays as it is with who made it.
+func keepAuthor(r, old *poolwirev1.Rule) {
+	now, was := proto.CloneOf(r), proto.CloneOf(old)
+	for _, x := range []*poolwirev1.Rule{now, was} {
+		x.Author, x.Etag, x.ObjectId, x.CreateTime = "", "", 0, nil
+	}
+	if proto.Equal(now, was) {
+		r.Author = old.GetAuthor()
+	}
 }
 
 // replaceRule puts a rule in the place of those with its identity or its

@@ -34,6 +34,8 @@ const (
 	indexClaim         = "claim"
 	indexNeed          = "need"
 	indexLabel         = "label"
+	indexRelayVNI      = "relay_vni"
+	indexAdopted       = "adopted_from"
 )
 
 // metaTable holds one row, the snapshot header of the state: revision, cluster

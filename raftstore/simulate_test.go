@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
+
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -44,6 +47,37 @@ func TestSimulate(t *testing.T) {
 	var held *PreconditionError
 	if _, _, _, err := s.Simulate(deletePool("p1", "")); !errors.As(err, &held) || held.Kind != KindPendingChange {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// A change of topology is simulated with what follows from it, and survives a restart when it is made.
+func TestSimulateTopology(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openSingle(t, dir)
+	for _, c := range []*storev1.Command{createPool("p1"), createHost("h1", "p1"), createHost("h2", "p1"), putPrivate(shaped("pn1", star, of(poolMember("p1"))), true),
+		putRelays(nil, relay("pn1", "", "h1", "h2")), putKey(key("h1", "h2", 1)), proved(protection("h1", "h2", "vxlan"))} {
+		apply(t, s, c)
+	}
+	view, changes, _, err := s.Simulate(putPrivate(shaped("pn1", mesh, of(poolMember("p1"))), false))
+	if err != nil || len(view.Relays("pn1")) != 0 || view.PrivateNetwork("pn1").GetRelayVni() != 0 {
+		t.Fatalf("%v, %v", view.PrivateNetwork("pn1"), err)
+	}
+	if diff := cmp.Diff([]string{"private_networks pn1 ~", "relays pn1/ -"}, kinds(changes)); diff != "" {
+		t.Error(diff)
+	}
+	was := s.View()
+	closeStore(t, s)
+	s = openSingle(t, dir)
+	now, err := s.ReadView(patience(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []Table{TablePrivateNetworks, TablePairKeys, TableRelays, TableProtections} {
+		want := rowsOf(was, resourceOf(table))
+		if diff := cmp.Diff(want, rowsOf(now, resourceOf(table)), protocmp.Transform()); diff != "" || len(want) != 1 {
+			t.Errorf("%s: %s", table, diff)
+		}
 	}
 }
 

@@ -71,6 +71,12 @@ func full(t tester) *machine {
 	m.must(&storev1.Command{Body: &storev1.Command_PutNode{PutNode: &storev1.PutNode{Node: &poolwirev1.Node{Id: "n1"}}}})
 	m.must(putAddressGroup(&poolwirev1.AddressGroup{Uuid: "ag1", NameLabel: "office", Addresses: []string{"192.0.2.0/24"}}, true))
 	m.must(putVifGroup(&poolwirev1.VifGroup{Uuid: "vg1", NameLabel: "web", Selector: "app=web"}, true))
+	m.must(createHost("h2", "p1"))
+	m.must(putPrivate(shaped("pn2", star, of(onBridge(poolMember("p1"), "xenbr0")), centered("h2"), carriedBy(geneve, 0), encrypted), true))
+	m.must(putRelays(nil, relay("pn2", "", "h2", "h1")))
+	m.must(putKey(key("h1", "h2", 3)))
+	m.must(proved(protection("h1", "h2", "geneve")))
+	m.must(joined(subscription("v1", "pn2", "239.1.2.3"), subscription("v1", "pn2", "::")))
 	m.must(within(time.Minute, putPolicy(policy("pr1", inGroup("vg1"), fromAddresses("ag1")), true)))
 	return m
 }

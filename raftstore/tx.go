@@ -41,6 +41,7 @@ func (t *tx) do(spec *command, c *storev1.Command) (Result, error) {
 	t.author, t.meaning, t.confirming = c.GetAuthor(), meaningOf(c), c.GetConfirmWithin() != nil
 	res, err := spec.apply(t, c)
 	if err == nil {
+		t.cascade()
 		err = t.err
 	}
 	if err == nil {

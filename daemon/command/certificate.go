@@ -11,6 +11,7 @@ import (
 
 	"poolwire/daemon/config"
 	"poolwire/pki"
+	"poolwire/secrets"
 )
 
 func certificateCommand() *cobra.Command {
@@ -30,7 +31,7 @@ func certificateCommand() *cobra.Command {
 }
 
 // certificateSettings are the flags of the daemon that say which CA is meant.
-var certificateSettings = []string{"config", "data-dir", "pki-dir", "node-id"}
+var certificateSettings = []string{"config", "data-dir", "pki-dir", "secrets-file", "node-id"}
 
 func clientCertificate() *cobra.Command {
 	var role, dir string
@@ -55,14 +56,17 @@ func nodeCertificate() *cobra.Command {
 	var addresses []string
 	c := &cobra.Command{
 		Use: "node ID", Short: "Make a certificate for another node of the cluster", Args: usage(cobra.ExactArgs(1)),
-		Long:    "Make a certificate for another node of the cluster. Copy the files to the other node's pki_dir, and start it\nwith the same --node-id and --join.",
+		Long:    "Make a certificate for another node of the cluster. Copy the files to the other node's pki_dir, and start it\nwith the same --node-id and --join. Among them is secrets.key, which opens the secrets in the store.",
 		Example: "  poolwired certificate node n2 --address 192.0.2.2 --dir /root/n2",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return issue(cmd, dir, "node", func(a *pki.Authority) (pki.Issued, error) { return a.IssueNode(args[0], addresses) })
+			if err := issue(cmd, dir, "node", func(a *pki.Authority) (pki.Issued, error) { return a.IssueNode(args[0], addresses) }); err != nil {
+				return err
+			}
+			return shareSecrets(cmd, dir)
 		},
 	}
 	c.Flags().StringSliceVar(&addresses, "address", nil, "IP address or DNS name by which the node is reached; may be repeated")
-	c.Flags().StringVar(&dir, "dir", ".", "directory to write node.pem, node.key and ca.pem to")
+	c.Flags().StringVar(&dir, "dir", ".", "directory to write node.pem, node.key, ca.pem and secrets.key to")
 	return c
 }
 
@@ -98,4 +102,20 @@ func issue(cmd *cobra.Command, dir, name string, sign func(*pki.Authority) (pki.
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "wrote %s.pem, %s.key and ca.pem to %s; valid until %s\n", name, name, dir, issued.NotAfter.Format("2006-01-02"))
 	return err
+}
+
+// shareSecrets gives another node the keys that seal secrets.
+func shareSecrets(cmd *cobra.Command, dir string) error {
+	cfg, err := load(cmd)
+	if err != nil {
+		return err
+	}
+	if _, err := secrets.Open(cfg.SecretsPath(), true); err != nil {
+		return err
+	}
+	keys, err := os.ReadFile(cfg.SecretsPath())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, config.SecretsName), keys, 0o600)
 }

@@ -7,7 +7,11 @@
 // flags and the checks follow from there.
 package config
 
-import "time"
+import (
+	"cmp"
+	"path/filepath"
+	"time"
+)
 
 // DefaultFile is read when it exists and no other file is named.
 const DefaultFile = "/etc/poolwire/poolwired.yaml"
@@ -19,6 +23,8 @@ type Config struct {
 	NodeID string
 	// DataDir holds the replicated store, PKIDir the certificates.
 	DataDir, PKIDir string
+	// SecretsFile holds the keys that seal secrets in the store; empty for one in PKIDir.
+	SecretsFile string
 	// Listen says where the daemon accepts connections.
 	Listen Listen
 	// Advertise says what others are told to dial.
@@ -35,6 +41,14 @@ type Config struct {
 	Reconcile Reconcile
 	// Limits bound what peers can make the daemon spend.
 	Limits Limits
+}
+
+// SecretsName is the name of the file with the keys that seal secrets, where it is in PKIDir.
+const SecretsName = "secrets.key"
+
+// SecretsPath is where that file is.
+func (c Config) SecretsPath() string {
+	return cmp.Or(c.SecretsFile, filepath.Join(c.PKIDir, SecretsName))
 }
 
 // Listen holds listening addresses, HOST:PORT. A HOST left out means all

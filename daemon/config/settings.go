@@ -34,6 +34,8 @@ func settings(c *Config) []setting {
 		{"data_dir", "Directory of the replicated store.", pathValue(&c.DataDir, required)},
 		{"pki_dir", "Directory of the certificates. The first start makes a CA there; ca.pem is what hosts and clients need. Keep it secret: ca.key can sign for everybody.",
 			pathValue(&c.PKIDir, required)},
+		{"secrets_file", "Keys that seal the secrets in the store, which no backup of the store holds: 32 bytes in base64 a line, of which the first seals. " +
+			"Every node of a cluster needs the same file. Empty: secrets.key in pki_dir, made at the first start of the first node.", pathValue(&c.SecretsFile, optional)},
 		{"join", "API addresses of nodes of a running cluster to join, HOST:PORT. Empty: the node starts a cluster of its own. Only the first start looks at it.",
 			listValue(&c.Join)},
 

@@ -19,6 +19,7 @@ const (
 	niciraPop         = 28
 	niciraConjunction = 34
 	niciraTrack       = 35
+	niciraTruncate    = 39
 	niciraClone       = 42
 	niciraClearTrack  = 43
 	niciraLearn2      = 45
@@ -26,6 +27,9 @@ const (
 
 // resubmitSamePort is OFPP_IN_PORT in 16 bits: the packet stays on its port.
 const resubmitSamePort = 0xfff8
+
+// localPort16 is OFPP_LOCAL in 16 bits.
+const localPort16 = 0xfffe
 
 // minBody is how long what follows the subtype is at least.
 func minBody(subtype uint16) int {
@@ -64,10 +68,15 @@ func (p *program) parseNicira(subtype uint16, b []byte) (operation, error) {
 		return nil, p.parseConjunction(b)
 	case niciraTrack:
 		return parseTrack(b)
+	case niciraTruncate:
+		if binary.BigEndian.Uint16(b) != localPort16 {
+			return nil, fmt.Errorf("%w: truncated output to port %d", ErrUnsupported, binary.BigEndian.Uint16(b))
+		}
+		return truncated{}, nil
 	case niciraClone:
 		const padding = 6
 		actions, err := new(program).parseActions(b[padding:])
-		return clone{actions, slices.ContainsFunc(actions, isTrack)}, err
+		return clone{actions, slices.ContainsFunc(actions, forcesClone)}, err
 	case niciraClearTrack:
 		return clearTrack{}, nil
 	case niciraLearn, niciraLearn2:
@@ -76,9 +85,13 @@ func (p *program) parseNicira(subtype uint16, b []byte) (operation, error) {
 	return nil, fmt.Errorf("%w: Nicira's action %d", ErrUnsupported, subtype)
 }
 
-func isTrack(op operation) bool {
-	_, ok := op.(track)
-	return ok
+// forcesClone tells what Open vSwitch does not undo, but has the datapath do on a copy.
+func forcesClone(op operation) bool {
+	switch op.(type) {
+	case track, truncated:
+		return true
+	}
+	return false
 }
 
 // packedOffset and packedWidth read ofs_nbits: the offset in the high 10 bits, the width less one in the low 6.

@@ -27,6 +27,16 @@ func (x *run) output(port uint32) {
 	x.trace.Outputs = append(x.trace.Outputs, Output{Port: port, Packet: x.packet.packet(), Step: x.step})
 }
 
+// truncated sends the first bytes to LOCAL. Where the packet came in by LOCAL, as it always
+// seems to have where flows of ours do so, it sends nothing (see flow.Copies).
+type truncated struct{}
+
+func (truncated) run(x *run) {
+	if uint16(x.packet[slotInPort]) != localPort16 {
+		x.output(flow.PortLocal)
+	}
+}
+
 // outputField sends a copy to the port whose number is in a field.
 type outputField subfield
 
@@ -184,8 +194,9 @@ func (clearTrack) run(x *run) {
 // but for one thing, see clearTrack.
 type clone struct {
 	actions []operation
-	// tracks is true when a ct action is among the actions themselves.
-	tracks bool
+	// whole is true when the datapath makes the copy, for what is among the actions
+	// themselves.
+	whole bool
 }
 
 func (c clone) run(x *run) {
@@ -197,7 +208,7 @@ func (c clone) run(x *run) {
 		x.table, x.step = table, step
 	}
 	x.packet, x.stack = packet, stack
-	if c.tracks {
+	if c.whole {
 		x.tracked = tracked
 	}
 }

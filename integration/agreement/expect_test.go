@@ -59,7 +59,7 @@ func (w *world) heard(sender *flowcompiler.VIF, p walk.Packet) *flowcompiler.VIF
 
 // judge asks whether a packet reaches a VIF, with the tag that the VIF sees.
 func (w *world) judge(e *expectation, v, sender *flowcompiler.VIF, p walk.Packet, vlan uint16, s session) bool {
-	if v == sender || v.Locking == flowcompiler.Disabled {
+	if v == sender || w.ref.Shut(v) {
 		return false
 	}
 	if !w.ref.Guarded(v) {
@@ -127,7 +127,7 @@ func (w *world) expectExternal(e *expectation, sender *flowcompiler.VIF, p walk.
 		seen, takesPart := w.sees(v, vlan)
 		group := p.EthDst.IsMulticast()
 		switch {
-		case v.Locking == flowcompiler.Disabled || !w.ref.Guarded(v) || !group && (v.MAC != p.EthDst || v.Network == netTen && !takesPart):
+		case w.ref.Shut(v) || !w.ref.Guarded(v) || !group && (v.MAC != p.EthDst || v.Network == netTen && !takesPart):
 		case !group:
 			if !w.judge(e, v, sender, p, seen, s) {
 				return

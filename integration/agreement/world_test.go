@@ -109,6 +109,9 @@ func (w *world) vif(i int) flowcompiler.VIF {
 		v.Locking = flowcompiler.Locked
 		w.addresses(&v, i)
 	}
+	if w.chance(12) {
+		v.Zone = 0
+	}
 	w.isolate(&v, 5)
 	if v.Network == netUntagged && w.chance(3) {
 		v.Trunks = []uint16{pick(w.Rand, []uint16{7, vlanTen})}
@@ -167,7 +170,7 @@ func (w *world) compile() error {
 	}
 	if w.private {
 		c.SetPort(flowcompiler.Port{OFPort: portBeyond, Kind: flowcompiler.PortPatch, Network: netPrivate})
-		c.SetRemote(flowcompiler.Remote{Network: netPrivate, Tunnel: flowcompiler.Tunnel{Host: otherHost}, MACs: []flow.MAC{otherMAC}})
+		c.SetRemote(flowcompiler.Remote{Network: netPrivate, Host: otherHost, MACs: []flow.MAC{otherMAC}})
 	} else {
 		c.SetPort(flowcompiler.Port{OFPort: portBeyond, Kind: flowcompiler.PortUplink})
 		c.SetPort(flowcompiler.Port{OFPort: flow.PortLocal, Kind: flowcompiler.PortHost, Network: netUntagged, MAC: hostMAC})

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -240,4 +243,57 @@ func TestRuleKindsOnEveryNetwork(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a VIF denies of what is flooded is in the log too, and nobody else misses a copy.
+func TestDeniedCopiesAreLogged(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "copies")
+	c := p.vm(t, p.h1, "c", 3)
+	for i, vm := range []*lab.VM{p.a, c} {
+		p.do(t, "rule", "add", "--vif", vm.VIF().UUID, "--drop", "--inbound", "--stateless", "--protocol", "udp", "--local-port", fmt.Sprint(deniedPort+i), "--name", fmt.Sprintf("no-%d", i))
+	}
+	out := p.watchDenied(t, p.a.VIF().UUID)
+	seen, err := c.Capture(within(t, time.Minute), fmt.Sprintf("udp and dst port %d", deniedPort))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := datagram(p.b, frame.Broadcast, netip.MustParseAddr("255.255.255.255"), deniedPort, "to all")
+	const storm = 200 // far more than are logged in a second
+	sent := 0
+	eventually(t, func(context.Context) error {
+		for range storm {
+			if err := p.b.Send(f); err != nil {
+				return err
+			}
+			sent++
+		}
+		for _, word := range []string{"no-0", p.b.IPv4().String(), "255.255.255.255", fmt.Sprint(deniedPort)} {
+			if !strings.Contains(out.String(), word) {
+				return fmt.Errorf("the log of what was denied lacks %q:\n%s", word, out)
+			}
+		}
+		return nil
+	})
+	eventually(t, func(context.Context) error {
+		if n := len(seen.Packets()); n != sent {
+			return fmt.Errorf("of %d frames %d arrived at a VIF that does not deny them", sent, n)
+		}
+		return nil
+	})
+}
+
+// watchDenied follows the log of what was denied about a VIF until the test ends.
+func (p *pair) watchDenied(t *testing.T, vif string) *lines {
+	t.Helper()
+	ctx, stop := context.WithCancel(within(t, time.Minute))
+	cmd := exec.CommandContext(ctx, filepath.Join(binaries, "poolwire"), "denied", "--vif", vif)
+	cmd.Env = append(cmd.Environ(), "POOLWIRE_SOCKET="+p.Socket)
+	out := &lines{}
+	cmd.Stdout = out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(); _ = cmd.Wait() })
+	return out
 }

@@ -3,12 +3,19 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
 
 	"poolwire/integration/lab"
 	"poolwire/integration/lab/frame"
+)
+
+const (
+	// warm is how long the burst of a limit passes, measured how long the rate is taken after.
+	warm     = time.Second
+	measured = 3 * time.Second
 )
 
 // rate floods a limited path with twice what it lets pass and returns what arrived, in
@@ -22,26 +29,37 @@ func rate(t *testing.T, from, to *lab.VM, offered float64) float64 {
 	}
 	f := frame.Header{Src: from.MAC(), Dst: to.MAC()}.IPv4(frame.IPv4{Src: from.IPv4(), Dst: to.IPv4()},
 		frame.UDP{Src: 7000, Dst: 7000, Payload: make([]byte, 1200)})
+	offer(ctx, t, from, f, offered)
+	if err := c.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return arrived(t, c.Packets())
+}
+
+// offer sends a frame at a rate in bit/s, and returns how often.
+func offer(ctx context.Context, t *testing.T, from *lab.VM, f []byte, rate float64) int {
+	t.Helper()
 	s, err := from.NewSender(from.VIF().Card())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	const warm, measured = time.Second, 3 * time.Second
 	begin := time.Now()
-	sent := 0.0
+	sent := 0
 	for now := begin; now.Sub(begin) < warm+measured; now = time.Now() {
-		for due := offered * now.Sub(begin).Seconds() / 8 / float64(len(f)); sent < due; sent++ {
+		for due := rate * now.Sub(begin).Seconds() / 8 / float64(len(f)); float64(sent) < due; sent++ {
 			if err := s.Send(f); err != nil {
 				t.Fatal(err)
 			}
 		}
 		pause(ctx, time.Millisecond)
 	}
-	if err := c.Stop(ctx); err != nil {
-		t.Fatal(err)
-	}
-	packets := c.Packets()
+	return sent
+}
+
+// arrived is the rate in bit/s at which packets came in after the first moment.
+func arrived(t *testing.T, packets []lab.Packet) float64 {
+	t.Helper()
 	if len(packets) == 0 {
 		t.Fatal("nothing arrived")
 	}
@@ -93,6 +111,50 @@ func TestRateLimits(t *testing.T) {
 			t.Errorf("%s: %.0f bit/s, want %.0f within a tenth", c.name, got, c.limit)
 		}
 		p.do(t, "vif", "update", p.a.VIF().UUID, "--limit-in", "0", "--limit-out", "0")
+	}
+}
+
+// A broadcast storm reaches a VIF at the rate of its limit, and costs the others nothing:
+// neither one with rules, which gets copies as well, nor one without.
+func TestRateLimitOfBroadcasts(t *testing.T) {
+	p := newPair(t, "storm")
+	const limit, offered = 1e6, 8e6
+	guarded, plain := p.vm(t, p.h1, "c", 3), p.vm(t, p.h1, "d", 4)
+	p.do(t, "rule", "add", "--vif", guarded.VIF().UUID, "--drop", "--inbound", "--protocol", "tcp", "--local-port", "1")
+	p.do(t, "vif", "update", p.a.VIF().UUID, "--limit-in", "1M")
+	if err := p.h1.Settle(within(t, 20*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	ctx := within(t, 30*time.Second)
+	var captures []*lab.Capture
+	for _, vm := range []*lab.VM{p.a, guarded, plain} {
+		c, err := vm.Capture(ctx, "udp and dst port 7000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		captures = append(captures, c)
+	}
+	f := frame.Header{Src: p.b.MAC(), Dst: frame.Broadcast}.IPv4(frame.IPv4{Src: p.b.IPv4(), Dst: netip.MustParseAddr("255.255.255.255")},
+		frame.UDP{Src: 7000, Dst: 7000, Payload: make([]byte, 1200)})
+	sent := offer(ctx, t, p.b, f, offered)
+	for _, c := range captures[1:] {
+		eventually(t, func(context.Context) error {
+			if n := len(c.Packets()); n != sent {
+				return fmt.Errorf("of %d frames %d arrived at a VIF without a limit", sent, n)
+			}
+			return nil
+		})
+	}
+	for _, c := range captures {
+		if err := c.Stop(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := arrived(t, captures[0].Packets())
+	t.Logf("limit %.0f bit/s, offered %.0f bit/s, achieved %.0f bit/s (%+.1f %%); of %d frames the others got %d and %d", limit, offered, got,
+		100*(got/limit-1), sent, len(captures[1].Packets()), len(captures[2].Packets()))
+	if got < 0.9*limit || got > 1.1*limit {
+		t.Errorf("%.0f bit/s, want %.0f within a tenth", got, limit)
 	}
 }
 

@@ -82,21 +82,7 @@ func TestStatefulRules(t *testing.T) {
 	passes(t, p.a, p.b.IPv4())
 	passes(t, p.a, p.b.IPv6())
 
-	// A UDP datagram to a port where nobody listens is answered by ICMP "port
-	// unreachable", about the session that the datagram opened.
-	conn, err := p.a.Dial(within(t, 10*time.Second), "udp", netip.AddrPortFrom(p.b.IPv4(), 9).String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	eventually(t, func(context.Context) error {
-		_, _ = conn.Write([]byte("anyone?"))
-		_ = conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-		if _, err := conn.Read(make([]byte, 16)); !errors.Is(err, syscall.ECONNREFUSED) {
-			return errors.Join(errors.New("no ICMP error came back"), err)
-		}
-		return nil
-	})
+	refused(t, p.a, netip.AddrPortFrom(p.b.IPv4(), 9))
 
 	p.do(t, "rule", "add", "--vif", vm, "--allow", "--inbound", "--protocol", "tcp", "--local-port", "22", "--from", p.b.IPv4().String(), "--name", "ssh-in")
 	connects(t, p.b, ssh, true)
@@ -127,6 +113,54 @@ func TestDenialCutsSessions(t *testing.T) {
 	alive(t, covered, false)
 	alive(t, beside, true)
 	connects(t, p.a, web, false)
+}
+
+// A network that drops one way and allows the other, and no rule reaches the VM: what
+// it opens is answered, ICMP errors included, and nobody opens anything to it. A session
+// that it opened before goes on. The other way round, others open and are answered.
+func TestDefaultActionsLetAnswersPass(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "answers")
+	ssh, web := serve(t, p.a, 22), serve(t, p.b, 80)
+	running := session(t, p.a, web)
+	p.do(t, "rule", "add", "--vif", p.b.VIF().UUID, "--allow", "--both", "--name", "b-is-free")
+	p.do(t, "network", "set", "xenbr0", "--default-inbound-action", "drop")
+	alive(t, running, true)
+	connects(t, p.a, web, true)
+	passes(t, p.a, p.b.IPv4())
+	passes(t, p.a, p.b.IPv6())
+	refused(t, p.a, netip.AddrPortFrom(p.b.IPv4(), 9))
+	connects(t, p.b, ssh, false)
+	blocked(t, p.b, p.a.IPv4())
+	blocked(t, p.b, p.a.IPv6())
+
+	p.do(t, "network", "set", "xenbr0", "--default-inbound-action", "allow", "--default-outbound-action", "drop")
+	connects(t, p.b, ssh, true)
+	passes(t, p.b, p.a.IPv4())
+	passes(t, p.b, p.a.IPv6())
+	refused(t, p.b, netip.AddrPortFrom(p.a.IPv4(), 9))
+	connects(t, p.a, web, false)
+	blocked(t, p.a, p.b.IPv4())
+	blocked(t, p.a, p.b.IPv6())
+}
+
+// refused checks that UDP to a port where nobody listens is answered by ICMP "port
+// unreachable", an error about the session that the datagram opens.
+func refused(t *testing.T, from *lab.VM, to netip.AddrPort) {
+	t.Helper()
+	conn, err := from.Dial(within(t, 10*time.Second), "udp", to.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	eventually(t, func(context.Context) error {
+		_, _ = conn.Write([]byte("anyone?"))
+		_ = conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		if _, err := conn.Read(make([]byte, 16)); !errors.Is(err, syscall.ECONNREFUSED) {
+			return errors.Join(errors.New("no ICMP error came back"), err)
+		}
+		return nil
+	})
 }
 
 // A denial cuts a session both ways at once: what the other end goes on to send does

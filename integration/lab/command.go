@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -74,6 +75,9 @@ func (l *Lab) mark() string { return markVariable + "=" + l.id }
 
 // in returns args as they are run inside ns; nil means the machine's own.
 func in(ns *Namespace, args []string) []string {
+	if ns != nil && ns.prefix != nil {
+		return slices.Concat(ns.prefix, args)
+	}
 	if ns == nil || ns.Name == "" {
 		return args
 	}

@@ -101,7 +101,7 @@ func (l *Lab) register(h *Host) error {
 	if l.closed {
 		return ErrClosed
 	}
-	if _, taken := l.hosts[h.ShortName]; taken {
+	if l.taken(h.ShortName) {
 		return fmt.Errorf("lab: host %s exists", h.ShortName)
 	}
 	l.hosts[h.ShortName] = h

@@ -62,6 +62,7 @@ type Lab struct {
 	closed    bool
 	kept      bool
 	hosts     map[string]*Host
+	seats     map[string]struct{} // names of hosts that are not namespaces
 	vms       map[string]*VM
 	nodes     map[string]*Node
 	processes map[*Process]struct{}
@@ -132,7 +133,7 @@ func open(ctx context.Context, opts Options) (*Lab, error) {
 	l := &Lab{
 		id: id, name: opts.Name, dir: path, mtu: opts.UnderlayMTU, log: opts.Log.With("lab", id),
 		hosts: map[string]*Host{}, vms: map[string]*VM{}, nodes: map[string]*Node{},
-		segments: map[string]struct{}{}, processes: map[*Process]struct{}{},
+		segments: map[string]struct{}{}, seats: map[string]struct{}{}, processes: map[*Process]struct{}{},
 	}
 	if l.journal, err = createJournal(path); err != nil {
 		return nil, errors.Join(err, os.Remove(path))

@@ -22,6 +22,8 @@ type Namespace struct {
 	Name string
 
 	lab *Lab
+	// prefix is set for a namespace of another kernel: see [Lab.Remote].
+	prefix []string
 }
 
 // newNamespace makes a named namespace with its loopback up. The journal learns
@@ -57,6 +59,9 @@ func deleteNamespace(ctx context.Context, name string) error {
 // fn makes and /proc/sys/net files it writes belong to it. fn must not start
 // goroutines that rely on that, and name lookups by DNS are among what does.
 func (n *Namespace) Do(fn func() error) error {
+	if n.prefix != nil {
+		return ErrRemote
+	}
 	if n.Name == "" {
 		return fn()
 	}

@@ -32,6 +32,12 @@ type tableSpec[T any] struct {
 	columns []column[T]
 }
 
+// Keys of Interface.status of a tunnel (ovs-vswitchd.conf.db(5)).
+const (
+	statusEgress        = "tunnel_egress_iface"
+	statusEgressCarrier = "tunnel_egress_iface_carrier"
+)
+
 func connectionStatusKeys() []string { return []string{"state", "last_error"} }
 
 func openVSwitchSpec() tableSpec[OpenVSwitchRow] {
@@ -61,6 +67,7 @@ func bridgeSpec() tableSpec[BridgeRow] {
 		{name: "fail_mode", at: func(r *row) any { return &r.FailMode }},
 		{name: "protocols", at: func(r *row) any { return &r.Protocols }},
 		{name: "flow_tables", at: func(r *row) any { return &r.FlowTables }},
+		{name: "mcast_snooping_enable", at: func(r *row) any { return &r.Snooping }},
 		{name: "other_config", at: func(r *row) any { return &r.OtherConfig }},
 	}}
 }
@@ -76,6 +83,7 @@ func portSpec() tableSpec[PortRow] {
 		{name: "fake_bridge", at: func(r *row) any { return &r.FakeBridge }},
 		{name: "lacp", at: func(r *row) any { return &r.LACP }},
 		{name: "bond_active_slave", at: func(r *row) any { return &r.BondActive }},
+		{name: "other_config", at: func(r *row) any { return &r.OtherConfig }, keep: []string{keyXONetwork}},
 	}}
 }
 
@@ -94,7 +102,9 @@ func interfaceSpec() tableSpec[InterfaceRow] {
 		{name: "mtu_request", at: func(r *row) any { return &r.MTURequest }},
 		{name: "ingress_policing_rate", at: func(r *row) any { return &r.PolicingRate }},
 		{name: "ingress_policing_burst", at: func(r *row) any { return &r.PolicingBurst }},
-		{name: "status", at: func(r *row) any { return &r.Status }, keep: []string{"driver_name"}},
+		{name: "status", at: func(r *row) any { return &r.Status }, keep: []string{"driver_name", statusEgress, statusEgressCarrier}},
+		{name: "bfd", at: func(r *row) any { return &r.BFD }},
+		{name: "bfd_status", at: func(r *row) any { return &r.BFDStatus }, keep: []string{"state", "diagnostic", "forwarding"}},
 	}}
 }
 

@@ -3,7 +3,10 @@ package ovsdb
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
+
+	"poolwire/secrets"
 )
 
 // Desired is what Poolwire wants in one host's database. Everything else stays.
@@ -72,10 +75,36 @@ type DesiredPort struct {
 	Options map[string]string
 	// ExternalIDs of port and interface, beside the owner mark. Keys of others stay.
 	ExternalIDs map[string]string
+	// Tag is the VLAN of the port for a switch that has no flows, 1 to 4094; 0 for none.
+	Tag uint16
 	// MTURequest in bytes, 0 for none. Ignored where the schema has no such column
 	// (Open vSwitch before 2.6).
 	MTURequest int
+	// BFD is the configuration of bidirectional forwarding detection, exactly; empty for none.
+	BFD map[string]string
+	// PSK is options:psk: the pre-shared key of a tunnel's IPsec (ovs-vswitchd.conf.db(5)). It is no part of Options, so
+	// that whoever prints a plan does not print it.
+	PSK secrets.Secret
 }
+
+// options are the options as they are sent.
+func (d DesiredPort) options() map[string]string {
+	if d.PSK.IsZero() {
+		return d.Options
+	}
+	out := maps.Clone(d.Options)
+	if out == nil {
+		out = map[string]string{}
+	}
+	out[optionPSK] = d.PSK.Reveal()
+	return out
+}
+
+// Options of a tunnel that give it credentials.
+const (
+	optionPSK        = "psk"
+	optionRemoteName = "remote_name"
+)
 
 // ErrBadDesired says that a Desired contradicts itself: a programming mistake.
 var ErrBadDesired = errors.New("desired rows contradict themselves")

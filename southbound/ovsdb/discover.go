@@ -65,7 +65,7 @@ func (d *discovery) bridge(row *BridgeRow) {
 	}
 	b := Bridge{
 		Name: row.Name, RowUUID: row.UUID, DatapathID: row.DatapathID, DatapathType: row.DatapathType,
-		FailMode: row.FailMode, Protocols: row.Protocols, Owned: ownedBy(row.ExternalIDs, d.topology.Owner),
+		FailMode: row.FailMode, Snooping: row.Snooping, Protocols: row.Protocols, Owned: ownedBy(row.ExternalIDs, d.topology.Owner),
 		ExternalIDs: row.ExternalIDs, DisableInBand: row.OtherConfig[keyDisableInBand] == "true",
 		Controllers: d.controllers(row),
 	}
@@ -94,7 +94,7 @@ func (d *discovery) fakeBridge(parent Bridge, p *PortRow) {
 	}
 	b := Bridge{
 		Name: p.Name, RowUUID: p.UUID, DatapathType: parent.DatapathType, FailMode: parent.FailMode,
-		Parent: parent.Name, VLAN: vlanOf(p), ExternalIDs: ids, NetworkUUIDs: networkUUIDs(ids),
+		Snooping: parent.Snooping, Parent: parent.Name, VLAN: vlanOf(p), ExternalIDs: ids, NetworkUUIDs: networkUUIDs(ids),
 		Owned: ownedBy(p.ExternalIDs, d.topology.Owner), DisableInBand: parent.DisableInBand,
 	}
 	d.describeLocal(&b)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -67,6 +68,7 @@ func (d *discovery) classify(p *Port, bridge *BridgeRow, row *PortRow, i *Interf
 		p.Kind, p.PatchPeer = PortPatch, i.Options["peer"]
 	case isTunnel(i.Type):
 		p.Kind, p.RemoteIP = PortTunnel, i.Options["remote_ip"]
+		p.Tunnel = tunnelFacts(row, i)
 	case i.Name == bridge.Name:
 		p.Kind = PortLocal
 	case row.FakeBridge && i.Name == row.Name:
@@ -86,6 +88,24 @@ func (d *discovery) classify(p *Port, bridge *BridgeRow, row *PortRow, i *Interf
 		p.Bond = row.Name
 		p.BondInactive = d.inactive(row, i)
 	}
+}
+
+// tunnelFacts reads what a switch says of a tunnel.
+func tunnelFacts(row *PortRow, i *InterfaceRow) TunnelFacts {
+	t := TunnelFacts{
+		Egress: i.Status[statusEgress], EgressUp: i.Status[statusEgressCarrier] == "up",
+		Network: row.OtherConfig[keyXONetwork],
+	}
+	if key, err := strconv.ParseUint(i.Options["key"], 0, 32); err == nil {
+		t.Key = uint32(key)
+	}
+	for _, credential := range []string{optionPSK, optionRemoteName, "remote_cert"} {
+		t.Protected = t.Protected || i.Options[credential] != ""
+	}
+	if i.BFD["enable"] == "true" {
+		t.BFD, t.BFDDiagnostic = i.BFDStatus["state"], i.BFDStatus["diagnostic"]
+	}
+	return t
 }
 
 // inactive reports a member that is not the active one of its bond. Where LACP is

@@ -16,7 +16,7 @@ func xenHost(h *realHost) {
 		"--", "add-port", "xenbr0", "eth0", "--", "set-controller", "xenbr0", "tcp:127.0.0.1:1")
 	h.vsctl("add-br", "xapi0", "--", "set", "Bridge", "xapi0", "external_ids:xs-network-uuids=vlannet;parentnet",
 		"--", "add-bond", "xapi0", "bond0", "eth1", "eth2",
-		"--", "add-br", "xapi1", "xapi0", "100", "--", "br-set-external-id", "xapi1", "xs-network-uuids", "vlannet",
+		"--", "set", "Bridge", "xapi0", "mcast_snooping_enable=true", "--", "add-br", "xapi1", "xapi0", "100", "--", "br-set-external-id", "xapi1", "xs-network-uuids", "vlannet",
 		"--", "add-br", "xapi2", "xapi0", "200")
 	for i, p := range []string{"vif1.0", "tap1.0", "vif2.0", "tap2.0"} {
 		args := []string{"add-port", "xapi0", p, "tag=100"}
@@ -127,6 +127,11 @@ func checkBridges(t *testing.T, h *realHost, topo Topology) {
 	if b := bridges["xenbr0"]; !cmp.Equal(b.NetworkUUIDs, []string{"net0"}) || b.FailMode != "standalone" || !b.DisableInBand ||
 		len(b.Controllers) != 1 || b.Controllers[0].Target != "tcp:127.0.0.1:1" || b.Controllers[0].Connected || b.LocalMAC.String() != "02:00:00:00:00:01" {
 		t.Errorf("xenbr0: %+v", b)
+	}
+	for name, b := range bridges {
+		if b.Snooping != (b.Name == "xapi0" || b.Parent == "xapi0") {
+			t.Errorf("bridge %s: snooping %v", name, b.Snooping)
+		}
 	}
 	if b := bridges["xapi0"]; len(b.NetworkUUIDs) != 0 || b.ExternalIDs["xs-network-uuids"] == "" {
 		t.Errorf("xapi0 has VLANs, its networks cannot be known: %+v", b)

@@ -42,6 +42,8 @@ const (
 	keyIfaceID       = "iface-id"
 	keyVMID          = "vm-id"
 	keyDisableInBand = "disable-in-band"
+	// keyXONetwork is in Port.other_config of the tunnels that Xen Orchestra's plugin makes.
+	keyXONetwork = "xo:sdn-controller:private-network-uuid"
 	// fakePrefix precedes the keys of a fake bridge in its Port's external_ids
 	// (ovs-vsctl br-set-external-id).
 	fakePrefix = "fake-bridge-"

@@ -45,13 +45,16 @@ func (p *planner) drop(port *PortRow) {
 // newPort inserts a port and its interface.
 func (p *planner) newPort(d DesiredPort) uuidRef {
 	ids := stringMap(p.marks(d.ExternalIDs))
-	row := libovsdb.Row{"name": d.Name, "type": d.Type, "options": stringMap(d.Options), "external_ids": ids}
+	row := libovsdb.Row{"name": d.Name, "type": d.Type, "options": stringMap(d.options()), "external_ids": ids}
 	if d.MTURequest != 0 && p.s.schema.has(tableInterface, "mtu_request") {
 		row["mtu_request"] = optionalInt(int64(d.MTURequest))
 	}
+	if len(d.BFD) > 0 && p.s.schema.has(tableInterface, "bfd") {
+		row["bfd"] = stringMap(d.BFD)
+	}
 	i := p.insert(tableInterface, row)
 	return p.insert(tablePort, libovsdb.Row{
-		"name": d.Name, "interfaces": uuidSet([]uuidRef{i}), "external_ids": ids,
+		"name": d.Name, "interfaces": uuidSet([]uuidRef{i}), "external_ids": ids, "tag": optionalInt(int64(d.Tag)),
 	})
 }
 
@@ -62,8 +65,11 @@ func (p *planner) keepPort(port *PortRow, d DesiredPort) {
 	if i.Type != d.Type {
 		row["type"] = d.Type
 	}
-	if !maps.Equal(i.Options, d.Options) {
-		row["options"] = stringMap(d.Options)
+	if options := d.options(); !maps.Equal(i.Options, options) {
+		row["options"] = stringMap(options)
+	}
+	if p.s.schema.has(tableInterface, "bfd") && !maps.Equal(i.BFD, d.BFD) {
+		row["bfd"] = stringMap(d.BFD)
 	}
 	if p.s.schema.has(tableInterface, "mtu_request") && i.MTURequest.Value != int64(d.MTURequest) {
 		row["mtu_request"] = optionalInt(int64(d.MTURequest))
@@ -73,8 +79,8 @@ func (p *planner) keepPort(port *PortRow, d DesiredPort) {
 	}
 	p.markRow(tableInterface, i.UUID, i.ExternalIDs, d.ExternalIDs)
 	p.markRow(tablePort, port.UUID, port.ExternalIDs, d.ExternalIDs)
-	if port.Tag.Set {
-		p.rest = append(p.rest, updateOp(tablePort, port.UUID, libovsdb.Row{"tag": optionalInt(0)}))
+	if port.Tag.Set != (d.Tag != 0) || port.Tag.Set && port.Tag.Value != int64(d.Tag) {
+		p.rest = append(p.rest, updateOp(tablePort, port.UUID, libovsdb.Row{"tag": optionalInt(int64(d.Tag))}))
 	}
 }
 

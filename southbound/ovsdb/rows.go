@@ -28,6 +28,8 @@ type BridgeRow struct {
 	FailMode                 string
 	Ports, Controllers       []string
 	Protocols                []string
+	// Snooping is mcast_snooping_enable (Open vSwitch 2.4 and later).
+	Snooping bool
 	// FlowTables maps table numbers to Flow_Table rows.
 	FlowTables               map[int64]string
 	ExternalIDs, OtherConfig map[string]string
@@ -41,6 +43,8 @@ type PortRow struct {
 	Trunks      []int64
 	FakeBridge  bool
 	ExternalIDs map[string]string
+	// OtherConfig is reduced to what tells tunnels of Xen Orchestra's plugin.
+	OtherConfig map[string]string
 	// LACP is "active", "passive", "off" or empty, which means off. BondActive is the MAC
 	// address of a bond's active member, empty when there is none or it is not known.
 	LACP, BondActive string
@@ -58,8 +62,11 @@ type InterfaceRow struct {
 	MTU, MTURequest Optional
 	// PolicingRate is in kbit/s and PolicingBurst in kbit; rate 0 polices nothing.
 	PolicingRate, PolicingBurst int64
-	// Status is reduced to driver_name.
+	// Status is reduced to driver_name and, of a tunnel, the interface that its packets leave by.
 	Status map[string]string
+	// BFD is the configuration of bidirectional forwarding detection; BFDStatus is reduced to its
+	// state, diagnostic and forwarding.
+	BFD, BFDStatus map[string]string
 }
 
 // ControllerRow is an OpenFlow controller of one bridge.

@@ -33,6 +33,9 @@ type Bridge struct {
 	DatapathType string
 	// FailMode is "secure", "standalone" or empty, which means standalone.
 	FailMode string
+	// Snooping is true where NORMAL sends multicast to the ports that have asked for it
+	// (Bridge.mcast_snooping_enable), on a fake bridge as on its real one.
+	Snooping bool
 	// Parent and VLAN are set for a fake bridge: its real bridge and its tag.
 	Parent string
 	VLAN   uint16
@@ -140,7 +143,9 @@ type Port struct {
 	Type string
 	// RemoteIP of a tunnel, PatchPeer of a patch.
 	RemoteIP, PatchPeer string
-	LinkUp              bool
+	// Tunnel is what else is known of a tunnel.
+	Tunnel TunnelFacts
+	LinkUp bool
 	// MTU in bytes, 0 when not known.
 	MTU int
 	// Error is why the switch has not added the interface.
@@ -148,4 +153,20 @@ type Port struct {
 	// Owned is true for a port made by the cluster that claimed the host.
 	Owned       bool
 	ExternalIDs map[string]string
+}
+
+// TunnelFacts is what a switch says of a tunnel. The zero value is that of every other port.
+type TunnelFacts struct {
+	// Key is options:key as a number; 0 when flows set it, or there is none.
+	Key uint32
+	// Protected is true when the tunnel has credentials for IPsec.
+	Protected bool
+	// Egress is the interface that its packets leave by, EgressUp whether that has a carrier. Empty while
+	// the switch knows no route.
+	Egress   string
+	EgressUp bool
+	// BFD is "up", "down", "init", "admin_down", or empty when it does not run; BFDDiagnostic says why.
+	BFD, BFDDiagnostic string
+	// Network is the private network of Xen Orchestra's plugin that the tunnel was made for.
+	Network string
 }

@@ -14,9 +14,17 @@ type question struct {
 	packet walk.Packet
 	// inbound: the packet reaches the VIF, which else has sent it.
 	inbound bool
-	// tracked: connection says to which connection the packet belongs.
+	// sessions: a stateful rule reaches the VIF. tracked: connection says to which
+	// connection the packet belongs.
+	sessions   bool
 	tracked    bool
 	connection walk.Connection
+}
+
+// answers reports whether the packet is judged as the connection it replies to: where
+// rules judge sessions. Else every packet is judged by itself.
+func (q *question) answers() bool {
+	return q.sessions && q.state(walk.CTEstablished|walk.CTReply)
 }
 
 func (q *question) state(bits uint32) bool { return q.tracked && q.connection.State&bits == bits }
@@ -32,25 +40,26 @@ func (w *World) Judge(v *flowcompiler.VIF, p walk.Packet, inbound bool, connecti
 		}
 		return pass("nothing denies it")
 	}
+	q.sessions = w.JudgesSessions(v)
 	q.tracked = w.Tracked(v) && p.IsIP() && !w.isNeighborDiscovery(&p) && !w.isMembership(&p)
 	verdict := q.judge()
 	verdict.Policed = true
 	return verdict
 }
 
-// allow lets pass, and remembers a new connection.
+// allow lets pass, and remembers a new connection; an error about one is none.
 func (q *question) allow(because string) Verdict {
-	return Verdict{Pass: true, Because: because, Commit: q.state(walk.CTNew) && !q.state(walk.CTInvalid)}
+	opens := q.state(walk.CTNew) && !q.state(walk.CTRelated) && !q.state(walk.CTInvalid)
+	return Verdict{Pass: true, Because: because, Commit: opens}
 }
 
 func (q *question) judge() Verdict {
 	invalid := q.state(walk.CTInvalid)
-	if q.state(walk.CTRelated) && !invalid {
+	if q.sessions && q.state(walk.CTRelated) && !invalid {
 		return pass("related")
 	}
-	// Replies are judged as the connection they belong to.
 	opened := q.inbound
-	if q.state(walk.CTEstablished | walk.CTReply) {
+	if q.answers() {
 		opened = !opened
 	}
 	inwards := []flowcompiler.Level{flowcompiler.Global, flowcompiler.Pool, flowcompiler.OfNetwork, flowcompiler.OfGroup, flowcompiler.OfVIF}
@@ -73,7 +82,7 @@ func (q *question) judge() Verdict {
 	if q.exempt(opened) {
 		return q.allow("exempt from the default action")
 	}
-	if invalid {
+	if q.sessions && invalid {
 		return drop("fits no connection")
 	}
 	return q.defaultAction(opened)
@@ -98,11 +107,17 @@ func (q *question) list(level flowcompiler.Level, section flowcompiler.Section, 
 }
 
 // defaultAction is asked when no rule decides, for the direction in which the connection
-// was opened.
+// was opened. Without rules on sessions that of the packet's own direction is asked first;
+// when it drops, that of the other one still lets pass what belongs to a session that may
+// be opened there.
 func (q *question) defaultAction(opened bool) Verdict {
 	n := q.world.network(q.vif)
 	if opened && !n.DropInbound || !opened && !n.DropOutbound {
 		return q.allow("default action")
+	}
+	belongs := (q.state(walk.CTReply) || q.state(walk.CTRelated)) && !q.state(walk.CTInvalid)
+	if !q.sessions && belongs && (!n.DropInbound || !n.DropOutbound) {
+		return pass("belongs to a session that the default action allows")
 	}
 	return drop("default action")
 }

@@ -12,7 +12,7 @@ import (
 // Sends works out what becomes of a packet that a VIF sends: locking, guards, isolation
 // and the policy.
 func (w *World) Sends(v *flowcompiler.VIF, p walk.Packet, connection walk.Connection) Verdict {
-	if v.Locking == flowcompiler.Disabled {
+	if w.Shut(v) {
 		return drop("disabled")
 	}
 	if p.VLAN != 0 && !w.mayTag(v, p.VLAN&0xfff) {
@@ -126,6 +126,11 @@ func (w *World) allowed4(v *flowcompiler.VIF, p *walk.Packet, addresses []netip.
 	return within(addresses, p.Src)
 }
 
+// speaksFor: an advertisement is sent from the address that it is about, or from the link-local one.
+func (w *World) speaksFor(p *walk.Packet, addresses []netip.Prefix, local netip.Addr) bool {
+	return p.Src == local || slices.ContainsFunc(addresses, func(a netip.Prefix) bool { return a.Contains(p.Src) && a.Contains(p.NDTarget) })
+}
+
 func (w *World) allowed6(v *flowcompiler.VIF, p *walk.Packet, addresses []netip.Prefix) bool {
 	local := linkLocal(p.EthSrc)
 	own := within(addresses, p.Src) || p.Src == local
@@ -138,7 +143,7 @@ func (w *World) allowed6(v *flowcompiler.VIF, p *walk.Packet, addresses []netip.
 	case w.isICMP6(p, 135):
 		return own && (p.NDSource == p.EthSrc || p.NDSource.IsZero())
 	case w.isICMP6(p, 136):
-		return own && claims && (p.NDTargetMAC == p.EthSrc || p.NDTargetMAC.IsZero())
+		return claims && w.speaksFor(p, addresses, local) && (p.NDTargetMAC == p.EthSrc || p.NDTargetMAC.IsZero())
 	case w.isICMP6(p, 134, 137):
 		return own && v.MayAdvertise
 	case w.isICMP6(p, 133, 131, 143) && p.Src == netip.IPv6Unspecified():

@@ -55,7 +55,7 @@ func (q *question) matches(r *flowcompiler.PolicyRule, opened bool) bool {
 	asConnection := false
 	switch {
 	case r.Stateless:
-		if q.state(walk.CTReply) {
+		if q.answers() {
 			return false
 		}
 	case q.tracked:

@@ -122,11 +122,26 @@ func (w *World) Policed(v *flowcompiler.VIF) bool {
 	return policed
 }
 
-// Tracked reports whether the VIF's connections are tracked: a stateful rule reaches it.
+// JudgesSessions reports whether a stateful rule reaches the VIF.
+func (w *World) JudgesSessions(v *flowcompiler.VIF) bool {
+	judges := false
+	w.everyRule(v, func(r flowcompiler.PolicyRule) { judges = judges || !r.Stateless })
+	return judges
+}
+
+// Tracked reports whether the VIF's connections are tracked: a stateful rule reaches it,
+// or its network lets sessions be opened one way and drops the other by default. For the
+// latter no VIF is shut that has no zone.
 func (w *World) Tracked(v *flowcompiler.VIF) bool {
-	tracked := false
-	w.everyRule(v, func(r flowcompiler.PolicyRule) { tracked = tracked || !r.Stateless })
-	return tracked
+	n := w.network(v)
+	oneWay := n.DropInbound && !n.DropOutbound || n.DropOutbound && !n.DropInbound
+	return w.JudgesSessions(v) || oneWay && v.Zone > 0
+}
+
+// Shut reports whether nothing passes to or from the VIF: it is disabled, or rules judge
+// its sessions and it has no zone to track them in.
+func (w *World) Shut(v *flowcompiler.VIF) bool {
+	return v.Locking == flowcompiler.Disabled || v.Zone == 0 && w.JudgesSessions(v)
 }
 
 // Restricted reports whether the VIF talks to some of its network only.

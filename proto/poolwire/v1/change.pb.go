@@ -395,12 +395,14 @@ type Preview struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What would change on the switches, bridge by bridge; bridges that nothing would change on are left out.
 	Bridges []*BridgeDiff `protobuf:"bytes,1,rep,name=bridges,proto3" json:"bridges,omitempty"`
-	// The sessions given with the request that the change would cut.
+	// Of the sessions given with the request those of VIFs of the host, and whether the change would cut them.
 	Sessions []*SessionVerdict `protobuf:"bytes,2,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	// Why no answer can be given about live sessions that were not given: no switch lists its connection table over OpenFlow or OVSDB.
 	SessionsNote string `protobuf:"bytes,3,opt,name=sessions_note,json=sessionsNote,proto3" json:"sessions_note,omitempty"`
 	// What an operator should know before doing it: an empty group, a rule that another one hides.
-	Warnings      []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// What the sessions given with the request turned out to be; only when a host was named with them.
+	SessionCounts *SessionCounts `protobuf:"bytes,5,opt,name=session_counts,json=sessionCounts,proto3" json:"session_counts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -463,6 +465,77 @@ func (x *Preview) GetWarnings() []string {
 	return nil
 }
 
+func (x *Preview) GetSessionCounts() *SessionCounts {
+	if x != nil {
+		return x.SessionCounts
+	}
+	return nil
+}
+
+// SessionCounts says how much of what was given as sessions could be judged.
+type SessionCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lines given, empty ones not counted.
+	Given uint32 `protobuf:"varint,1,opt,name=given,proto3" json:"given,omitempty"`
+	// Lines that are entries of a connection table.
+	Understood uint32 `protobuf:"varint,2,opt,name=understood,proto3" json:"understood,omitempty"`
+	// Entries of VIFs that are plugged on the host: those that are in sessions.
+	Owned         uint32 `protobuf:"varint,3,opt,name=owned,proto3" json:"owned,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionCounts) Reset() {
+	*x = SessionCounts{}
+	mi := &file_poolwire_v1_change_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionCounts) ProtoMessage() {}
+
+func (x *SessionCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_change_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionCounts.ProtoReflect.Descriptor instead.
+func (*SessionCounts) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_change_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SessionCounts) GetGiven() uint32 {
+	if x != nil {
+		return x.Given
+	}
+	return 0
+}
+
+func (x *SessionCounts) GetUnderstood() uint32 {
+	if x != nil {
+		return x.Understood
+	}
+	return 0
+}
+
+func (x *SessionCounts) GetOwned() uint32 {
+	if x != nil {
+		return x.Owned
+	}
+	return 0
+}
+
 // BridgeDiff is what would change on one bridge.
 type BridgeDiff struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -483,14 +556,20 @@ type BridgeDiff struct {
 	// How many would change.
 	ModifiedCount uint32 `protobuf:"varint,8,opt,name=modified_count,json=modifiedCount,proto3" json:"modified_count,omitempty"`
 	// How many would be deleted.
-	DeletedCount  uint32 `protobuf:"varint,9,opt,name=deleted_count,json=deletedCount,proto3" json:"deleted_count,omitempty"`
+	DeletedCount uint32 `protobuf:"varint,9,opt,name=deleted_count,json=deletedCount,proto3" json:"deleted_count,omitempty"`
+	// Meters that would be added, which limit rates, in the syntax of ovs-ofctl(8), up to 200.
+	MetersAdded []string `protobuf:"bytes,10,rep,name=meters_added,json=metersAdded,proto3" json:"meters_added,omitempty"`
+	// Meters that would change, as they would become, with what they are now, up to 200.
+	MetersModified []string `protobuf:"bytes,11,rep,name=meters_modified,json=metersModified,proto3" json:"meters_modified,omitempty"`
+	// Meters that would be deleted, up to 200.
+	MetersDeleted []string `protobuf:"bytes,12,rep,name=meters_deleted,json=metersDeleted,proto3" json:"meters_deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BridgeDiff) Reset() {
 	*x = BridgeDiff{}
-	mi := &file_poolwire_v1_change_proto_msgTypes[8]
+	mi := &file_poolwire_v1_change_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +581,7 @@ func (x *BridgeDiff) String() string {
 func (*BridgeDiff) ProtoMessage() {}
 
 func (x *BridgeDiff) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_change_proto_msgTypes[8]
+	mi := &file_poolwire_v1_change_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +594,7 @@ func (x *BridgeDiff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BridgeDiff.ProtoReflect.Descriptor instead.
 func (*BridgeDiff) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_change_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_v1_change_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BridgeDiff) GetHostUuid() string {
@@ -581,6 +660,27 @@ func (x *BridgeDiff) GetDeletedCount() uint32 {
 	return 0
 }
 
+func (x *BridgeDiff) GetMetersAdded() []string {
+	if x != nil {
+		return x.MetersAdded
+	}
+	return nil
+}
+
+func (x *BridgeDiff) GetMetersModified() []string {
+	if x != nil {
+		return x.MetersModified
+	}
+	return nil
+}
+
+func (x *BridgeDiff) GetMetersDeleted() []string {
+	if x != nil {
+		return x.MetersDeleted
+	}
+	return nil
+}
+
 // SessionVerdict is what a change would mean for one live session.
 type SessionVerdict struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -593,14 +693,17 @@ type SessionVerdict struct {
 	// UUID of the rule that would decide; empty for the network's default action.
 	RuleUuid string `protobuf:"bytes,4,opt,name=rule_uuid,json=ruleUuid,proto3" json:"rule_uuid,omitempty"`
 	// The rule in words.
-	RuleText      string `protobuf:"bytes,5,opt,name=rule_text,json=ruleText,proto3" json:"rule_text,omitempty"`
+	RuleText string `protobuf:"bytes,5,opt,name=rule_text,json=ruleText,proto3" json:"rule_text,omitempty"`
+	// Empty when the session is cut, or is not, whatever is true of it. Otherwise what has to hold for it to be cut, which a connection table does
+	// not tell: "the VIF opened it, from 192.0.2.7".
+	OnlyIf        string `protobuf:"bytes,6,opt,name=only_if,json=onlyIf,proto3" json:"only_if,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionVerdict) Reset() {
 	*x = SessionVerdict{}
-	mi := &file_poolwire_v1_change_proto_msgTypes[9]
+	mi := &file_poolwire_v1_change_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -612,7 +715,7 @@ func (x *SessionVerdict) String() string {
 func (*SessionVerdict) ProtoMessage() {}
 
 func (x *SessionVerdict) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_change_proto_msgTypes[9]
+	mi := &file_poolwire_v1_change_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -625,7 +728,7 @@ func (x *SessionVerdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionVerdict.ProtoReflect.Descriptor instead.
 func (*SessionVerdict) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_change_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_v1_change_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SessionVerdict) GetSession() string {
@@ -663,6 +766,13 @@ func (x *SessionVerdict) GetRuleText() string {
 	return ""
 }
 
+func (x *SessionVerdict) GetOnlyIf() string {
+	if x != nil {
+		return x.OnlyIf
+	}
+	return ""
+}
+
 var File_poolwire_v1_change_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_change_proto_rawDesc = "" +
@@ -688,12 +798,19 @@ const file_poolwire_v1_change_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\"4\n" +
 	"\x16RollbackChangeResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision\"\xb6\x01\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\"\xf9\x01\n" +
 	"\aPreview\x121\n" +
 	"\abridges\x18\x01 \x03(\v2\x17.poolwire.v1.BridgeDiffR\abridges\x127\n" +
 	"\bsessions\x18\x02 \x03(\v2\x1b.poolwire.v1.SessionVerdictR\bsessions\x12#\n" +
 	"\rsessions_note\x18\x03 \x01(\tR\fsessionsNote\x12\x1a\n" +
-	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"\xa2\x02\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings\x12A\n" +
+	"\x0esession_counts\x18\x05 \x01(\v2\x1a.poolwire.v1.SessionCountsR\rsessionCounts\"[\n" +
+	"\rSessionCounts\x12\x14\n" +
+	"\x05given\x18\x01 \x01(\rR\x05given\x12\x1e\n" +
+	"\n" +
+	"understood\x18\x02 \x01(\rR\n" +
+	"understood\x12\x14\n" +
+	"\x05owned\x18\x03 \x01(\rR\x05owned\"\x95\x03\n" +
 	"\n" +
 	"BridgeDiff\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12&\n" +
@@ -705,13 +822,18 @@ const file_poolwire_v1_change_proto_rawDesc = "" +
 	"\vadded_count\x18\a \x01(\rR\n" +
 	"addedCount\x12%\n" +
 	"\x0emodified_count\x18\b \x01(\rR\rmodifiedCount\x12#\n" +
-	"\rdeleted_count\x18\t \x01(\rR\fdeletedCount\"\x91\x01\n" +
+	"\rdeleted_count\x18\t \x01(\rR\fdeletedCount\x12!\n" +
+	"\fmeters_added\x18\n" +
+	" \x03(\tR\vmetersAdded\x12'\n" +
+	"\x0fmeters_modified\x18\v \x03(\tR\x0emetersModified\x12%\n" +
+	"\x0emeters_deleted\x18\f \x03(\tR\rmetersDeleted\"\xaa\x01\n" +
 	"\x0eSessionVerdict\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x19\n" +
 	"\bvif_uuid\x18\x02 \x01(\tR\avifUuid\x12\x10\n" +
 	"\x03cut\x18\x03 \x01(\bR\x03cut\x12\x1b\n" +
 	"\trule_uuid\x18\x04 \x01(\tR\bruleUuid\x12\x1b\n" +
-	"\trule_text\x18\x05 \x01(\tR\bruleText2\xa9\x02\n" +
+	"\trule_text\x18\x05 \x01(\tR\bruleText\x12\x17\n" +
+	"\aonly_if\x18\x06 \x01(\tR\x06onlyIf2\xa9\x02\n" +
 	"\rChangeService\x12e\n" +
 	"\x12ListPendingChanges\x12&.poolwire.v1.ListPendingChangesRequest\x1a'.poolwire.v1.ListPendingChangesResponse\x12V\n" +
 	"\rConfirmChange\x12!.poolwire.v1.ConfirmChangeRequest\x1a\".poolwire.v1.ConfirmChangeResponse\x12Y\n" +
@@ -729,7 +851,7 @@ func file_poolwire_v1_change_proto_rawDescGZIP() []byte {
 	return file_poolwire_v1_change_proto_rawDescData
 }
 
-var file_poolwire_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_poolwire_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_poolwire_v1_change_proto_goTypes = []any{
 	(*PendingChange)(nil),              // 0: poolwire.v1.PendingChange
 	(*ListPendingChangesRequest)(nil),  // 1: poolwire.v1.ListPendingChangesRequest
@@ -739,26 +861,28 @@ var file_poolwire_v1_change_proto_goTypes = []any{
 	(*RollbackChangeRequest)(nil),      // 5: poolwire.v1.RollbackChangeRequest
 	(*RollbackChangeResponse)(nil),     // 6: poolwire.v1.RollbackChangeResponse
 	(*Preview)(nil),                    // 7: poolwire.v1.Preview
-	(*BridgeDiff)(nil),                 // 8: poolwire.v1.BridgeDiff
-	(*SessionVerdict)(nil),             // 9: poolwire.v1.SessionVerdict
-	(*timestamppb.Timestamp)(nil),      // 10: google.protobuf.Timestamp
+	(*SessionCounts)(nil),              // 8: poolwire.v1.SessionCounts
+	(*BridgeDiff)(nil),                 // 9: poolwire.v1.BridgeDiff
+	(*SessionVerdict)(nil),             // 10: poolwire.v1.SessionVerdict
+	(*timestamppb.Timestamp)(nil),      // 11: google.protobuf.Timestamp
 }
 var file_poolwire_v1_change_proto_depIdxs = []int32{
-	10, // 0: poolwire.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
+	11, // 0: poolwire.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
 	0,  // 1: poolwire.v1.ListPendingChangesResponse.changes:type_name -> poolwire.v1.PendingChange
-	8,  // 2: poolwire.v1.Preview.bridges:type_name -> poolwire.v1.BridgeDiff
-	9,  // 3: poolwire.v1.Preview.sessions:type_name -> poolwire.v1.SessionVerdict
-	1,  // 4: poolwire.v1.ChangeService.ListPendingChanges:input_type -> poolwire.v1.ListPendingChangesRequest
-	3,  // 5: poolwire.v1.ChangeService.ConfirmChange:input_type -> poolwire.v1.ConfirmChangeRequest
-	5,  // 6: poolwire.v1.ChangeService.RollbackChange:input_type -> poolwire.v1.RollbackChangeRequest
-	2,  // 7: poolwire.v1.ChangeService.ListPendingChanges:output_type -> poolwire.v1.ListPendingChangesResponse
-	4,  // 8: poolwire.v1.ChangeService.ConfirmChange:output_type -> poolwire.v1.ConfirmChangeResponse
-	6,  // 9: poolwire.v1.ChangeService.RollbackChange:output_type -> poolwire.v1.RollbackChangeResponse
-	7,  // [7:10] is the sub-list for method output_type
-	4,  // [4:7] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	9,  // 2: poolwire.v1.Preview.bridges:type_name -> poolwire.v1.BridgeDiff
+	10, // 3: poolwire.v1.Preview.sessions:type_name -> poolwire.v1.SessionVerdict
+	8,  // 4: poolwire.v1.Preview.session_counts:type_name -> poolwire.v1.SessionCounts
+	1,  // 5: poolwire.v1.ChangeService.ListPendingChanges:input_type -> poolwire.v1.ListPendingChangesRequest
+	3,  // 6: poolwire.v1.ChangeService.ConfirmChange:input_type -> poolwire.v1.ConfirmChangeRequest
+	5,  // 7: poolwire.v1.ChangeService.RollbackChange:input_type -> poolwire.v1.RollbackChangeRequest
+	2,  // 8: poolwire.v1.ChangeService.ListPendingChanges:output_type -> poolwire.v1.ListPendingChangesResponse
+	4,  // 9: poolwire.v1.ChangeService.ConfirmChange:output_type -> poolwire.v1.ConfirmChangeResponse
+	6,  // 10: poolwire.v1.ChangeService.RollbackChange:output_type -> poolwire.v1.RollbackChangeResponse
+	8,  // [8:11] is the sub-list for method output_type
+	5,  // [5:8] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_change_proto_init() }
@@ -772,7 +896,7 @@ func file_poolwire_v1_change_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_change_proto_rawDesc), len(file_poolwire_v1_change_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

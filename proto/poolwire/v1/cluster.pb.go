@@ -180,12 +180,18 @@ type GetClusterStatusResponse struct {
 	Vifs uint32 `protobuf:"varint,8,opt,name=vifs,proto3" json:"vifs,omitempty"`
 	// Number of private networks.
 	PrivateNetworks uint32 `protobuf:"varint,9,opt,name=private_networks,json=privateNetworks,proto3" json:"private_networks,omitempty"`
-	// Number of rules.
+	// Number of rules of XCP-ng's form.
 	Rules uint32 `protobuf:"varint,10,opt,name=rules,proto3" json:"rules,omitempty"`
 	// Recent connections that were refused, newest first, at most 20: who, why.
 	RefusedConnections []string `protobuf:"bytes,11,rep,name=refused_connections,json=refusedConnections,proto3" json:"refused_connections,omitempty"`
 	// poolwired version of the answering node.
-	Version       string `protobuf:"bytes,12,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,12,opt,name=version,proto3" json:"version,omitempty"`
+	// Number of rules of levels, those that are disabled or have expired included.
+	PolicyRules uint32 `protobuf:"varint,13,opt,name=policy_rules,json=policyRules,proto3" json:"policy_rules,omitempty"`
+	// Number of address groups.
+	AddressGroups uint32 `protobuf:"varint,14,opt,name=address_groups,json=addressGroups,proto3" json:"address_groups,omitempty"`
+	// Number of VIF groups.
+	VifGroups     uint32 `protobuf:"varint,15,opt,name=vif_groups,json=vifGroups,proto3" json:"vif_groups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -302,6 +308,27 @@ func (x *GetClusterStatusResponse) GetVersion() string {
 		return x.Version
 	}
 	return ""
+}
+
+func (x *GetClusterStatusResponse) GetPolicyRules() uint32 {
+	if x != nil {
+		return x.PolicyRules
+	}
+	return 0
+}
+
+func (x *GetClusterStatusResponse) GetAddressGroups() uint32 {
+	if x != nil {
+		return x.AddressGroups
+	}
+	return 0
+}
+
+func (x *GetClusterStatusResponse) GetVifGroups() uint32 {
+	if x != nil {
+		return x.VifGroups
+	}
+	return 0
 }
 
 // WaitForHostsRequest names the revision to wait for.
@@ -621,7 +648,7 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\x06leader\x18\x05 \x01(\bR\x06leader\x12\x14\n" +
 	"\x05voter\x18\x06 \x01(\bR\x05voter\x12\x18\n" +
 	"\aversion\x18\a \x01(\tR\aversion\"\x19\n" +
-	"\x17GetClusterStatusRequest\"\xeb\x03\n" +
+	"\x17GetClusterStatusRequest\"\xd4\x04\n" +
 	"\x18GetClusterStatusResponse\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12'\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x11.poolwire.v1.NodeR\x05nodes\x12\x1b\n" +
@@ -635,7 +662,11 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\x05rules\x18\n" +
 	" \x01(\rR\x05rules\x12/\n" +
 	"\x13refused_connections\x18\v \x03(\tR\x12refusedConnections\x12\x18\n" +
-	"\aversion\x18\f \x01(\tR\aversion\x1a8\n" +
+	"\aversion\x18\f \x01(\tR\aversion\x12!\n" +
+	"\fpolicy_rules\x18\r \x01(\rR\vpolicyRules\x12%\n" +
+	"\x0eaddress_groups\x18\x0e \x01(\rR\raddressGroups\x12\x1d\n" +
+	"\n" +
+	"vif_groups\x18\x0f \x01(\rR\tvifGroups\x1a8\n" +
 	"\n" +
 	"HostsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

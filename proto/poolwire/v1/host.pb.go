@@ -207,6 +207,186 @@ func (HostState) EnumDescriptor() ([]byte, []int) {
 	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{2}
 }
 
+// TransportGuard says what keeps tunnel packets of encrypted networks from leaving a host in clear.
+type TransportGuard int32
+
+const (
+	// Not set: BRIDGE.
+	TransportGuard_TRANSPORT_GUARD_UNSPECIFIED TransportGuard = 0
+	// Flows of Poolwire's on the bridge that carries the transport address. A host whose transport address is on no bridge takes
+	// no part in encrypted networks.
+	TransportGuard_TRANSPORT_GUARD_BRIDGE TransportGuard = 1
+	// The operator has set up the host's own firewall with the rules that DescribeHostGuard prints, and answers for it.
+	TransportGuard_TRANSPORT_GUARD_HOST_FIREWALL TransportGuard = 2
+)
+
+// Enum value maps for TransportGuard.
+var (
+	TransportGuard_name = map[int32]string{
+		0: "TRANSPORT_GUARD_UNSPECIFIED",
+		1: "TRANSPORT_GUARD_BRIDGE",
+		2: "TRANSPORT_GUARD_HOST_FIREWALL",
+	}
+	TransportGuard_value = map[string]int32{
+		"TRANSPORT_GUARD_UNSPECIFIED":   0,
+		"TRANSPORT_GUARD_BRIDGE":        1,
+		"TRANSPORT_GUARD_HOST_FIREWALL": 2,
+	}
+)
+
+func (x TransportGuard) Enum() *TransportGuard {
+	p := new(TransportGuard)
+	*p = x
+	return p
+}
+
+func (x TransportGuard) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TransportGuard) Descriptor() protoreflect.EnumDescriptor {
+	return file_poolwire_v1_host_proto_enumTypes[3].Descriptor()
+}
+
+func (TransportGuard) Type() protoreflect.EnumType {
+	return &file_poolwire_v1_host_proto_enumTypes[3]
+}
+
+func (x TransportGuard) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TransportGuard.Descriptor instead.
+func (TransportGuard) EnumDescriptor() ([]byte, []int) {
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{3}
+}
+
+// IpsecCredential says by what a host proves who it is to other hosts' IKE daemons.
+type IpsecCredential int32
+
+const (
+	// Not set: PSK.
+	IpsecCredential_IPSEC_CREDENTIAL_UNSPECIFIED IpsecCredential = 0
+	// A random 256-bit pre-shared key per pair of hosts, made and rotated by the controller.
+	IpsecCredential_IPSEC_CREDENTIAL_PSK IpsecCredential = 1
+	// A certificate of the controller's CA that the operator has put on the host. Used between two hosts that both have one.
+	IpsecCredential_IPSEC_CREDENTIAL_CERTIFICATE IpsecCredential = 2
+)
+
+// Enum value maps for IpsecCredential.
+var (
+	IpsecCredential_name = map[int32]string{
+		0: "IPSEC_CREDENTIAL_UNSPECIFIED",
+		1: "IPSEC_CREDENTIAL_PSK",
+		2: "IPSEC_CREDENTIAL_CERTIFICATE",
+	}
+	IpsecCredential_value = map[string]int32{
+		"IPSEC_CREDENTIAL_UNSPECIFIED": 0,
+		"IPSEC_CREDENTIAL_PSK":         1,
+		"IPSEC_CREDENTIAL_CERTIFICATE": 2,
+	}
+)
+
+func (x IpsecCredential) Enum() *IpsecCredential {
+	p := new(IpsecCredential)
+	*p = x
+	return p
+}
+
+func (x IpsecCredential) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (IpsecCredential) Descriptor() protoreflect.EnumDescriptor {
+	return file_poolwire_v1_host_proto_enumTypes[4].Descriptor()
+}
+
+func (IpsecCredential) Type() protoreflect.EnumType {
+	return &file_poolwire_v1_host_proto_enumTypes[4]
+}
+
+func (x IpsecCredential) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use IpsecCredential.Descriptor instead.
+func (IpsecCredential) EnumDescriptor() ([]byte, []int) {
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{4}
+}
+
+// HostIpsec says how a host takes part in encrypted networks.
+type HostIpsec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Default PSK.
+	Credential IpsecCredential `protobuf:"varint,1,opt,name=credential,proto3,enum=poolwire.v1.IpsecCredential" json:"credential,omitempty"`
+	// CERTIFICATE: absolute path of the certificate on the host; default "/etc/ipsec.d/certs/poolwire.pem".
+	CertificatePath string `protobuf:"bytes,2,opt,name=certificate_path,json=certificatePath,proto3" json:"certificate_path,omitempty"`
+	// CERTIFICATE: absolute path of its private key on the host; default "/etc/ipsec.d/private/poolwire.pem".
+	PrivateKeyPath string `protobuf:"bytes,3,opt,name=private_key_path,json=privateKeyPath,proto3" json:"private_key_path,omitempty"`
+	// CERTIFICATE: absolute path of the CA's certificate on the host; default "/etc/ipsec.d/cacerts/poolwire.pem".
+	CaPath        string `protobuf:"bytes,4,opt,name=ca_path,json=caPath,proto3" json:"ca_path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostIpsec) Reset() {
+	*x = HostIpsec{}
+	mi := &file_poolwire_v1_host_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostIpsec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostIpsec) ProtoMessage() {}
+
+func (x *HostIpsec) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_host_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostIpsec.ProtoReflect.Descriptor instead.
+func (*HostIpsec) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *HostIpsec) GetCredential() IpsecCredential {
+	if x != nil {
+		return x.Credential
+	}
+	return IpsecCredential_IPSEC_CREDENTIAL_UNSPECIFIED
+}
+
+func (x *HostIpsec) GetCertificatePath() string {
+	if x != nil {
+		return x.CertificatePath
+	}
+	return ""
+}
+
+func (x *HostIpsec) GetPrivateKeyPath() string {
+	if x != nil {
+		return x.PrivateKeyPath
+	}
+	return ""
+}
+
+func (x *HostIpsec) GetCaPath() string {
+	if x != nil {
+		return x.CaPath
+	}
+	return ""
+}
+
 // Host is a machine running Open vSwitch (XAPI class "host").
 type Host struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -232,6 +412,10 @@ type Host struct {
 	TransportAddress string `protobuf:"bytes,10,opt,name=transport_address,json=transportAddress,proto3" json:"transport_address,omitempty"`
 	// False after ReleaseHost. Default true.
 	Managed bool `protobuf:"varint,11,opt,name=managed,proto3" json:"managed,omitempty"`
+	// What guards encrypted networks on this host.
+	TransportGuard TransportGuard `protobuf:"varint,13,opt,name=transport_guard,json=transportGuard,proto3,enum=poolwire.v1.TransportGuard" json:"transport_guard,omitempty"`
+	// How the host takes part in encrypted networks.
+	Ipsec *HostIpsec `protobuf:"bytes,14,opt,name=ipsec,proto3" json:"ipsec,omitempty"`
 	// Output only. Live status, as the leader sees it.
 	Status *HostStatus `protobuf:"bytes,12,opt,name=status,proto3" json:"status,omitempty"`
 	// Output only. As in Pool.
@@ -246,7 +430,7 @@ type Host struct {
 
 func (x *Host) Reset() {
 	*x = Host{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[0]
+	mi := &file_poolwire_v1_host_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -258,7 +442,7 @@ func (x *Host) String() string {
 func (*Host) ProtoMessage() {}
 
 func (x *Host) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[0]
+	mi := &file_poolwire_v1_host_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -271,7 +455,7 @@ func (x *Host) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Host.ProtoReflect.Descriptor instead.
 func (*Host) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{0}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Host) GetUuid() string {
@@ -351,6 +535,20 @@ func (x *Host) GetManaged() bool {
 	return false
 }
 
+func (x *Host) GetTransportGuard() TransportGuard {
+	if x != nil {
+		return x.TransportGuard
+	}
+	return TransportGuard_TRANSPORT_GUARD_UNSPECIFIED
+}
+
+func (x *Host) GetIpsec() *HostIpsec {
+	if x != nil {
+		return x.Ipsec
+	}
+	return nil
+}
+
 func (x *Host) GetStatus() *HostStatus {
 	if x != nil {
 		return x.Status
@@ -401,14 +599,18 @@ type HostStatus struct {
 	// Differences repaired.
 	DriftRepaired uint64 `protobuf:"varint,9,opt,name=drift_repaired,json=driftRepaired,proto3" json:"drift_repaired,omitempty"`
 	// Conditions an operator should know, one sentence each (foreign flows that win, locks on a standalone bridge, a tunnel that cannot be made).
-	Warnings      []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Interface that carries the tunnels of this host, as the switch resolves it; empty when not known yet.
+	TransportInterface string `protobuf:"bytes,11,opt,name=transport_interface,json=transportInterface,proto3" json:"transport_interface,omitempty"`
+	// The guard flows of all peers that must be encrypted are confirmed on the bridge of transport_interface.
+	Guarded       bool `protobuf:"varint,12,opt,name=guarded,proto3" json:"guarded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HostStatus) Reset() {
 	*x = HostStatus{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[1]
+	mi := &file_poolwire_v1_host_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +622,7 @@ func (x *HostStatus) String() string {
 func (*HostStatus) ProtoMessage() {}
 
 func (x *HostStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[1]
+	mi := &file_poolwire_v1_host_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +635,7 @@ func (x *HostStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStatus.ProtoReflect.Descriptor instead.
 func (*HostStatus) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{1}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *HostStatus) GetState() HostState {
@@ -506,6 +708,20 @@ func (x *HostStatus) GetWarnings() []string {
 	return nil
 }
 
+func (x *HostStatus) GetTransportInterface() string {
+	if x != nil {
+		return x.TransportInterface
+	}
+	return ""
+}
+
+func (x *HostStatus) GetGuarded() bool {
+	if x != nil {
+		return x.Guarded
+	}
+	return false
+}
+
 // BridgeStatus is the state of one managed bridge.
 type BridgeStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -529,7 +745,7 @@ type BridgeStatus struct {
 
 func (x *BridgeStatus) Reset() {
 	*x = BridgeStatus{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[2]
+	mi := &file_poolwire_v1_host_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +757,7 @@ func (x *BridgeStatus) String() string {
 func (*BridgeStatus) ProtoMessage() {}
 
 func (x *BridgeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[2]
+	mi := &file_poolwire_v1_host_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +770,7 @@ func (x *BridgeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BridgeStatus.ProtoReflect.Descriptor instead.
 func (*BridgeStatus) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *BridgeStatus) GetName() string {
@@ -623,7 +839,7 @@ type CreateHostRequest struct {
 
 func (x *CreateHostRequest) Reset() {
 	*x = CreateHostRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[3]
+	mi := &file_poolwire_v1_host_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +851,7 @@ func (x *CreateHostRequest) String() string {
 func (*CreateHostRequest) ProtoMessage() {}
 
 func (x *CreateHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[3]
+	mi := &file_poolwire_v1_host_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +864,7 @@ func (x *CreateHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateHostRequest.ProtoReflect.Descriptor instead.
 func (*CreateHostRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{3}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CreateHostRequest) GetHost() *Host {
@@ -694,7 +910,7 @@ type CreateHostResponse struct {
 
 func (x *CreateHostResponse) Reset() {
 	*x = CreateHostResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[4]
+	mi := &file_poolwire_v1_host_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +922,7 @@ func (x *CreateHostResponse) String() string {
 func (*CreateHostResponse) ProtoMessage() {}
 
 func (x *CreateHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[4]
+	mi := &file_poolwire_v1_host_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +935,7 @@ func (x *CreateHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateHostResponse.ProtoReflect.Descriptor instead.
 func (*CreateHostResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{4}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateHostResponse) GetHost() *Host {
@@ -754,7 +970,7 @@ type GetHostRequest struct {
 
 func (x *GetHostRequest) Reset() {
 	*x = GetHostRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[5]
+	mi := &file_poolwire_v1_host_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +982,7 @@ func (x *GetHostRequest) String() string {
 func (*GetHostRequest) ProtoMessage() {}
 
 func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[5]
+	mi := &file_poolwire_v1_host_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +995,7 @@ func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
 func (*GetHostRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{5}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetHostRequest) GetHost() string {
@@ -800,7 +1016,7 @@ type GetHostResponse struct {
 
 func (x *GetHostResponse) Reset() {
 	*x = GetHostResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[6]
+	mi := &file_poolwire_v1_host_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +1028,7 @@ func (x *GetHostResponse) String() string {
 func (*GetHostResponse) ProtoMessage() {}
 
 func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[6]
+	mi := &file_poolwire_v1_host_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +1041,7 @@ func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostResponse.ProtoReflect.Descriptor instead.
 func (*GetHostResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{6}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetHostResponse) GetHost() *Host {
@@ -850,7 +1066,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[7]
+	mi := &file_poolwire_v1_host_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +1078,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[7]
+	mi := &file_poolwire_v1_host_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +1091,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{7}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListHostsRequest) GetPool() string {
@@ -914,7 +1130,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[8]
+	mi := &file_poolwire_v1_host_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1142,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[8]
+	mi := &file_poolwire_v1_host_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1155,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -982,7 +1198,7 @@ type UpdateHostRequest struct {
 
 func (x *UpdateHostRequest) Reset() {
 	*x = UpdateHostRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[9]
+	mi := &file_poolwire_v1_host_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1210,7 @@ func (x *UpdateHostRequest) String() string {
 func (*UpdateHostRequest) ProtoMessage() {}
 
 func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[9]
+	mi := &file_poolwire_v1_host_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1223,7 @@ func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateHostRequest.ProtoReflect.Descriptor instead.
 func (*UpdateHostRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UpdateHostRequest) GetHost() *Host {
@@ -1060,7 +1276,7 @@ type UpdateHostResponse struct {
 
 func (x *UpdateHostResponse) Reset() {
 	*x = UpdateHostResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[10]
+	mi := &file_poolwire_v1_host_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1288,7 @@ func (x *UpdateHostResponse) String() string {
 func (*UpdateHostResponse) ProtoMessage() {}
 
 func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[10]
+	mi := &file_poolwire_v1_host_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1301,7 @@ func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateHostResponse.ProtoReflect.Descriptor instead.
 func (*UpdateHostResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdateHostResponse) GetHost() *Host {
@@ -1130,7 +1346,7 @@ type DeleteHostRequest struct {
 
 func (x *DeleteHostRequest) Reset() {
 	*x = DeleteHostRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[11]
+	mi := &file_poolwire_v1_host_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1358,7 @@ func (x *DeleteHostRequest) String() string {
 func (*DeleteHostRequest) ProtoMessage() {}
 
 func (x *DeleteHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[11]
+	mi := &file_poolwire_v1_host_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1371,7 @@ func (x *DeleteHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostRequest.ProtoReflect.Descriptor instead.
 func (*DeleteHostRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeleteHostRequest) GetHost() string {
@@ -1213,7 +1429,7 @@ type DeleteHostResponse struct {
 
 func (x *DeleteHostResponse) Reset() {
 	*x = DeleteHostResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[12]
+	mi := &file_poolwire_v1_host_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1441,7 @@ func (x *DeleteHostResponse) String() string {
 func (*DeleteHostResponse) ProtoMessage() {}
 
 func (x *DeleteHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[12]
+	mi := &file_poolwire_v1_host_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1454,7 @@ func (x *DeleteHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostResponse.ProtoReflect.Descriptor instead.
 func (*DeleteHostResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{12}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeleteHostResponse) GetRevision() uint64 {
@@ -1272,7 +1488,7 @@ type ReleaseHostRequest struct {
 
 func (x *ReleaseHostRequest) Reset() {
 	*x = ReleaseHostRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[13]
+	mi := &file_poolwire_v1_host_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1500,7 @@ func (x *ReleaseHostRequest) String() string {
 func (*ReleaseHostRequest) ProtoMessage() {}
 
 func (x *ReleaseHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[13]
+	mi := &file_poolwire_v1_host_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1513,7 @@ func (x *ReleaseHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseHostRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseHostRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{13}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReleaseHostRequest) GetHost() string {
@@ -1343,7 +1559,7 @@ type ReleaseHostResponse struct {
 
 func (x *ReleaseHostResponse) Reset() {
 	*x = ReleaseHostResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[14]
+	mi := &file_poolwire_v1_host_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1571,7 @@ func (x *ReleaseHostResponse) String() string {
 func (*ReleaseHostResponse) ProtoMessage() {}
 
 func (x *ReleaseHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[14]
+	mi := &file_poolwire_v1_host_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1584,7 @@ func (x *ReleaseHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseHostResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseHostResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{14}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReleaseHostResponse) GetHost() *Host {
@@ -1403,7 +1619,7 @@ type IssueHostCertificateRequest struct {
 
 func (x *IssueHostCertificateRequest) Reset() {
 	*x = IssueHostCertificateRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[15]
+	mi := &file_poolwire_v1_host_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1631,7 @@ func (x *IssueHostCertificateRequest) String() string {
 func (*IssueHostCertificateRequest) ProtoMessage() {}
 
 func (x *IssueHostCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[15]
+	mi := &file_poolwire_v1_host_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1644,7 @@ func (x *IssueHostCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueHostCertificateRequest.ProtoReflect.Descriptor instead.
 func (*IssueHostCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{15}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *IssueHostCertificateRequest) GetHost() string {
@@ -1455,7 +1671,7 @@ type IssueHostCertificateResponse struct {
 
 func (x *IssueHostCertificateResponse) Reset() {
 	*x = IssueHostCertificateResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[16]
+	mi := &file_poolwire_v1_host_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1683,7 @@ func (x *IssueHostCertificateResponse) String() string {
 func (*IssueHostCertificateResponse) ProtoMessage() {}
 
 func (x *IssueHostCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[16]
+	mi := &file_poolwire_v1_host_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1696,7 @@ func (x *IssueHostCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueHostCertificateResponse.ProtoReflect.Descriptor instead.
 func (*IssueHostCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{16}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *IssueHostCertificateResponse) GetCertificatePem() []byte {
@@ -1515,7 +1731,14 @@ var File_poolwire_v1_host_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_host_proto_rawDesc = "" +
 	"\n" +
-	"\x16poolwire/v1/host.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x16poolwire/v1/pool.proto\"\xac\x04\n" +
+	"\x16poolwire/v1/host.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x16poolwire/v1/pool.proto\"\xb7\x01\n" +
+	"\tHostIpsec\x12<\n" +
+	"\n" +
+	"credential\x18\x01 \x01(\x0e2\x1c.poolwire.v1.IpsecCredentialR\n" +
+	"credential\x12)\n" +
+	"\x10certificate_path\x18\x02 \x01(\tR\x0fcertificatePath\x12(\n" +
+	"\x10private_key_path\x18\x03 \x01(\tR\x0eprivateKeyPath\x12\x17\n" +
+	"\aca_path\x18\x04 \x01(\tR\x06caPath\"\xa0\x05\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x1d\n" +
 	"\n" +
@@ -1529,12 +1752,14 @@ const file_poolwire_v1_host_proto_rawDesc = "" +
 	"\x12certificate_sha256\x18\t \x01(\tR\x11certificateSha256\x12+\n" +
 	"\x11transport_address\x18\n" +
 	" \x01(\tR\x10transportAddress\x12\x18\n" +
-	"\amanaged\x18\v \x01(\bR\amanaged\x12/\n" +
+	"\amanaged\x18\v \x01(\bR\amanaged\x12D\n" +
+	"\x0ftransport_guard\x18\r \x01(\x0e2\x1b.poolwire.v1.TransportGuardR\x0etransportGuard\x12,\n" +
+	"\x05ipsec\x18\x0e \x01(\v2\x16.poolwire.v1.HostIpsecR\x05ipsec\x12/\n" +
 	"\x06status\x18\f \x01(\v2\x17.poolwire.v1.HostStatusR\x06status\x12\x1b\n" +
 	"\tobject_id\x18\x14 \x01(\rR\bobjectId\x12\x12\n" +
 	"\x04etag\x18\x15 \x01(\tR\x04etag\x12;\n" +
 	"\vcreate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xa1\x03\n" +
+	"createTime\"\xec\x03\n" +
 	"\n" +
 	"HostStatus\x12,\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x16.poolwire.v1.HostStateR\x05state\x120\n" +
@@ -1550,7 +1775,9 @@ const file_poolwire_v1_host_proto_rawDesc = "" +
 	"driftFound\x12%\n" +
 	"\x0edrift_repaired\x18\t \x01(\x04R\rdriftRepaired\x12\x1a\n" +
 	"\bwarnings\x18\n" +
-	" \x03(\tR\bwarnings\"\xfb\x01\n" +
+	" \x03(\tR\bwarnings\x12/\n" +
+	"\x13transport_interface\x18\v \x01(\tR\x12transportInterface\x12\x18\n" +
+	"\aguarded\x18\f \x01(\bR\aguarded\"\xfb\x01\n" +
 	"\fBridgeStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x12!\n" +
@@ -1640,7 +1867,15 @@ const file_poolwire_v1_host_proto_rawDesc = "" +
 	"\x10HOST_STATE_READY\x10\x04\x12\x13\n" +
 	"\x0fHOST_STATE_AWAY\x10\x05\x12\x16\n" +
 	"\x12HOST_STATE_REFUSED\x10\x06\x12\x17\n" +
-	"\x13HOST_STATE_RELEASED\x10\a2\xcb\x04\n" +
+	"\x13HOST_STATE_RELEASED\x10\a*p\n" +
+	"\x0eTransportGuard\x12\x1f\n" +
+	"\x1bTRANSPORT_GUARD_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16TRANSPORT_GUARD_BRIDGE\x10\x01\x12!\n" +
+	"\x1dTRANSPORT_GUARD_HOST_FIREWALL\x10\x02*o\n" +
+	"\x0fIpsecCredential\x12 \n" +
+	"\x1cIPSEC_CREDENTIAL_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14IPSEC_CREDENTIAL_PSK\x10\x01\x12 \n" +
+	"\x1cIPSEC_CREDENTIAL_CERTIFICATE\x10\x022\xcb\x04\n" +
 	"\vHostService\x12M\n" +
 	"\n" +
 	"CreateHost\x12\x1e.poolwire.v1.CreateHostRequest\x1a\x1f.poolwire.v1.CreateHostResponse\x12D\n" +
@@ -1665,80 +1900,86 @@ func file_poolwire_v1_host_proto_rawDescGZIP() []byte {
 	return file_poolwire_v1_host_proto_rawDescData
 }
 
-var file_poolwire_v1_host_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_poolwire_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_poolwire_v1_host_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_poolwire_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_poolwire_v1_host_proto_goTypes = []any{
 	(ConnectionMode)(0),                  // 0: poolwire.v1.ConnectionMode
 	(TrustMode)(0),                       // 1: poolwire.v1.TrustMode
 	(HostState)(0),                       // 2: poolwire.v1.HostState
-	(*Host)(nil),                         // 3: poolwire.v1.Host
-	(*HostStatus)(nil),                   // 4: poolwire.v1.HostStatus
-	(*BridgeStatus)(nil),                 // 5: poolwire.v1.BridgeStatus
-	(*CreateHostRequest)(nil),            // 6: poolwire.v1.CreateHostRequest
-	(*CreateHostResponse)(nil),           // 7: poolwire.v1.CreateHostResponse
-	(*GetHostRequest)(nil),               // 8: poolwire.v1.GetHostRequest
-	(*GetHostResponse)(nil),              // 9: poolwire.v1.GetHostResponse
-	(*ListHostsRequest)(nil),             // 10: poolwire.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),            // 11: poolwire.v1.ListHostsResponse
-	(*UpdateHostRequest)(nil),            // 12: poolwire.v1.UpdateHostRequest
-	(*UpdateHostResponse)(nil),           // 13: poolwire.v1.UpdateHostResponse
-	(*DeleteHostRequest)(nil),            // 14: poolwire.v1.DeleteHostRequest
-	(*DeleteHostResponse)(nil),           // 15: poolwire.v1.DeleteHostResponse
-	(*ReleaseHostRequest)(nil),           // 16: poolwire.v1.ReleaseHostRequest
-	(*ReleaseHostResponse)(nil),          // 17: poolwire.v1.ReleaseHostResponse
-	(*IssueHostCertificateRequest)(nil),  // 18: poolwire.v1.IssueHostCertificateRequest
-	(*IssueHostCertificateResponse)(nil), // 19: poolwire.v1.IssueHostCertificateResponse
-	(*timestamppb.Timestamp)(nil),        // 20: google.protobuf.Timestamp
-	(FailMode)(0),                        // 21: poolwire.v1.FailMode
-	(*durationpb.Duration)(nil),          // 22: google.protobuf.Duration
-	(*Preview)(nil),                      // 23: poolwire.v1.Preview
-	(*fieldmaskpb.FieldMask)(nil),        // 24: google.protobuf.FieldMask
+	(TransportGuard)(0),                  // 3: poolwire.v1.TransportGuard
+	(IpsecCredential)(0),                 // 4: poolwire.v1.IpsecCredential
+	(*HostIpsec)(nil),                    // 5: poolwire.v1.HostIpsec
+	(*Host)(nil),                         // 6: poolwire.v1.Host
+	(*HostStatus)(nil),                   // 7: poolwire.v1.HostStatus
+	(*BridgeStatus)(nil),                 // 8: poolwire.v1.BridgeStatus
+	(*CreateHostRequest)(nil),            // 9: poolwire.v1.CreateHostRequest
+	(*CreateHostResponse)(nil),           // 10: poolwire.v1.CreateHostResponse
+	(*GetHostRequest)(nil),               // 11: poolwire.v1.GetHostRequest
+	(*GetHostResponse)(nil),              // 12: poolwire.v1.GetHostResponse
+	(*ListHostsRequest)(nil),             // 13: poolwire.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),            // 14: poolwire.v1.ListHostsResponse
+	(*UpdateHostRequest)(nil),            // 15: poolwire.v1.UpdateHostRequest
+	(*UpdateHostResponse)(nil),           // 16: poolwire.v1.UpdateHostResponse
+	(*DeleteHostRequest)(nil),            // 17: poolwire.v1.DeleteHostRequest
+	(*DeleteHostResponse)(nil),           // 18: poolwire.v1.DeleteHostResponse
+	(*ReleaseHostRequest)(nil),           // 19: poolwire.v1.ReleaseHostRequest
+	(*ReleaseHostResponse)(nil),          // 20: poolwire.v1.ReleaseHostResponse
+	(*IssueHostCertificateRequest)(nil),  // 21: poolwire.v1.IssueHostCertificateRequest
+	(*IssueHostCertificateResponse)(nil), // 22: poolwire.v1.IssueHostCertificateResponse
+	(*timestamppb.Timestamp)(nil),        // 23: google.protobuf.Timestamp
+	(FailMode)(0),                        // 24: poolwire.v1.FailMode
+	(*durationpb.Duration)(nil),          // 25: google.protobuf.Duration
+	(*Preview)(nil),                      // 26: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil),        // 27: google.protobuf.FieldMask
 }
 var file_poolwire_v1_host_proto_depIdxs = []int32{
-	0,  // 0: poolwire.v1.Host.mode:type_name -> poolwire.v1.ConnectionMode
-	1,  // 1: poolwire.v1.Host.trust:type_name -> poolwire.v1.TrustMode
-	4,  // 2: poolwire.v1.Host.status:type_name -> poolwire.v1.HostStatus
-	20, // 3: poolwire.v1.Host.create_time:type_name -> google.protobuf.Timestamp
-	2,  // 4: poolwire.v1.HostStatus.state:type_name -> poolwire.v1.HostState
-	20, // 5: poolwire.v1.HostStatus.since:type_name -> google.protobuf.Timestamp
-	5,  // 6: poolwire.v1.HostStatus.bridges:type_name -> poolwire.v1.BridgeStatus
-	21, // 7: poolwire.v1.BridgeStatus.fail_mode:type_name -> poolwire.v1.FailMode
-	3,  // 8: poolwire.v1.CreateHostRequest.host:type_name -> poolwire.v1.Host
-	22, // 9: poolwire.v1.CreateHostRequest.confirm_within:type_name -> google.protobuf.Duration
-	3,  // 10: poolwire.v1.CreateHostResponse.host:type_name -> poolwire.v1.Host
-	23, // 11: poolwire.v1.CreateHostResponse.preview:type_name -> poolwire.v1.Preview
-	3,  // 12: poolwire.v1.GetHostResponse.host:type_name -> poolwire.v1.Host
-	3,  // 13: poolwire.v1.ListHostsResponse.hosts:type_name -> poolwire.v1.Host
-	3,  // 14: poolwire.v1.UpdateHostRequest.host:type_name -> poolwire.v1.Host
-	24, // 15: poolwire.v1.UpdateHostRequest.update_mask:type_name -> google.protobuf.FieldMask
-	22, // 16: poolwire.v1.UpdateHostRequest.confirm_within:type_name -> google.protobuf.Duration
-	3,  // 17: poolwire.v1.UpdateHostResponse.host:type_name -> poolwire.v1.Host
-	23, // 18: poolwire.v1.UpdateHostResponse.preview:type_name -> poolwire.v1.Preview
-	22, // 19: poolwire.v1.DeleteHostRequest.confirm_within:type_name -> google.protobuf.Duration
-	23, // 20: poolwire.v1.DeleteHostResponse.preview:type_name -> poolwire.v1.Preview
-	22, // 21: poolwire.v1.ReleaseHostRequest.confirm_within:type_name -> google.protobuf.Duration
-	3,  // 22: poolwire.v1.ReleaseHostResponse.host:type_name -> poolwire.v1.Host
-	23, // 23: poolwire.v1.ReleaseHostResponse.preview:type_name -> poolwire.v1.Preview
-	20, // 24: poolwire.v1.IssueHostCertificateResponse.expire_time:type_name -> google.protobuf.Timestamp
-	6,  // 25: poolwire.v1.HostService.CreateHost:input_type -> poolwire.v1.CreateHostRequest
-	8,  // 26: poolwire.v1.HostService.GetHost:input_type -> poolwire.v1.GetHostRequest
-	10, // 27: poolwire.v1.HostService.ListHosts:input_type -> poolwire.v1.ListHostsRequest
-	12, // 28: poolwire.v1.HostService.UpdateHost:input_type -> poolwire.v1.UpdateHostRequest
-	14, // 29: poolwire.v1.HostService.DeleteHost:input_type -> poolwire.v1.DeleteHostRequest
-	16, // 30: poolwire.v1.HostService.ReleaseHost:input_type -> poolwire.v1.ReleaseHostRequest
-	18, // 31: poolwire.v1.HostService.IssueHostCertificate:input_type -> poolwire.v1.IssueHostCertificateRequest
-	7,  // 32: poolwire.v1.HostService.CreateHost:output_type -> poolwire.v1.CreateHostResponse
-	9,  // 33: poolwire.v1.HostService.GetHost:output_type -> poolwire.v1.GetHostResponse
-	11, // 34: poolwire.v1.HostService.ListHosts:output_type -> poolwire.v1.ListHostsResponse
-	13, // 35: poolwire.v1.HostService.UpdateHost:output_type -> poolwire.v1.UpdateHostResponse
-	15, // 36: poolwire.v1.HostService.DeleteHost:output_type -> poolwire.v1.DeleteHostResponse
-	17, // 37: poolwire.v1.HostService.ReleaseHost:output_type -> poolwire.v1.ReleaseHostResponse
-	19, // 38: poolwire.v1.HostService.IssueHostCertificate:output_type -> poolwire.v1.IssueHostCertificateResponse
-	32, // [32:39] is the sub-list for method output_type
-	25, // [25:32] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	4,  // 0: poolwire.v1.HostIpsec.credential:type_name -> poolwire.v1.IpsecCredential
+	0,  // 1: poolwire.v1.Host.mode:type_name -> poolwire.v1.ConnectionMode
+	1,  // 2: poolwire.v1.Host.trust:type_name -> poolwire.v1.TrustMode
+	3,  // 3: poolwire.v1.Host.transport_guard:type_name -> poolwire.v1.TransportGuard
+	5,  // 4: poolwire.v1.Host.ipsec:type_name -> poolwire.v1.HostIpsec
+	7,  // 5: poolwire.v1.Host.status:type_name -> poolwire.v1.HostStatus
+	23, // 6: poolwire.v1.Host.create_time:type_name -> google.protobuf.Timestamp
+	2,  // 7: poolwire.v1.HostStatus.state:type_name -> poolwire.v1.HostState
+	23, // 8: poolwire.v1.HostStatus.since:type_name -> google.protobuf.Timestamp
+	8,  // 9: poolwire.v1.HostStatus.bridges:type_name -> poolwire.v1.BridgeStatus
+	24, // 10: poolwire.v1.BridgeStatus.fail_mode:type_name -> poolwire.v1.FailMode
+	6,  // 11: poolwire.v1.CreateHostRequest.host:type_name -> poolwire.v1.Host
+	25, // 12: poolwire.v1.CreateHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	6,  // 13: poolwire.v1.CreateHostResponse.host:type_name -> poolwire.v1.Host
+	26, // 14: poolwire.v1.CreateHostResponse.preview:type_name -> poolwire.v1.Preview
+	6,  // 15: poolwire.v1.GetHostResponse.host:type_name -> poolwire.v1.Host
+	6,  // 16: poolwire.v1.ListHostsResponse.hosts:type_name -> poolwire.v1.Host
+	6,  // 17: poolwire.v1.UpdateHostRequest.host:type_name -> poolwire.v1.Host
+	27, // 18: poolwire.v1.UpdateHostRequest.update_mask:type_name -> google.protobuf.FieldMask
+	25, // 19: poolwire.v1.UpdateHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	6,  // 20: poolwire.v1.UpdateHostResponse.host:type_name -> poolwire.v1.Host
+	26, // 21: poolwire.v1.UpdateHostResponse.preview:type_name -> poolwire.v1.Preview
+	25, // 22: poolwire.v1.DeleteHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	26, // 23: poolwire.v1.DeleteHostResponse.preview:type_name -> poolwire.v1.Preview
+	25, // 24: poolwire.v1.ReleaseHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	6,  // 25: poolwire.v1.ReleaseHostResponse.host:type_name -> poolwire.v1.Host
+	26, // 26: poolwire.v1.ReleaseHostResponse.preview:type_name -> poolwire.v1.Preview
+	23, // 27: poolwire.v1.IssueHostCertificateResponse.expire_time:type_name -> google.protobuf.Timestamp
+	9,  // 28: poolwire.v1.HostService.CreateHost:input_type -> poolwire.v1.CreateHostRequest
+	11, // 29: poolwire.v1.HostService.GetHost:input_type -> poolwire.v1.GetHostRequest
+	13, // 30: poolwire.v1.HostService.ListHosts:input_type -> poolwire.v1.ListHostsRequest
+	15, // 31: poolwire.v1.HostService.UpdateHost:input_type -> poolwire.v1.UpdateHostRequest
+	17, // 32: poolwire.v1.HostService.DeleteHost:input_type -> poolwire.v1.DeleteHostRequest
+	19, // 33: poolwire.v1.HostService.ReleaseHost:input_type -> poolwire.v1.ReleaseHostRequest
+	21, // 34: poolwire.v1.HostService.IssueHostCertificate:input_type -> poolwire.v1.IssueHostCertificateRequest
+	10, // 35: poolwire.v1.HostService.CreateHost:output_type -> poolwire.v1.CreateHostResponse
+	12, // 36: poolwire.v1.HostService.GetHost:output_type -> poolwire.v1.GetHostResponse
+	14, // 37: poolwire.v1.HostService.ListHosts:output_type -> poolwire.v1.ListHostsResponse
+	16, // 38: poolwire.v1.HostService.UpdateHost:output_type -> poolwire.v1.UpdateHostResponse
+	18, // 39: poolwire.v1.HostService.DeleteHost:output_type -> poolwire.v1.DeleteHostResponse
+	20, // 40: poolwire.v1.HostService.ReleaseHost:output_type -> poolwire.v1.ReleaseHostResponse
+	22, // 41: poolwire.v1.HostService.IssueHostCertificate:output_type -> poolwire.v1.IssueHostCertificateResponse
+	35, // [35:42] is the sub-list for method output_type
+	28, // [28:35] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_host_proto_init() }
@@ -1753,8 +1994,8 @@ func file_poolwire_v1_host_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_host_proto_rawDesc), len(file_poolwire_v1_host_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   17,
+			NumEnums:      5,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -84,7 +84,7 @@ const (
 	DefaultAction_DEFAULT_ACTION_UNSPECIFIED DefaultAction = 0
 	// It passes.
 	DefaultAction_DEFAULT_ACTION_ALLOW DefaultAction = 1
-	// It vanishes, unless it belongs to a session that a rule let pass.
+	// It vanishes, unless it belongs to a session that a rule, or the other direction's default action, let pass.
 	DefaultAction_DEFAULT_ACTION_DROP DefaultAction = 2
 )
 

@@ -155,7 +155,7 @@ const (
 	// It vanishes.
 	RuleAction_RULE_ACTION_DROP RuleAction = 2
 	// It is dropped and its sender told: TCP by a reset, anything else over IP by "communication administratively prohibited" (RFC 1812 section
-	// 5.2.7.1, RFC 4443 section 3.1). The controller answers, at most 100 times a second and bridge; beyond that, while no controller is
+	// 5.2.7.1, RFC 4443 section 3.1). The controller answers, at most 100 times a second and bridge, and 20 times a second and VIF; beyond that, while no controller is
 	// connected, and on a datapath without meters, it is a DROP.
 	RuleAction_RULE_ACTION_REJECT RuleAction = 3
 )
@@ -947,7 +947,9 @@ type ListPolicyRulesRequest struct {
 	// As in ListPoolsRequest.
 	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// As in ListPoolsRequest.
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Pool (UUID or name_label) of the network that scope names, needed when several pools have it; only with level NETWORK and scope.
+	Pool          string `protobuf:"bytes,5,opt,name=pool,proto3" json:"pool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1006,6 +1008,13 @@ func (x *ListPolicyRulesRequest) GetPageSize() uint32 {
 func (x *ListPolicyRulesRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListPolicyRulesRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
 	}
 	return ""
 }
@@ -1682,7 +1691,7 @@ type ExplainRequest struct {
 	Vif string `protobuf:"bytes,1,opt,name=vif,proto3" json:"vif,omitempty"`
 	// OUTBOUND (also when not set): sent by the VIF to remote. INBOUND: sent by remote to the VIF.
 	Direction TrafficDirection `protobuf:"varint,2,opt,name=direction,proto3,enum=poolwire.v1.TrafficDirection" json:"direction,omitempty"`
-	// The other end: an IPv4 or IPv6 address, a MAC address, or another VIF (as in GetVifRequest).
+	// The other end: an IPv4 or IPv6 address, a MAC address, or another VIF (as in GetVifRequest). A sender is not a group or broadcast address.
 	Remote string `protobuf:"bytes,3,opt,name=remote,proto3" json:"remote,omitempty"`
 	// As in PolicyRule; "any" means a TCP packet.
 	Protocol string `protobuf:"bytes,4,opt,name=protocol,proto3" json:"protocol,omitempty"`
@@ -1701,7 +1710,11 @@ type ExplainRequest struct {
 	// The packet belongs to a session that was established in the other direction.
 	Reply bool `protobuf:"varint,11,opt,name=reply,proto3" json:"reply,omitempty"`
 	// The packet belongs to a session that is established.
-	Established   bool `protobuf:"varint,12,opt,name=established,proto3" json:"established,omitempty"`
+	Established bool `protobuf:"varint,12,opt,name=established,proto3" json:"established,omitempty"`
+	// IP address of the other end, where remote is a VIF or a MAC address; the VIF's first allowed address of the protocol's family when empty.
+	RemoteAddress string `protobuf:"bytes,13,opt,name=remote_address,json=remoteAddress,proto3" json:"remote_address,omitempty"`
+	// MAC address the packet is sent from; the sender's own when empty. A VIF may use others: those of its pairs and of its virtual routers.
+	SourceMac     string `protobuf:"bytes,14,opt,name=source_mac,json=sourceMac,proto3" json:"source_mac,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1820,6 +1833,20 @@ func (x *ExplainRequest) GetEstablished() bool {
 	return false
 }
 
+func (x *ExplainRequest) GetRemoteAddress() string {
+	if x != nil {
+		return x.RemoteAddress
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetSourceMac() string {
+	if x != nil {
+		return x.SourceMac
+	}
+	return ""
+}
+
 // ExplainResponse is the walk of the packet.
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1836,7 +1863,10 @@ type ExplainResponse struct {
 	// What the answer assumes: "the switch has not learned 02:00:00:00:00:09".
 	Assumptions []string `protobuf:"bytes,6,rep,name=assumptions,proto3" json:"assumptions,omitempty"`
 	// The packet in the syntax of ovs-fields(7), to hold against ofproto/trace.
-	Packet        string `protobuf:"bytes,7,opt,name=packet,proto3" json:"packet,omitempty"`
+	Packet string `protobuf:"bytes,7,opt,name=packet,proto3" json:"packet,omitempty"`
+	// What the verdict depends on that is not known, one line each: a router between two networks, an address that was made up and that rules tell
+	// apart from others. The verdict is then that of what is known, and of the address in packet.
+	DependsOn     []string `protobuf:"bytes,8,rep,name=depends_on,json=dependsOn,proto3" json:"depends_on,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1918,6 +1948,13 @@ func (x *ExplainResponse) GetPacket() string {
 		return x.Packet
 	}
 	return ""
+}
+
+func (x *ExplainResponse) GetDependsOn() []string {
+	if x != nil {
+		return x.DependsOn
+	}
+	return nil
 }
 
 // ExplainStep is one table.
@@ -2071,7 +2108,7 @@ type GetRuleHitsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Rule by rule.
 	Hits []*RuleHits `protobuf:"bytes,1,rep,name=hits,proto3" json:"hits,omitempty"`
-	// Hosts that could not be asked, with the reason.
+	// Bridges that could not be asked, with the reason. Of these the last known counts are in hits.
 	Missing       []string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2121,7 +2158,8 @@ func (x *GetRuleHitsResponse) GetMissing() []string {
 	return nil
 }
 
-// RuleHits is what one rule has matched. A switch counts from when it was given the rule's flows.
+// RuleHits is what one rule has matched. A switch counts from when it was given the rule's flows; what flows have counted that were replaced since
+// is added, so that a count never goes down while the same node leads. A host that cannot be asked is in with its last known count.
 type RuleHits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the rule.
@@ -2288,7 +2326,7 @@ func (x *HostHits) GetAge() *durationpb.Duration {
 // WatchDeniedRequest filters the stream.
 type WatchDeniedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only packets to or from this VIF (as in GetVifRequest) when set.
+	// Only packets to or from this VIF (as in GetVifRequest), whichever end's policy denied them, when set.
 	Vif string `protobuf:"bytes,1,opt,name=vif,proto3" json:"vif,omitempty"`
 	// Only packets denied by this rule (UUID or name_label) when set.
 	Rule          string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
@@ -2378,9 +2416,13 @@ type WatchDeniedResponse struct {
 	// Destination port, or ICMP code.
 	DestinationPort uint32 `protobuf:"varint,17,opt,name=destination_port,json=destinationPort,proto3" json:"destination_port,omitempty"`
 	// Samples that were lost on the way to this client since the last one: it reads too slowly.
-	Lost          uint64 `protobuf:"varint,18,opt,name=lost,proto3" json:"lost,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Lost uint64 `protobuf:"varint,18,opt,name=lost,proto3" json:"lost,omitempty"`
+	// UUID of the VIF that sent the packet, by its port or else by its MAC address on the network; empty when no VIF is known to have sent it.
+	SourceVifUuid string `protobuf:"bytes,19,opt,name=source_vif_uuid,json=sourceVifUuid,proto3" json:"source_vif_uuid,omitempty"`
+	// UUID of the VIF that the packet was for; empty as above, and for what is flooded or multicast unless vif_uuid received it.
+	DestinationVifUuid string `protobuf:"bytes,20,opt,name=destination_vif_uuid,json=destinationVifUuid,proto3" json:"destination_vif_uuid,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *WatchDeniedResponse) Reset() {
@@ -2539,6 +2581,20 @@ func (x *WatchDeniedResponse) GetLost() uint64 {
 	return 0
 }
 
+func (x *WatchDeniedResponse) GetSourceVifUuid() string {
+	if x != nil {
+		return x.SourceVifUuid
+	}
+	return ""
+}
+
+func (x *WatchDeniedResponse) GetDestinationVifUuid() string {
+	if x != nil {
+		return x.DestinationVifUuid
+	}
+	return ""
+}
+
 var File_poolwire_v1_policy_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_policy_proto_rawDesc = "" +
@@ -2610,13 +2666,14 @@ const file_poolwire_v1_policy_proto_rawDesc = "" +
 	"policyRule\"Q\n" +
 	"\x15GetPolicyRuleResponse\x128\n" +
 	"\vpolicy_rule\x18\x01 \x01(\v2\x17.poolwire.v1.PolicyRuleR\n" +
-	"policyRule\"\x9a\x01\n" +
+	"policyRule\"\xae\x01\n" +
 	"\x16ListPolicyRulesRequest\x12.\n" +
 	"\x05level\x18\x01 \x01(\x0e2\x18.poolwire.v1.PolicyLevelR\x05level\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"\x99\x01\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12\x12\n" +
+	"\x04pool\x18\x05 \x01(\tR\x04pool\"\x99\x01\n" +
 	"\x17ListPolicyRulesResponse\x12:\n" +
 	"\fpolicy_rules\x18\x01 \x03(\v2\x17.poolwire.v1.PolicyRuleR\vpolicyRules\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
@@ -2673,7 +2730,7 @@ const file_poolwire_v1_policy_proto_rawDesc = "" +
 	" \x01(\tR\x05match\x12\x16\n" +
 	"\x06author\x18\v \x01(\tR\x06author\x12\x1a\n" +
 	"\brevision\x18\f \x01(\x04R\brevision\x12\x1a\n" +
-	"\bwarnings\x18\r \x03(\tR\bwarnings\"\xbc\x03\n" +
+	"\bwarnings\x18\r \x03(\tR\bwarnings\"\x82\x04\n" +
 	"\x0eExplainRequest\x12\x10\n" +
 	"\x03vif\x18\x01 \x01(\tR\x03vif\x12;\n" +
 	"\tdirection\x18\x02 \x01(\x0e2\x1d.poolwire.v1.TrafficDirectionR\tdirection\x12\x16\n" +
@@ -2688,13 +2745,16 @@ const file_poolwire_v1_policy_proto_rawDesc = "" +
 	"\x04vlan\x18\n" +
 	" \x01(\rR\x04vlan\x12\x14\n" +
 	"\x05reply\x18\v \x01(\bR\x05reply\x12 \n" +
-	"\vestablished\x18\f \x01(\bR\vestablishedB\a\n" +
+	"\vestablished\x18\f \x01(\bR\vestablished\x12%\n" +
+	"\x0eremote_address\x18\r \x01(\tR\rremoteAddress\x12\x1d\n" +
+	"\n" +
+	"source_mac\x18\x0e \x01(\tR\tsourceMacB\a\n" +
 	"\x05_portB\x0e\n" +
 	"\f_source_portB\f\n" +
 	"\n" +
 	"_icmp_typeB\f\n" +
 	"\n" +
-	"_icmp_code\"\x9a\x02\n" +
+	"_icmp_code\"\xb9\x02\n" +
 	"\x0fExplainResponse\x12.\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x14.poolwire.v1.VerdictR\averdict\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12.\n" +
@@ -2703,7 +2763,9 @@ const file_poolwire_v1_policy_proto_rawDesc = "" +
 	"decided_by\x18\x04 \x01(\v2\x18.poolwire.v1.PolicyEntryR\tdecidedBy\x12\x1a\n" +
 	"\bremedies\x18\x05 \x03(\tR\bremedies\x12 \n" +
 	"\vassumptions\x18\x06 \x03(\tR\vassumptions\x12\x16\n" +
-	"\x06packet\x18\a \x01(\tR\x06packet\"\xb9\x01\n" +
+	"\x06packet\x18\a \x01(\tR\x06packet\x12\x1d\n" +
+	"\n" +
+	"depends_on\x18\b \x03(\tR\tdependsOn\"\xb9\x01\n" +
 	"\vExplainStep\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06bridge\x18\x02 \x01(\tR\x06bridge\x12\x14\n" +
@@ -2732,7 +2794,7 @@ const file_poolwire_v1_policy_proto_rawDesc = "" +
 	"\x03age\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03age\":\n" +
 	"\x12WatchDeniedRequest\x12\x10\n" +
 	"\x03vif\x18\x01 \x01(\tR\x03vif\x12\x12\n" +
-	"\x04rule\x18\x02 \x01(\tR\x04rule\"\xa4\x05\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\"\xfe\x05\n" +
 	"\x13WatchDeniedResponse\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1b\n" +
 	"\thost_uuid\x18\x02 \x01(\tR\bhostUuid\x12&\n" +
@@ -2755,7 +2817,9 @@ const file_poolwire_v1_policy_proto_rawDesc = "" +
 	"\vsource_port\x18\x10 \x01(\rR\n" +
 	"sourcePort\x12)\n" +
 	"\x10destination_port\x18\x11 \x01(\rR\x0fdestinationPort\x12\x12\n" +
-	"\x04lost\x18\x12 \x01(\x04R\x04lost*\xa7\x01\n" +
+	"\x04lost\x18\x12 \x01(\x04R\x04lost\x12&\n" +
+	"\x0fsource_vif_uuid\x18\x13 \x01(\tR\rsourceVifUuid\x120\n" +
+	"\x14destination_vif_uuid\x18\x14 \x01(\tR\x12destinationVifUuid*\xa7\x01\n" +
 	"\vPolicyLevel\x12\x1c\n" +
 	"\x18POLICY_LEVEL_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13POLICY_LEVEL_GLOBAL\x10\x01\x12\x15\n" +

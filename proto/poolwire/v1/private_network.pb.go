@@ -34,6 +34,8 @@ const (
 	Encapsulation_ENCAPSULATION_VXLAN Encapsulation = 1
 	// GRE with key, RFC 2784 and RFC 2890: 42 bytes of overhead over IPv4, 62 over IPv6.
 	Encapsulation_ENCAPSULATION_GRE Encapsulation = 2
+	// Geneve, RFC 8926: UDP port 6081, 50 bytes of overhead over IPv4, 70 over IPv6.
+	Encapsulation_ENCAPSULATION_GENEVE Encapsulation = 3
 )
 
 // Enum value maps for Encapsulation.
@@ -42,11 +44,13 @@ var (
 		0: "ENCAPSULATION_UNSPECIFIED",
 		1: "ENCAPSULATION_VXLAN",
 		2: "ENCAPSULATION_GRE",
+		3: "ENCAPSULATION_GENEVE",
 	}
 	Encapsulation_value = map[string]int32{
 		"ENCAPSULATION_UNSPECIFIED": 0,
 		"ENCAPSULATION_VXLAN":       1,
 		"ENCAPSULATION_GRE":         2,
+		"ENCAPSULATION_GENEVE":      3,
 	}
 )
 
@@ -77,6 +81,63 @@ func (Encapsulation) EnumDescriptor() ([]byte, []int) {
 	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{0}
 }
 
+// Topology says by which tunnels the hosts of a private network reach each other.
+type Topology int32
+
+const (
+	// Not set: MESH.
+	Topology_TOPOLOGY_UNSPECIFIED Topology = 0
+	// Every host has a tunnel to every other.
+	Topology_TOPOLOGY_MESH Topology = 1
+	// Every host has tunnels to the centre and to its stand-in, and the centre passes traffic on.
+	Topology_TOPOLOGY_STAR Topology = 2
+	// A mesh inside each pool; what goes to another pool passes the hub host of either pool. Each hub has a stand-in.
+	Topology_TOPOLOGY_HUB Topology = 3
+)
+
+// Enum value maps for Topology.
+var (
+	Topology_name = map[int32]string{
+		0: "TOPOLOGY_UNSPECIFIED",
+		1: "TOPOLOGY_MESH",
+		2: "TOPOLOGY_STAR",
+		3: "TOPOLOGY_HUB",
+	}
+	Topology_value = map[string]int32{
+		"TOPOLOGY_UNSPECIFIED": 0,
+		"TOPOLOGY_MESH":        1,
+		"TOPOLOGY_STAR":        2,
+		"TOPOLOGY_HUB":         3,
+	}
+)
+
+func (x Topology) Enum() *Topology {
+	p := new(Topology)
+	*p = x
+	return p
+}
+
+func (x Topology) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Topology) Descriptor() protoreflect.EnumDescriptor {
+	return file_poolwire_v1_private_network_proto_enumTypes[1].Descriptor()
+}
+
+func (Topology) Type() protoreflect.EnumType {
+	return &file_poolwire_v1_private_network_proto_enumTypes[1]
+}
+
+func (x Topology) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Topology.Descriptor instead.
+func (Topology) EnumDescriptor() ([]byte, []int) {
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{1}
+}
+
 // PrivateNetworkMember makes hosts members of a private network.
 type PrivateNetworkMember struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -89,7 +150,10 @@ type PrivateNetworkMember struct {
 	Target isPrivateNetworkMember_Target `protobuf_oneof:"target"`
 	// Bridge that carries the network on these hosts, 1 to 15 characters. Empty: the network's bridge.
 	// An existing bridge without uplink is used as it is; otherwise the bridge is created and owned.
-	Bridge        string `protobuf:"bytes,3,opt,name=bridge,proto3" json:"bridge,omitempty"`
+	Bridge string `protobuf:"bytes,3,opt,name=bridge,proto3" json:"bridge,omitempty"`
+	// HUB topology, pools only: UUIDs of the hosts that are to be the pool's hub, best first, at most 8. Other hosts of the pool
+	// take over when none of these can.
+	PreferredHubs []string `protobuf:"bytes,4,rep,name=preferred_hubs,json=preferredHubs,proto3" json:"preferred_hubs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,6 +220,13 @@ func (x *PrivateNetworkMember) GetBridge() string {
 	return ""
 }
 
+func (x *PrivateNetworkMember) GetPreferredHubs() []string {
+	if x != nil {
+		return x.PreferredHubs
+	}
+	return nil
+}
+
 type isPrivateNetworkMember_Target interface {
 	isPrivateNetworkMember_Target()
 }
@@ -174,6 +245,70 @@ func (*PrivateNetworkMember_PoolUuid) isPrivateNetworkMember_Target() {}
 
 func (*PrivateNetworkMember_HostUuid) isPrivateNetworkMember_Target() {}
 
+// PrivateNetworkRelay is where traffic is passed on: the centre of a star, or the hub of a pool.
+type PrivateNetworkRelay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the pool whose hub this is; empty for the centre of a star.
+	PoolUuid string `protobuf:"bytes,1,opt,name=pool_uuid,json=poolUuid,proto3" json:"pool_uuid,omitempty"`
+	// UUID of the host that passes traffic on; empty when no host can.
+	ActiveHostUuid string `protobuf:"bytes,2,opt,name=active_host_uuid,json=activeHostUuid,proto3" json:"active_host_uuid,omitempty"`
+	// UUID of the host that is ready to take over; empty when there is none.
+	StandbyHostUuid string `protobuf:"bytes,3,opt,name=standby_host_uuid,json=standbyHostUuid,proto3" json:"standby_host_uuid,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *PrivateNetworkRelay) Reset() {
+	*x = PrivateNetworkRelay{}
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrivateNetworkRelay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrivateNetworkRelay) ProtoMessage() {}
+
+func (x *PrivateNetworkRelay) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrivateNetworkRelay.ProtoReflect.Descriptor instead.
+func (*PrivateNetworkRelay) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PrivateNetworkRelay) GetPoolUuid() string {
+	if x != nil {
+		return x.PoolUuid
+	}
+	return ""
+}
+
+func (x *PrivateNetworkRelay) GetActiveHostUuid() string {
+	if x != nil {
+		return x.ActiveHostUuid
+	}
+	return ""
+}
+
+func (x *PrivateNetworkRelay) GetStandbyHostUuid() string {
+	if x != nil {
+		return x.StandbyHostUuid
+	}
+	return ""
+}
+
 // PrivateNetwork is an L2 network over tunnels.
 type PrivateNetwork struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -187,7 +322,8 @@ type PrivateNetwork struct {
 	Vni uint32 `protobuf:"varint,4,opt,name=vni,proto3" json:"vni,omitempty"`
 	// Tunnel protocol; fixed after creation.
 	Encapsulation Encapsulation `protobuf:"varint,5,opt,name=encapsulation,proto3,enum=poolwire.v1.Encapsulation" json:"encapsulation,omitempty"`
-	// MTU for the VMs in bytes, 576 to 9000 (1280 at least when IPv6 is used); 0 at creation: what fits the members' underlay.
+	// MTU for the VMs in bytes, 576 to 9000 (1280 at least when IPv6 is used); 0 at creation: what fits the members' underlay
+	// with the encapsulation, and with IPsec when encrypted.
 	Mtu uint32 `protobuf:"varint,6,opt,name=mtu,proto3" json:"mtu,omitempty"`
 	// Members: pools and hosts, none of them twice and no host beside its own pool.
 	Members []*PrivateNetworkMember `protobuf:"bytes,7,rep,name=members,proto3" json:"members,omitempty"`
@@ -203,6 +339,30 @@ type PrivateNetwork struct {
 	RaGuard bool `protobuf:"varint,14,opt,name=ra_guard,json=raGuard,proto3" json:"ra_guard,omitempty"`
 	// As in Network.
 	DhcpGuard bool `protobuf:"varint,15,opt,name=dhcp_guard,json=dhcpGuard,proto3" json:"dhcp_guard,omitempty"`
+	// Which tunnels there are. May be changed while the network is in use.
+	Topology Topology `protobuf:"varint,16,opt,name=topology,proto3,enum=poolwire.v1.Topology" json:"topology,omitempty"`
+	// STAR: UUID of the member host that is to be the centre; another is elected while it cannot. Empty: any.
+	PreferredCenter string `protobuf:"bytes,17,opt,name=preferred_center,json=preferredCenter,proto3" json:"preferred_center,omitempty"`
+	// UDP port of VXLAN and Geneve on the underlay, 1 to 65535; 0: the protocol's own (4789, 6081). Fixed after creation. Refused
+	// with encrypted: only the protocols' own ports are protected by IPsec, another would travel in clear.
+	UdpPort uint32 `protobuf:"varint,18,opt,name=udp_port,json=udpPort,proto3" json:"udp_port,omitempty"`
+	// Nothing of this network leaves a host but through IPsec; where that is not proved to stand, nothing leaves at all.
+	Encrypted bool `protobuf:"varint,19,opt,name=encrypted,proto3" json:"encrypted,omitempty"`
+	// Refuse an mtu that does not fit every pair of member hosts, now and when members change; without it, warn.
+	StrictMtu bool `protobuf:"varint,23,opt,name=strict_mtu,json=strictMtu,proto3" json:"strict_mtu,omitempty"`
+	// Send multicast to every VIF. Without it, to those that joined the group by IGMP or MLD, and to multicast routers.
+	FloodMulticast bool `protobuf:"varint,24,opt,name=flood_multicast,json=floodMulticast,proto3" json:"flood_multicast,omitempty"`
+	// UUID of the private network of Xen Orchestra that this one takes over; hosts that are not members yet are reached by the
+	// tunnels it made. Empty: none, or all is taken over. See AdoptionService.
+	AdoptedFrom string `protobuf:"bytes,25,opt,name=adopted_from,json=adoptedFrom,proto3" json:"adopted_from,omitempty"`
+	// Output only. Largest MTU that fits every pair of member hosts, in bytes; 0 when not known.
+	EffectiveMtu uint32 `protobuf:"varint,26,opt,name=effective_mtu,json=effectiveMtu,proto3" json:"effective_mtu,omitempty"`
+	// Output only. Tunnel key of traffic that is to be passed on; 0 in a mesh.
+	RelayVni uint32 `protobuf:"varint,27,opt,name=relay_vni,json=relayVni,proto3" json:"relay_vni,omitempty"`
+	// Output only. Who passes traffic on: one in a star, one per pool with hubs.
+	Relays []*PrivateNetworkRelay `protobuf:"bytes,28,rep,name=relays,proto3" json:"relays,omitempty"`
+	// Output only. Conditions an operator should know, one sentence each ("xcp1 and xcp7: the path takes 1450 bytes, 1500 expected").
+	Warnings []string `protobuf:"bytes,29,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// Output only. State on each member host.
 	Hosts []*PrivateNetworkHostStatus `protobuf:"bytes,10,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	// Output only. How far the last change got.
@@ -219,7 +379,7 @@ type PrivateNetwork struct {
 
 func (x *PrivateNetwork) Reset() {
 	*x = PrivateNetwork{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[1]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -231,7 +391,7 @@ func (x *PrivateNetwork) String() string {
 func (*PrivateNetwork) ProtoMessage() {}
 
 func (x *PrivateNetwork) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[1]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -244,7 +404,7 @@ func (x *PrivateNetwork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrivateNetwork.ProtoReflect.Descriptor instead.
 func (*PrivateNetwork) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{1}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *PrivateNetwork) GetUuid() string {
@@ -338,6 +498,83 @@ func (x *PrivateNetwork) GetDhcpGuard() bool {
 	return false
 }
 
+func (x *PrivateNetwork) GetTopology() Topology {
+	if x != nil {
+		return x.Topology
+	}
+	return Topology_TOPOLOGY_UNSPECIFIED
+}
+
+func (x *PrivateNetwork) GetPreferredCenter() string {
+	if x != nil {
+		return x.PreferredCenter
+	}
+	return ""
+}
+
+func (x *PrivateNetwork) GetUdpPort() uint32 {
+	if x != nil {
+		return x.UdpPort
+	}
+	return 0
+}
+
+func (x *PrivateNetwork) GetEncrypted() bool {
+	if x != nil {
+		return x.Encrypted
+	}
+	return false
+}
+
+func (x *PrivateNetwork) GetStrictMtu() bool {
+	if x != nil {
+		return x.StrictMtu
+	}
+	return false
+}
+
+func (x *PrivateNetwork) GetFloodMulticast() bool {
+	if x != nil {
+		return x.FloodMulticast
+	}
+	return false
+}
+
+func (x *PrivateNetwork) GetAdoptedFrom() string {
+	if x != nil {
+		return x.AdoptedFrom
+	}
+	return ""
+}
+
+func (x *PrivateNetwork) GetEffectiveMtu() uint32 {
+	if x != nil {
+		return x.EffectiveMtu
+	}
+	return 0
+}
+
+func (x *PrivateNetwork) GetRelayVni() uint32 {
+	if x != nil {
+		return x.RelayVni
+	}
+	return 0
+}
+
+func (x *PrivateNetwork) GetRelays() []*PrivateNetworkRelay {
+	if x != nil {
+		return x.Relays
+	}
+	return nil
+}
+
+func (x *PrivateNetwork) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 func (x *PrivateNetwork) GetHosts() []*PrivateNetworkHostStatus {
 	if x != nil {
 		return x.Hosts
@@ -387,14 +624,18 @@ type PrivateNetworkHostStatus struct {
 	// Bridge that carries the network on the host.
 	Bridge string `protobuf:"bytes,5,opt,name=bridge,proto3" json:"bridge,omitempty"`
 	// Largest MTU that fits this host's underlay, in bytes; 0 when not known.
-	MaxMtu        uint32 `protobuf:"varint,6,opt,name=max_mtu,json=maxMtu,proto3" json:"max_mtu,omitempty"`
+	MaxMtu uint32 `protobuf:"varint,6,opt,name=max_mtu,json=maxMtu,proto3" json:"max_mtu,omitempty"`
+	// Member hosts that this one exchanges traffic with now, directly or over a relay.
+	PeersUp uint32 `protobuf:"varint,7,opt,name=peers_up,json=peersUp,proto3" json:"peers_up,omitempty"`
+	// Member hosts that it should.
+	PeersWanted   uint32 `protobuf:"varint,8,opt,name=peers_wanted,json=peersWanted,proto3" json:"peers_wanted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PrivateNetworkHostStatus) Reset() {
 	*x = PrivateNetworkHostStatus{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[2]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +647,7 @@ func (x *PrivateNetworkHostStatus) String() string {
 func (*PrivateNetworkHostStatus) ProtoMessage() {}
 
 func (x *PrivateNetworkHostStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[2]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +660,7 @@ func (x *PrivateNetworkHostStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrivateNetworkHostStatus.ProtoReflect.Descriptor instead.
 func (*PrivateNetworkHostStatus) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PrivateNetworkHostStatus) GetHostUuid() string {
@@ -464,6 +705,20 @@ func (x *PrivateNetworkHostStatus) GetMaxMtu() uint32 {
 	return 0
 }
 
+func (x *PrivateNetworkHostStatus) GetPeersUp() uint32 {
+	if x != nil {
+		return x.PeersUp
+	}
+	return 0
+}
+
+func (x *PrivateNetworkHostStatus) GetPeersWanted() uint32 {
+	if x != nil {
+		return x.PeersWanted
+	}
+	return 0
+}
+
 // CreatePrivateNetworkRequest asks for a new private network.
 type CreatePrivateNetworkRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -481,7 +736,7 @@ type CreatePrivateNetworkRequest struct {
 
 func (x *CreatePrivateNetworkRequest) Reset() {
 	*x = CreatePrivateNetworkRequest{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[3]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -493,7 +748,7 @@ func (x *CreatePrivateNetworkRequest) String() string {
 func (*CreatePrivateNetworkRequest) ProtoMessage() {}
 
 func (x *CreatePrivateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[3]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -506,7 +761,7 @@ func (x *CreatePrivateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePrivateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*CreatePrivateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{3}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CreatePrivateNetworkRequest) GetPrivateNetwork() *PrivateNetwork {
@@ -544,6 +799,8 @@ type CreatePrivateNetworkResponse struct {
 	PrivateNetwork *PrivateNetwork `protobuf:"bytes,1,opt,name=private_network,json=privateNetwork,proto3" json:"private_network,omitempty"`
 	// Revision of the change.
 	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Every host that would be a member, and what keeps it from taking part; only with validate_only.
+	Preflight []*PrivateNetworkHostStatus `protobuf:"bytes,4,rep,name=preflight,proto3" json:"preflight,omitempty"`
 	// What the change would do; only with validate_only.
 	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -552,7 +809,7 @@ type CreatePrivateNetworkResponse struct {
 
 func (x *CreatePrivateNetworkResponse) Reset() {
 	*x = CreatePrivateNetworkResponse{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[4]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +821,7 @@ func (x *CreatePrivateNetworkResponse) String() string {
 func (*CreatePrivateNetworkResponse) ProtoMessage() {}
 
 func (x *CreatePrivateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[4]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +834,7 @@ func (x *CreatePrivateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePrivateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*CreatePrivateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{4}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreatePrivateNetworkResponse) GetPrivateNetwork() *PrivateNetwork {
@@ -592,6 +849,13 @@ func (x *CreatePrivateNetworkResponse) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *CreatePrivateNetworkResponse) GetPreflight() []*PrivateNetworkHostStatus {
+	if x != nil {
+		return x.Preflight
+	}
+	return nil
 }
 
 func (x *CreatePrivateNetworkResponse) GetPreview() *Preview {
@@ -612,7 +876,7 @@ type GetPrivateNetworkRequest struct {
 
 func (x *GetPrivateNetworkRequest) Reset() {
 	*x = GetPrivateNetworkRequest{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[5]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +888,7 @@ func (x *GetPrivateNetworkRequest) String() string {
 func (*GetPrivateNetworkRequest) ProtoMessage() {}
 
 func (x *GetPrivateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[5]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +901,7 @@ func (x *GetPrivateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPrivateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*GetPrivateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{5}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetPrivateNetworkRequest) GetPrivateNetwork() string {
@@ -658,7 +922,7 @@ type GetPrivateNetworkResponse struct {
 
 func (x *GetPrivateNetworkResponse) Reset() {
 	*x = GetPrivateNetworkResponse{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[6]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +934,7 @@ func (x *GetPrivateNetworkResponse) String() string {
 func (*GetPrivateNetworkResponse) ProtoMessage() {}
 
 func (x *GetPrivateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[6]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +947,7 @@ func (x *GetPrivateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPrivateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*GetPrivateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{6}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetPrivateNetworkResponse) GetPrivateNetwork() *PrivateNetwork {
@@ -706,7 +970,7 @@ type ListPrivateNetworksRequest struct {
 
 func (x *ListPrivateNetworksRequest) Reset() {
 	*x = ListPrivateNetworksRequest{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[7]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +982,7 @@ func (x *ListPrivateNetworksRequest) String() string {
 func (*ListPrivateNetworksRequest) ProtoMessage() {}
 
 func (x *ListPrivateNetworksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[7]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +995,7 @@ func (x *ListPrivateNetworksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPrivateNetworksRequest.ProtoReflect.Descriptor instead.
 func (*ListPrivateNetworksRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{7}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListPrivateNetworksRequest) GetPageSize() uint32 {
@@ -763,7 +1027,7 @@ type ListPrivateNetworksResponse struct {
 
 func (x *ListPrivateNetworksResponse) Reset() {
 	*x = ListPrivateNetworksResponse{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[8]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +1039,7 @@ func (x *ListPrivateNetworksResponse) String() string {
 func (*ListPrivateNetworksResponse) ProtoMessage() {}
 
 func (x *ListPrivateNetworksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[8]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +1052,7 @@ func (x *ListPrivateNetworksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPrivateNetworksResponse.ProtoReflect.Descriptor instead.
 func (*ListPrivateNetworksResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListPrivateNetworksResponse) GetPrivateNetworks() []*PrivateNetwork {
@@ -817,7 +1081,8 @@ type UpdatePrivateNetworkRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// uuid names the network; a non-empty etag must match.
 	PrivateNetwork *PrivateNetwork `protobuf:"bytes,1,opt,name=private_network,json=privateNetwork,proto3" json:"private_network,omitempty"`
-	// Fields to change: name_label, name_description, mtu, members, default_locking_mode.
+	// Fields to change: name_label, name_description, mtu, members, default_locking_mode, default_inbound_action,
+	// default_outbound_action, ra_guard, dhcp_guard, topology, preferred_center, encrypted, strict_mtu, flood_multicast.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// As in CreatePoolRequest.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -833,7 +1098,7 @@ type UpdatePrivateNetworkRequest struct {
 
 func (x *UpdatePrivateNetworkRequest) Reset() {
 	*x = UpdatePrivateNetworkRequest{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[9]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +1110,7 @@ func (x *UpdatePrivateNetworkRequest) String() string {
 func (*UpdatePrivateNetworkRequest) ProtoMessage() {}
 
 func (x *UpdatePrivateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[9]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +1123,7 @@ func (x *UpdatePrivateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePrivateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*UpdatePrivateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UpdatePrivateNetworkRequest) GetPrivateNetwork() *PrivateNetwork {
@@ -910,6 +1175,8 @@ type UpdatePrivateNetworkResponse struct {
 	PrivateNetwork *PrivateNetwork `protobuf:"bytes,1,opt,name=private_network,json=privateNetwork,proto3" json:"private_network,omitempty"`
 	// Revision of the change.
 	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// As in CreatePrivateNetworkResponse.
+	Preflight []*PrivateNetworkHostStatus `protobuf:"bytes,4,rep,name=preflight,proto3" json:"preflight,omitempty"`
 	// What the change would do; only with validate_only.
 	Preview       *Preview `protobuf:"bytes,15,opt,name=preview,proto3" json:"preview,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -918,7 +1185,7 @@ type UpdatePrivateNetworkResponse struct {
 
 func (x *UpdatePrivateNetworkResponse) Reset() {
 	*x = UpdatePrivateNetworkResponse{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[10]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1197,7 @@ func (x *UpdatePrivateNetworkResponse) String() string {
 func (*UpdatePrivateNetworkResponse) ProtoMessage() {}
 
 func (x *UpdatePrivateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[10]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1210,7 @@ func (x *UpdatePrivateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePrivateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*UpdatePrivateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdatePrivateNetworkResponse) GetPrivateNetwork() *PrivateNetwork {
@@ -958,6 +1225,13 @@ func (x *UpdatePrivateNetworkResponse) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *UpdatePrivateNetworkResponse) GetPreflight() []*PrivateNetworkHostStatus {
+	if x != nil {
+		return x.Preflight
+	}
+	return nil
 }
 
 func (x *UpdatePrivateNetworkResponse) GetPreview() *Preview {
@@ -986,7 +1260,7 @@ type DeletePrivateNetworkRequest struct {
 
 func (x *DeletePrivateNetworkRequest) Reset() {
 	*x = DeletePrivateNetworkRequest{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[11]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1272,7 @@ func (x *DeletePrivateNetworkRequest) String() string {
 func (*DeletePrivateNetworkRequest) ProtoMessage() {}
 
 func (x *DeletePrivateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[11]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1285,7 @@ func (x *DeletePrivateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePrivateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*DeletePrivateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeletePrivateNetworkRequest) GetPrivateNetwork() string {
@@ -1062,7 +1336,7 @@ type DeletePrivateNetworkResponse struct {
 
 func (x *DeletePrivateNetworkResponse) Reset() {
 	*x = DeletePrivateNetworkResponse{}
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[12]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1074,7 +1348,7 @@ func (x *DeletePrivateNetworkResponse) String() string {
 func (*DeletePrivateNetworkResponse) ProtoMessage() {}
 
 func (x *DeletePrivateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_private_network_proto_msgTypes[12]
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1087,7 +1361,7 @@ func (x *DeletePrivateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePrivateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*DeletePrivateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{12}
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeletePrivateNetworkResponse) GetRevision() uint64 {
@@ -1108,12 +1382,17 @@ var File_poolwire_v1_private_network_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\n" +
-	"!poolwire/v1/private_network.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x19poolwire/v1/network.proto\x1a\x1dpoolwire/v1/realization.proto\"v\n" +
+	"!poolwire/v1/private_network.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x19poolwire/v1/network.proto\x1a\x1dpoolwire/v1/realization.proto\"\x9d\x01\n" +
 	"\x14PrivateNetworkMember\x12\x1d\n" +
 	"\tpool_uuid\x18\x01 \x01(\tH\x00R\bpoolUuid\x12\x1d\n" +
 	"\thost_uuid\x18\x02 \x01(\tH\x00R\bhostUuid\x12\x16\n" +
-	"\x06bridge\x18\x03 \x01(\tR\x06bridgeB\b\n" +
-	"\x06target\"\xc3\x06\n" +
+	"\x06bridge\x18\x03 \x01(\tR\x06bridge\x12%\n" +
+	"\x0epreferred_hubs\x18\x04 \x03(\tR\rpreferredHubsB\b\n" +
+	"\x06target\"\x88\x01\n" +
+	"\x13PrivateNetworkRelay\x12\x1b\n" +
+	"\tpool_uuid\x18\x01 \x01(\tR\bpoolUuid\x12(\n" +
+	"\x10active_host_uuid\x18\x02 \x01(\tR\x0eactiveHostUuid\x12*\n" +
+	"\x11standby_host_uuid\x18\x03 \x01(\tR\x0fstandbyHostUuid\"\xdd\t\n" +
 	"\x0ePrivateNetwork\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x1d\n" +
 	"\n" +
@@ -1129,30 +1408,45 @@ const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\x17default_outbound_action\x18\r \x01(\x0e2\x1a.poolwire.v1.DefaultActionR\x15defaultOutboundAction\x12\x19\n" +
 	"\bra_guard\x18\x0e \x01(\bR\araGuard\x12\x1d\n" +
 	"\n" +
-	"dhcp_guard\x18\x0f \x01(\bR\tdhcpGuard\x12;\n" +
+	"dhcp_guard\x18\x0f \x01(\bR\tdhcpGuard\x121\n" +
+	"\btopology\x18\x10 \x01(\x0e2\x15.poolwire.v1.TopologyR\btopology\x12)\n" +
+	"\x10preferred_center\x18\x11 \x01(\tR\x0fpreferredCenter\x12\x19\n" +
+	"\budp_port\x18\x12 \x01(\rR\audpPort\x12\x1c\n" +
+	"\tencrypted\x18\x13 \x01(\bR\tencrypted\x12\x1d\n" +
+	"\n" +
+	"strict_mtu\x18\x17 \x01(\bR\tstrictMtu\x12'\n" +
+	"\x0fflood_multicast\x18\x18 \x01(\bR\x0efloodMulticast\x12!\n" +
+	"\fadopted_from\x18\x19 \x01(\tR\vadoptedFrom\x12#\n" +
+	"\reffective_mtu\x18\x1a \x01(\rR\feffectiveMtu\x12\x1b\n" +
+	"\trelay_vni\x18\x1b \x01(\rR\brelayVni\x128\n" +
+	"\x06relays\x18\x1c \x03(\v2 .poolwire.v1.PrivateNetworkRelayR\x06relays\x12\x1a\n" +
+	"\bwarnings\x18\x1d \x03(\tR\bwarnings\x12;\n" +
 	"\x05hosts\x18\n" +
 	" \x03(\v2%.poolwire.v1.PrivateNetworkHostStatusR\x05hosts\x12:\n" +
 	"\vrealization\x18\v \x01(\v2\x18.poolwire.v1.RealizationR\vrealization\x12\x1b\n" +
 	"\tobject_id\x18\x14 \x01(\rR\bobjectId\x12\x12\n" +
 	"\x04etag\x18\x15 \x01(\tR\x04etag\x12;\n" +
 	"\vcreate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xbe\x01\n" +
+	"createTime\"\xfc\x01\n" +
 	"\x18PrivateNetworkHostStatus\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12&\n" +
 	"\x0fhost_name_label\x18\x02 \x01(\tR\rhostNameLabel\x12\x14\n" +
 	"\x05ready\x18\x03 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06bridge\x18\x05 \x01(\tR\x06bridge\x12\x17\n" +
-	"\amax_mtu\x18\x06 \x01(\rR\x06maxMtu\"\xe9\x01\n" +
+	"\amax_mtu\x18\x06 \x01(\rR\x06maxMtu\x12\x19\n" +
+	"\bpeers_up\x18\a \x01(\rR\apeersUp\x12!\n" +
+	"\fpeers_wanted\x18\b \x01(\rR\vpeersWanted\"\xe9\x01\n" +
 	"\x1bCreatePrivateNetworkRequest\x12D\n" +
 	"\x0fprivate_network\x18\x01 \x01(\v2\x1b.poolwire.v1.PrivateNetworkR\x0eprivateNetwork\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12#\n" +
 	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
-	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\xb0\x01\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\xf5\x01\n" +
 	"\x1cCreatePrivateNetworkResponse\x12D\n" +
 	"\x0fprivate_network\x18\x01 \x01(\v2\x1b.poolwire.v1.PrivateNetworkR\x0eprivateNetwork\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12C\n" +
+	"\tpreflight\x18\x04 \x03(\v2%.poolwire.v1.PrivateNetworkHostStatusR\tpreflight\x12.\n" +
 	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"C\n" +
 	"\x18GetPrivateNetworkRequest\x12'\n" +
 	"\x0fprivate_network\x18\x01 \x01(\tR\x0eprivateNetwork\"a\n" +
@@ -1174,10 +1468,11 @@ const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12\x14\n" +
 	"\x05force\x18\x04 \x01(\bR\x05force\x12#\n" +
 	"\rvalidate_only\x18\x0e \x01(\bR\fvalidateOnly\x12@\n" +
-	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\xb0\x01\n" +
+	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"\xf5\x01\n" +
 	"\x1cUpdatePrivateNetworkResponse\x12D\n" +
 	"\x0fprivate_network\x18\x01 \x01(\v2\x1b.poolwire.v1.PrivateNetworkR\x0eprivateNetwork\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12C\n" +
+	"\tpreflight\x18\x04 \x03(\v2%.poolwire.v1.PrivateNetworkHostStatusR\tpreflight\x12.\n" +
 	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"\xe0\x01\n" +
 	"\x1bDeletePrivateNetworkRequest\x12'\n" +
 	"\x0fprivate_network\x18\x01 \x01(\tR\x0eprivateNetwork\x12\x12\n" +
@@ -1188,11 +1483,17 @@ const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"j\n" +
 	"\x1cDeletePrivateNetworkResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12.\n" +
-	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview*^\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview*x\n" +
 	"\rEncapsulation\x12\x1d\n" +
 	"\x19ENCAPSULATION_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ENCAPSULATION_VXLAN\x10\x01\x12\x15\n" +
-	"\x11ENCAPSULATION_GRE\x10\x022\xac\x04\n" +
+	"\x11ENCAPSULATION_GRE\x10\x02\x12\x18\n" +
+	"\x14ENCAPSULATION_GENEVE\x10\x03*\\\n" +
+	"\bTopology\x12\x18\n" +
+	"\x14TOPOLOGY_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rTOPOLOGY_MESH\x10\x01\x12\x11\n" +
+	"\rTOPOLOGY_STAR\x10\x02\x12\x10\n" +
+	"\fTOPOLOGY_HUB\x10\x032\xac\x04\n" +
 	"\x15PrivateNetworkService\x12k\n" +
 	"\x14CreatePrivateNetwork\x12(.poolwire.v1.CreatePrivateNetworkRequest\x1a).poolwire.v1.CreatePrivateNetworkResponse\x12b\n" +
 	"\x11GetPrivateNetwork\x12%.poolwire.v1.GetPrivateNetworkRequest\x1a&.poolwire.v1.GetPrivateNetworkResponse\x12h\n" +
@@ -1212,68 +1513,74 @@ func file_poolwire_v1_private_network_proto_rawDescGZIP() []byte {
 	return file_poolwire_v1_private_network_proto_rawDescData
 }
 
-var file_poolwire_v1_private_network_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_poolwire_v1_private_network_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_poolwire_v1_private_network_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_poolwire_v1_private_network_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_poolwire_v1_private_network_proto_goTypes = []any{
 	(Encapsulation)(0),                   // 0: poolwire.v1.Encapsulation
-	(*PrivateNetworkMember)(nil),         // 1: poolwire.v1.PrivateNetworkMember
-	(*PrivateNetwork)(nil),               // 2: poolwire.v1.PrivateNetwork
-	(*PrivateNetworkHostStatus)(nil),     // 3: poolwire.v1.PrivateNetworkHostStatus
-	(*CreatePrivateNetworkRequest)(nil),  // 4: poolwire.v1.CreatePrivateNetworkRequest
-	(*CreatePrivateNetworkResponse)(nil), // 5: poolwire.v1.CreatePrivateNetworkResponse
-	(*GetPrivateNetworkRequest)(nil),     // 6: poolwire.v1.GetPrivateNetworkRequest
-	(*GetPrivateNetworkResponse)(nil),    // 7: poolwire.v1.GetPrivateNetworkResponse
-	(*ListPrivateNetworksRequest)(nil),   // 8: poolwire.v1.ListPrivateNetworksRequest
-	(*ListPrivateNetworksResponse)(nil),  // 9: poolwire.v1.ListPrivateNetworksResponse
-	(*UpdatePrivateNetworkRequest)(nil),  // 10: poolwire.v1.UpdatePrivateNetworkRequest
-	(*UpdatePrivateNetworkResponse)(nil), // 11: poolwire.v1.UpdatePrivateNetworkResponse
-	(*DeletePrivateNetworkRequest)(nil),  // 12: poolwire.v1.DeletePrivateNetworkRequest
-	(*DeletePrivateNetworkResponse)(nil), // 13: poolwire.v1.DeletePrivateNetworkResponse
-	(DefaultLockingMode)(0),              // 14: poolwire.v1.DefaultLockingMode
-	(DefaultAction)(0),                   // 15: poolwire.v1.DefaultAction
-	(*Realization)(nil),                  // 16: poolwire.v1.Realization
-	(*timestamppb.Timestamp)(nil),        // 17: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 18: google.protobuf.Duration
-	(*Preview)(nil),                      // 19: poolwire.v1.Preview
-	(*fieldmaskpb.FieldMask)(nil),        // 20: google.protobuf.FieldMask
+	(Topology)(0),                        // 1: poolwire.v1.Topology
+	(*PrivateNetworkMember)(nil),         // 2: poolwire.v1.PrivateNetworkMember
+	(*PrivateNetworkRelay)(nil),          // 3: poolwire.v1.PrivateNetworkRelay
+	(*PrivateNetwork)(nil),               // 4: poolwire.v1.PrivateNetwork
+	(*PrivateNetworkHostStatus)(nil),     // 5: poolwire.v1.PrivateNetworkHostStatus
+	(*CreatePrivateNetworkRequest)(nil),  // 6: poolwire.v1.CreatePrivateNetworkRequest
+	(*CreatePrivateNetworkResponse)(nil), // 7: poolwire.v1.CreatePrivateNetworkResponse
+	(*GetPrivateNetworkRequest)(nil),     // 8: poolwire.v1.GetPrivateNetworkRequest
+	(*GetPrivateNetworkResponse)(nil),    // 9: poolwire.v1.GetPrivateNetworkResponse
+	(*ListPrivateNetworksRequest)(nil),   // 10: poolwire.v1.ListPrivateNetworksRequest
+	(*ListPrivateNetworksResponse)(nil),  // 11: poolwire.v1.ListPrivateNetworksResponse
+	(*UpdatePrivateNetworkRequest)(nil),  // 12: poolwire.v1.UpdatePrivateNetworkRequest
+	(*UpdatePrivateNetworkResponse)(nil), // 13: poolwire.v1.UpdatePrivateNetworkResponse
+	(*DeletePrivateNetworkRequest)(nil),  // 14: poolwire.v1.DeletePrivateNetworkRequest
+	(*DeletePrivateNetworkResponse)(nil), // 15: poolwire.v1.DeletePrivateNetworkResponse
+	(DefaultLockingMode)(0),              // 16: poolwire.v1.DefaultLockingMode
+	(DefaultAction)(0),                   // 17: poolwire.v1.DefaultAction
+	(*Realization)(nil),                  // 18: poolwire.v1.Realization
+	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 20: google.protobuf.Duration
+	(*Preview)(nil),                      // 21: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil),        // 22: google.protobuf.FieldMask
 }
 var file_poolwire_v1_private_network_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.PrivateNetwork.encapsulation:type_name -> poolwire.v1.Encapsulation
-	1,  // 1: poolwire.v1.PrivateNetwork.members:type_name -> poolwire.v1.PrivateNetworkMember
-	14, // 2: poolwire.v1.PrivateNetwork.default_locking_mode:type_name -> poolwire.v1.DefaultLockingMode
-	15, // 3: poolwire.v1.PrivateNetwork.default_inbound_action:type_name -> poolwire.v1.DefaultAction
-	15, // 4: poolwire.v1.PrivateNetwork.default_outbound_action:type_name -> poolwire.v1.DefaultAction
-	3,  // 5: poolwire.v1.PrivateNetwork.hosts:type_name -> poolwire.v1.PrivateNetworkHostStatus
-	16, // 6: poolwire.v1.PrivateNetwork.realization:type_name -> poolwire.v1.Realization
-	17, // 7: poolwire.v1.PrivateNetwork.create_time:type_name -> google.protobuf.Timestamp
-	2,  // 8: poolwire.v1.CreatePrivateNetworkRequest.private_network:type_name -> poolwire.v1.PrivateNetwork
-	18, // 9: poolwire.v1.CreatePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
-	2,  // 10: poolwire.v1.CreatePrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
-	19, // 11: poolwire.v1.CreatePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
-	2,  // 12: poolwire.v1.GetPrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
-	2,  // 13: poolwire.v1.ListPrivateNetworksResponse.private_networks:type_name -> poolwire.v1.PrivateNetwork
-	2,  // 14: poolwire.v1.UpdatePrivateNetworkRequest.private_network:type_name -> poolwire.v1.PrivateNetwork
-	20, // 15: poolwire.v1.UpdatePrivateNetworkRequest.update_mask:type_name -> google.protobuf.FieldMask
-	18, // 16: poolwire.v1.UpdatePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
-	2,  // 17: poolwire.v1.UpdatePrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
-	19, // 18: poolwire.v1.UpdatePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
-	18, // 19: poolwire.v1.DeletePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
-	19, // 20: poolwire.v1.DeletePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
-	4,  // 21: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:input_type -> poolwire.v1.CreatePrivateNetworkRequest
-	6,  // 22: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:input_type -> poolwire.v1.GetPrivateNetworkRequest
-	8,  // 23: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:input_type -> poolwire.v1.ListPrivateNetworksRequest
-	10, // 24: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:input_type -> poolwire.v1.UpdatePrivateNetworkRequest
-	12, // 25: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:input_type -> poolwire.v1.DeletePrivateNetworkRequest
-	5,  // 26: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:output_type -> poolwire.v1.CreatePrivateNetworkResponse
-	7,  // 27: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:output_type -> poolwire.v1.GetPrivateNetworkResponse
-	9,  // 28: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:output_type -> poolwire.v1.ListPrivateNetworksResponse
-	11, // 29: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:output_type -> poolwire.v1.UpdatePrivateNetworkResponse
-	13, // 30: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:output_type -> poolwire.v1.DeletePrivateNetworkResponse
-	26, // [26:31] is the sub-list for method output_type
-	21, // [21:26] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	2,  // 1: poolwire.v1.PrivateNetwork.members:type_name -> poolwire.v1.PrivateNetworkMember
+	16, // 2: poolwire.v1.PrivateNetwork.default_locking_mode:type_name -> poolwire.v1.DefaultLockingMode
+	17, // 3: poolwire.v1.PrivateNetwork.default_inbound_action:type_name -> poolwire.v1.DefaultAction
+	17, // 4: poolwire.v1.PrivateNetwork.default_outbound_action:type_name -> poolwire.v1.DefaultAction
+	1,  // 5: poolwire.v1.PrivateNetwork.topology:type_name -> poolwire.v1.Topology
+	3,  // 6: poolwire.v1.PrivateNetwork.relays:type_name -> poolwire.v1.PrivateNetworkRelay
+	5,  // 7: poolwire.v1.PrivateNetwork.hosts:type_name -> poolwire.v1.PrivateNetworkHostStatus
+	18, // 8: poolwire.v1.PrivateNetwork.realization:type_name -> poolwire.v1.Realization
+	19, // 9: poolwire.v1.PrivateNetwork.create_time:type_name -> google.protobuf.Timestamp
+	4,  // 10: poolwire.v1.CreatePrivateNetworkRequest.private_network:type_name -> poolwire.v1.PrivateNetwork
+	20, // 11: poolwire.v1.CreatePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
+	4,  // 12: poolwire.v1.CreatePrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
+	5,  // 13: poolwire.v1.CreatePrivateNetworkResponse.preflight:type_name -> poolwire.v1.PrivateNetworkHostStatus
+	21, // 14: poolwire.v1.CreatePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
+	4,  // 15: poolwire.v1.GetPrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
+	4,  // 16: poolwire.v1.ListPrivateNetworksResponse.private_networks:type_name -> poolwire.v1.PrivateNetwork
+	4,  // 17: poolwire.v1.UpdatePrivateNetworkRequest.private_network:type_name -> poolwire.v1.PrivateNetwork
+	22, // 18: poolwire.v1.UpdatePrivateNetworkRequest.update_mask:type_name -> google.protobuf.FieldMask
+	20, // 19: poolwire.v1.UpdatePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
+	4,  // 20: poolwire.v1.UpdatePrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
+	5,  // 21: poolwire.v1.UpdatePrivateNetworkResponse.preflight:type_name -> poolwire.v1.PrivateNetworkHostStatus
+	21, // 22: poolwire.v1.UpdatePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
+	20, // 23: poolwire.v1.DeletePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
+	21, // 24: poolwire.v1.DeletePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
+	6,  // 25: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:input_type -> poolwire.v1.CreatePrivateNetworkRequest
+	8,  // 26: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:input_type -> poolwire.v1.GetPrivateNetworkRequest
+	10, // 27: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:input_type -> poolwire.v1.ListPrivateNetworksRequest
+	12, // 28: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:input_type -> poolwire.v1.UpdatePrivateNetworkRequest
+	14, // 29: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:input_type -> poolwire.v1.DeletePrivateNetworkRequest
+	7,  // 30: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:output_type -> poolwire.v1.CreatePrivateNetworkResponse
+	9,  // 31: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:output_type -> poolwire.v1.GetPrivateNetworkResponse
+	11, // 32: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:output_type -> poolwire.v1.ListPrivateNetworksResponse
+	13, // 33: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:output_type -> poolwire.v1.UpdatePrivateNetworkResponse
+	15, // 34: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:output_type -> poolwire.v1.DeletePrivateNetworkResponse
+	30, // [30:35] is the sub-list for method output_type
+	25, // [25:30] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_private_network_proto_init() }
@@ -1293,8 +1600,8 @@ func file_poolwire_v1_private_network_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_private_network_proto_rawDesc), len(file_poolwire_v1_private_network_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   13,
+			NumEnums:      2,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

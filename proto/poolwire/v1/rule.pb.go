@@ -178,7 +178,9 @@ type Rule struct {
 	// Output only. As in Pool.
 	Etag string `protobuf:"bytes,21,opt,name=etag,proto3" json:"etag,omitempty"`
 	// Output only. When the rule was created.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Output only. Who made or last changed the rule: the name in the client's certificate. Empty when a version that did not record it did.
+	Author        string `protobuf:"bytes,23,opt,name=author,proto3" json:"author,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -316,6 +318,13 @@ func (x *Rule) GetCreateTime() *timestamppb.Timestamp {
 		return x.CreateTime
 	}
 	return nil
+}
+
+func (x *Rule) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
 }
 
 // AddRuleRequest is XCP-ng's add-rule.
@@ -986,7 +995,9 @@ type ListRulesRequest struct {
 	// As in ListPoolsRequest.
 	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// As in ListPoolsRequest.
-	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Pool (UUID or name_label) of the network, needed when several pools have it; only with network.
+	Pool          string `protobuf:"bytes,6,opt,name=pool,proto3" json:"pool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1052,6 +1063,13 @@ func (x *ListRulesRequest) GetPageSize() uint32 {
 func (x *ListRulesRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListRulesRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
 	}
 	return ""
 }
@@ -1407,7 +1425,7 @@ var File_poolwire_v1_rule_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_rule_proto_rawDesc = "" +
 	"\n" +
-	"\x16poolwire/v1/rule.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x1dpoolwire/v1/realization.proto\"\x96\x04\n" +
+	"\x16poolwire/v1/rule.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x1dpoolwire/v1/realization.proto\"\xae\x04\n" +
 	"\x04Rule\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x19\n" +
 	"\bvif_uuid\x18\x02 \x01(\tR\avifUuid\x12!\n" +
@@ -1425,7 +1443,8 @@ const file_poolwire_v1_rule_proto_rawDesc = "" +
 	"\tobject_id\x18\x14 \x01(\rR\bobjectId\x12\x12\n" +
 	"\x04etag\x18\x15 \x01(\tR\x04etag\x12;\n" +
 	"\vcreate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTimeB\a\n" +
+	"createTime\x12\x16\n" +
+	"\x06author\x18\x17 \x01(\tR\x06authorB\a\n" +
 	"\x05_portB\v\n" +
 	"\t_priority\"\xd6\x03\n" +
 	"\x0eAddRuleRequest\x12\x16\n" +
@@ -1482,14 +1501,15 @@ const file_poolwire_v1_rule_proto_rawDesc = "" +
 	"\x0eGetRuleRequest\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\"8\n" +
 	"\x0fGetRuleResponse\x12%\n" +
-	"\x04rule\x18\x01 \x01(\v2\x11.poolwire.v1.RuleR\x04rule\"\x92\x01\n" +
+	"\x04rule\x18\x01 \x01(\v2\x11.poolwire.v1.RuleR\x04rule\"\xa6\x01\n" +
 	"\x10ListRulesRequest\x12\x10\n" +
 	"\x03vif\x18\x01 \x01(\tR\x03vif\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x16\n" +
 	"\x06cookie\x18\x03 \x01(\tR\x06cookie\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x05 \x01(\tR\tpageToken\"\x80\x01\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\x12\x12\n" +
+	"\x04pool\x18\x06 \x01(\tR\x04pool\"\x80\x01\n" +
 	"\x11ListRulesResponse\x12'\n" +
 	"\x05rules\x18\x01 \x03(\v2\x11.poolwire.v1.RuleR\x05rules\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +

@@ -911,7 +911,9 @@ type ListVifsRequest struct {
 	// As in ListPoolsRequest.
 	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// As in ListPoolsRequest.
-	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only VIFs of this pool's networks (UUID or name_label) when set. With network: the pool of the network, needed when several have it.
+	Pool          string `protobuf:"bytes,6,opt,name=pool,proto3" json:"pool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -977,6 +979,13 @@ func (x *ListVifsRequest) GetPageSize() uint32 {
 func (x *ListVifsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListVifsRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
 	}
 	return ""
 }
@@ -1401,14 +1410,15 @@ const file_poolwire_v1_vif_proto_rawDesc = "" +
 	"\rGetVifRequest\x12\x10\n" +
 	"\x03vif\x18\x01 \x01(\tR\x03vif\"4\n" +
 	"\x0eGetVifResponse\x12\"\n" +
-	"\x03vif\x18\x01 \x01(\v2\x10.poolwire.v1.VifR\x03vif\"\x94\x01\n" +
+	"\x03vif\x18\x01 \x01(\v2\x10.poolwire.v1.VifR\x03vif\"\xa8\x01\n" +
 	"\x0fListVifsRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x17\n" +
 	"\avm_uuid\x18\x03 \x01(\tR\x06vmUuid\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x05 \x01(\tR\tpageToken\"|\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\x12\x12\n" +
+	"\x04pool\x18\x06 \x01(\tR\x04pool\"|\n" +
 	"\x10ListVifsResponse\x12$\n" +
 	"\x04vifs\x18\x01 \x03(\v2\x10.poolwire.v1.VifR\x04vifs\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +

@@ -20,9 +20,12 @@ const (
 	FieldCTPortDst Field = of.OXM_CLASS_NXM_1<<7 | 125
 )
 
-// fragmentLater is the bit of ip_frag that only fragments after the first have set
-// (FLOW_NW_FRAG_LATER).
-const fragmentLater = 2
+// Bits of ip_frag (ovs-fields(7)): all fragments have the first one set, those after the first the second
+// one too.
+const (
+	fragmentAny   = 1
+	fragmentLater = 2
+)
 
 // CTProto matches the IP protocol of the connection.
 func (b *MatchBuilder) CTProto(proto uint8) *MatchBuilder {
@@ -63,6 +66,13 @@ func (b *MatchBuilder) CTPortSrc(port, mask uint16) *MatchBuilder {
 // to; of ICMP its code.
 func (b *MatchBuilder) CTPortDst(port, mask uint16) *MatchBuilder {
 	b.setUintMasked(FieldCTPortDst, 2, uint64(port), uint64(mask), 0xffff)
+	return b
+}
+
+// Fragment matches all fragments, the first one included. It needs EthType. Of an IPv6 packet the later ones
+// have protocol 44 (ovs-fields(7), nw_frag).
+func (b *MatchBuilder) Fragment() *MatchBuilder {
+	b.setUintMasked(FieldIPFrag, 1, fragmentAny, fragmentAny, 0xff)
 	return b
 }
 

@@ -159,6 +159,9 @@ func sampleFlows() []Flow {
 		Flow{Table: 4, Priority: 5, Match: NewMatch().EthType(0x86dd).SCTPDst(80).Build(), Instructions: Apply(
 			Push(Whole(FieldIPv6Src)), MoveField(Whole(FieldIPv6Dst), Whole(FieldIPv6Src)), Pop(Whole(FieldIPv6Dst)), MoveField(Whole(FieldSCTPSrc), BitRange(Register(9), 16, 16)))},
 		Flow{Table: 4, Priority: 6, Match: NewMatch().EthType(0x0800).UDPSrcMasked(0x4000, 0xc000).Build(), Instructions: ApplyGoto(9, MoveField(Whole(FieldUDPSrc), Whole(FieldUDPDst)))},
+		Flow{Table: 4, Priority: 7, Match: NewMatch().ARPOp(1).Build(), Instructions: Apply(
+			LoadField(Whole(FieldEthSrc), 0x020000000001), LoadField(Whole(FieldARPOp), 2), MoveField(Whole(FieldARPSHA), Whole(FieldARPTHA)),
+			MoveField(Whole(FieldARPSPA), Whole(FieldARPTPA)), LoadField(Whole(FieldARPSHA), 0x020000000001), LoadField(Whole(FieldARPSPA), 0x0a000001), InPort())},
 		Flow{Table: 4, Priority: 3, Match: NewMatch().ConjID(7).Build(), Instructions: Goto(9)},
 		Flow{Priority: 0},
 		Flow{Priority: defaultPriority},

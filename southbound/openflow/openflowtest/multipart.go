@@ -80,6 +80,8 @@ func statsBytes(e entry) []byte {
 	binary.BigEndian.PutUint16(b[16:], f.HardTimeout)
 	binary.BigEndian.PutUint16(b[18:], f.Flags)
 	binary.BigEndian.PutUint64(b[24:], f.Cookie)
+	binary.BigEndian.PutUint64(b[32:], e.packets)
+	binary.BigEndian.PutUint64(b[40:], e.bytes)
 	binary.BigEndian.PutUint16(b[48:], 1)
 	binary.BigEndian.PutUint16(b[50:], uint16(match))
 	copy(b[52:], f.Match)

@@ -58,6 +58,8 @@ type Counters struct {
 type entry struct {
 	flow  flow.Flow
 	since time.Time
+	// packets and bytes are what it has matched.
+	packets, bytes uint64
 }
 
 // Switch is a fake switch. All methods may be called at any time.
@@ -93,6 +95,22 @@ func (s *Switch) Install(flows ...flow.Flow) {
 	for _, f := range flows {
 		s.flows[f.Key()] = entry{flow: f, since: time.Now()}
 	}
+}
+
+// Hit counts a packet of some bytes for each flow that which reports, and returns how many
+// there are.
+func (s *Switch) Hit(bytes uint64, which func(flow.Flow) bool) (hit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, e := range s.flows {
+		if which(e.flow) {
+			e.packets++
+			e.bytes += bytes
+			s.flows[k] = e
+			hit++
+		}
+	}
+	return hit
 }
 
 // Remove takes flows out of the table directly.

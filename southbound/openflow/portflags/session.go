@@ -182,16 +182,19 @@ func (s *Session) Close(reason error) {
 	s.fail(reason)
 }
 
-// fail ends the session; the first reason given stays.
+// fail ends the session; the first reason given stays. Closing may take time (TLS sends
+// its farewell), which nobody who asks for the reason is to wait for.
 func (s *Session) fail(reason error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
-		return
+	first := s.err == nil
+	if first {
+		s.err = reason
+		close(s.done)
 	}
-	s.err = reason
-	close(s.done)
-	_ = s.conn.Close()
+	s.mu.Unlock()
+	if first {
+		_ = s.conn.Close()
+	}
 }
 
 // read dispatches messages until the session ends. It asks a silent peer for a sign of

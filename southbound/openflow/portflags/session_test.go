@@ -267,3 +267,47 @@ func TestEchoesAndNoise(t *testing.T) {
 		t.Error(s.Err())
 	}
 }
+
+// lingering is a connection that takes its time to close.
+type lingering struct {
+	net.Conn
+	closing chan struct{}
+	closed  chan struct{}
+}
+
+func (l *lingering) Close() error {
+	close(l.closing)
+	<-l.closed
+	return l.Conn.Close()
+}
+
+// TestSlowClose: whoever asks why a session ended does not wait until its connection has
+// said farewell.
+func TestSlowClose(t *testing.T) {
+	t.Parallel()
+	ours, theirs := connect(t)
+	slow := &lingering{Conn: ours, closing: make(chan struct{}), closed: make(chan struct{})}
+	s := attachOver(t, openflowtest.NewFlagSwitch(openflowtest.FlagConfig{}), slow, theirs)
+	reason := errors.New("no more")
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		s.Close(reason)
+	}()
+	<-slow.closing
+	told := make(chan error, 1)
+	go func() { told <- s.Err() }()
+	select {
+	case err := <-told:
+		if !errors.Is(err, reason) {
+			t.Errorf("ended with %v", err)
+		}
+	case <-time.After(patience / 6):
+		t.Error("nobody hears why until the connection is closed")
+	}
+	close(slow.closed)
+	<-over
+	if err := ended(t, s); !errors.Is(err, reason) {
+		t.Errorf("ended with %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,8 @@ func (a *app) addressGroupCommand() *cobra.Command {
 type addressGroupFlags struct {
 	name, description, file string
 	addresses, groups       []string
+	// lines are those of file, once it has been read.
+	lines []string
 }
 
 func (f *addressGroupFlags) register(c *cobra.Command) {
@@ -58,11 +61,12 @@ func (f *addressGroupFlags) apply(ctx context.Context, api *client, c *cobra.Com
 		g.Addresses, mask = f.addresses, append(mask, "addresses")
 	}
 	if f.file != "" {
-		lines, err := readLines(c, "--file", f.file)
-		if err != nil {
-			return nil, err
+		if f.lines == nil { // standard input can be read once, a change made again
+			if f.lines, err = readLines(c, "--file", f.file); err != nil {
+				return nil, err
+			}
 		}
-		g.Addresses = append(g.Addresses, lines...)
+		g.Addresses = slices.Concat(f.addresses, f.lines)
 	}
 	if c.Flags().Changed("group") {
 		g.Groups, mask = nil, append(mask, "groups")
@@ -153,23 +157,29 @@ func (a *app) addressGroupUpdate() *cobra.Command {
 				return err
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				got, err := api.addressGroups.GetAddressGroup(ctx, &poolwirev1.GetAddressGroupRequest{AddressGroup: args[0]})
+				var before string
+				var r *poolwirev1.UpdateAddressGroupResponse
+				err := edited(ctx, func() error {
+					got, err := api.addressGroups.GetAddressGroup(ctx, &poolwirev1.GetAddressGroupRequest{AddressGroup: args[0]})
+					if err != nil {
+						return err
+					}
+					g := got.GetAddressGroup()
+					mask, err := f.apply(ctx, api, cmd, g)
+					if err != nil {
+						return err
+					}
+					if cmd.Flags().Changed("name") {
+						g.NameLabel, mask = f.name, append(mask, "name_label")
+					}
+					before = g.GetEtag()
+					r, err = api.addressGroups.UpdateAddressGroup(ctx, &poolwirev1.UpdateAddressGroupRequest{AddressGroup: g, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
+					return err
+				})
 				if err != nil {
 					return err
 				}
-				g := got.GetAddressGroup()
-				mask, err := f.apply(ctx, api, cmd, g)
-				if err != nil {
-					return err
-				}
-				if cmd.Flags().Changed("name") {
-					g.NameLabel, mask = f.name, append(mask, "name_label")
-				}
-				r, err := api.addressGroups.UpdateAddressGroup(ctx, &poolwirev1.UpdateAddressGroupRequest{AddressGroup: g, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
-				if err != nil {
-					return err
-				}
-				return a.settleAddressGroup(ctx, api, "changed", r.GetAddressGroup(), r.GetRevision())
+				return a.settleAddressGroup(ctx, api, did(before, r.GetAddressGroup()), r.GetAddressGroup(), r.GetRevision())
 			})
 		},
 	}
@@ -202,11 +212,15 @@ func (a *app) addressGroupModify(verb, short string) *cobra.Command {
 				req.Add, req.Remove = nil, addresses
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				was, err := api.addressGroups.GetAddressGroup(ctx, &poolwirev1.GetAddressGroupRequest{AddressGroup: args[0]})
+				if err != nil {
+					return err
+				}
 				r, err := api.addressGroups.ModifyAddressGroup(ctx, req)
 				if err != nil {
 					return err
 				}
-				return a.settleAddressGroup(ctx, api, "changed", r.GetAddressGroup(), r.GetRevision())
+				return a.settleAddressGroup(ctx, api, did(was.GetAddressGroup().GetEtag(), r.GetAddressGroup()), r.GetAddressGroup(), r.GetRevision())
 			})
 		},
 	}

@@ -37,8 +37,11 @@ const (
 type changeFlags struct {
 	dryRun        bool
 	confirmWithin time.Duration
-	// sessions tells that the request carries live sessions to judge.
-	sessions bool
+	// sessions is the host of which the request carries live sessions to judge; empty
+	// for none.
+	sessions string
+	// stage says how far the change has got.
+	stage changeStage
 	// pending is the revision of a change that waits for confirmation and has
 	// not been told of; 0 for none.
 	pending uint64
@@ -75,10 +78,22 @@ type dryRunAnswer struct{ answer proto.Message }
 
 func (*dryRunAnswer) Error() string { return "dry run: nothing was changed" }
 
-// intercept puts the flags into every request that changes something. A request
-// that has no place for them is refused: a trial must never be the real thing.
+// intercept puts the flags into every request that changes something, and follows
+// how far the change has got.
 func (a *app) intercept(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if reads(method) || (!a.changes.dryRun && a.changes.confirmWithin == 0) {
+	if reads(method) {
+		return invoke(ctx, method, req, reply, conn, opts...)
+	}
+	a.changes.stage = asked
+	err := a.flagged(ctx, method, req, reply, conn, invoke, opts...)
+	a.changes.stage = a.changes.stage.after(err)
+	return err
+}
+
+// flagged makes a request that changes something. One that has no place for the flags
+// is refused: a trial must never be the real thing.
+func (a *app) flagged(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if !a.changes.dryRun && a.changes.confirmWithin == 0 {
 		return invoke(ctx, method, req, reply, conn, opts...)
 	}
 	question, answer := req.(proto.Message), reply.(proto.Message)
@@ -111,7 +126,7 @@ func (a *app) intercept(ctx context.Context, method string, req, reply any, conn
 // every method's name.
 func reads(method string) bool {
 	name := method[strings.LastIndex(method, "/")+1:]
-	return slices.ContainsFunc([]string{"Get", "List", "Explain", "WaitFor", "Watch", "Dump"}, func(verb string) bool {
+	return slices.ContainsFunc([]string{"Get", "List", "Describe", "Explain", "WaitFor", "Watch", "Dump"}, func(verb string) bool {
 		return strings.HasPrefix(name, verb)
 	})
 }

@@ -34,7 +34,7 @@ func leaves(c *cobra.Command) []*cobra.Command {
 func TestEveryChangeCanBeTriedAndUndone(t *testing.T) {
 	t.Parallel()
 	others := []string{"list", "show", "hits", "status", "certificate", "remove-node", "confirm", "rollback", "watch", "denied", "explain",
-		"wait", "version", "dump-flows", "help", "bash", "zsh", "fish", "powershell"}
+		"wait", "version", "dump-flows", "guard", "matrix", "rotate-keys", "help", "bash", "zsh", "fish", "powershell"}
 	for _, c := range leaves(Root()) {
 		want := !slices.Contains(others, c.Name())
 		for _, flag := range []string{dryRunFlag, confirmWithinFlag} {
@@ -48,7 +48,7 @@ func TestEveryChangeCanBeTriedAndUndone(t *testing.T) {
 // The client knows these fields by their names only.
 func TestEveryRequestThatChangesSomethingHasPlaceForTheFlags(t *testing.T) {
 	t.Parallel()
-	cannot := []protoreflect.Name{"AddNode", "IssueHostCertificate", "RemoveNode", "ConfirmChange", "RollbackChange"}
+	cannot := []protoreflect.Name{"AddNode", "IssueHostCertificate", "RemoveNode", "ConfirmChange", "RollbackChange", "RotateTunnelKeys"}
 	found := 0
 	protoregistry.GlobalFiles.RangeFilesByPackage("poolwire.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {
@@ -130,7 +130,7 @@ func TestDryRunOfEveryKindOfChangeIsOnlyATrial(t *testing.T) {
 		f := policyServer()
 		f.preview = &poolwirev1.Preview{SessionsNote: "no switch lists them"}
 		code, out, errs := f.run(t, append(strings.Fields(command), "--dry-run")...)
-		if code != exitOK || !strings.HasPrefix(out, "dry run: nothing was changed\n\nno flow would change on any host\n") || !strings.Contains(out, "no switch lists them") {
+		if code != exitOK || !strings.HasPrefix(out, "dry run: nothing was changed\n\nno flow and no meter would change on any host\n") || !strings.Contains(out, "no switch lists them") {
 			t.Errorf("%s: exit %d, %q, %q", command, code, out, errs)
 		}
 		if f.waited != nil {

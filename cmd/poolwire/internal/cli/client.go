@@ -23,6 +23,7 @@ type client struct {
 	pifs            poolwirev1.PifServiceClient
 	networks        poolwirev1.NetworkServiceClient
 	privateNetworks poolwirev1.PrivateNetworkServiceClient
+	tunnels         poolwirev1.TunnelServiceClient
 	vifs            poolwirev1.VifServiceClient
 	rules           poolwirev1.RuleServiceClient
 	flows           poolwirev1.FlowServiceClient
@@ -55,7 +56,7 @@ func (a *app) api() (*client, error) {
 	a.client = &client{
 		conn: conn, pools: poolwirev1.NewPoolServiceClient(conn), hosts: poolwirev1.NewHostServiceClient(conn),
 		pifs: poolwirev1.NewPifServiceClient(conn), networks: poolwirev1.NewNetworkServiceClient(conn),
-		privateNetworks: poolwirev1.NewPrivateNetworkServiceClient(conn), vifs: poolwirev1.NewVifServiceClient(conn),
+		privateNetworks: poolwirev1.NewPrivateNetworkServiceClient(conn), tunnels: poolwirev1.NewTunnelServiceClient(conn), vifs: poolwirev1.NewVifServiceClient(conn),
 		rules: poolwirev1.NewRuleServiceClient(conn), flows: poolwirev1.NewFlowServiceClient(conn),
 		cluster: poolwirev1.NewClusterServiceClient(conn), watch: poolwirev1.NewWatchServiceClient(conn),
 		policy: poolwirev1.NewPolicyServiceClient(conn), addressGroups: poolwirev1.NewAddressGroupServiceClient(conn),
@@ -79,7 +80,7 @@ func (a *app) call(ctx context.Context, f func(context.Context, *client) error) 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.flags.timeout)
+	bounded, cancel := context.WithTimeout(ctx, a.flags.timeout)
 	defer cancel()
-	return f(ctx, c)
+	return a.outcome(ctx, bounded, f(bounded, c))
 }

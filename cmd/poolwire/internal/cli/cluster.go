@@ -76,10 +76,23 @@ func (a *app) printCluster(r *poolwirev1.GetClusterStatusResponse) error {
 	}
 	a.say("cluster   %s, version %s, term %d, revision %d", r.GetClusterUuid(), r.GetVersion(), r.GetTerm(), r.GetRevision())
 	a.say("hosts     %s", strings.Join(states, ", "))
-	a.say("objects   %d pools, %d VIFs, %d private networks, %d rules", r.GetPools(), r.GetVifs(), r.GetPrivateNetworks(), r.GetRules())
+	a.say("objects   %s", objectsText(r))
 	for _, refused := range foldRefused(r.GetRefusedConnections()) {
 		a.say("refused   %s", refused.text(time.Now()))
 	}
 	a.say("")
 	return printTable(a.streams.Out, r.GetNodes(), nodeColumns, a.flags.output == "wide")
+}
+
+// objectsText counts what there is. Rules of levels and those of XCP-ng's form are
+// told apart where there are both.
+func objectsText(r *poolwirev1.GetClusterStatusResponse) string {
+	rules := plural(uint64(r.GetPolicyRules()+r.GetRules()), "rule")
+	if r.GetRules() > 0 {
+		rules += fmt.Sprintf(" (%d of levels, %d of XCP-ng's form)", r.GetPolicyRules(), r.GetRules())
+	}
+	return strings.Join([]string{
+		plural(uint64(r.GetPools()), "pool"), plural(uint64(r.GetVifs()), "VIF"), plural(uint64(r.GetPrivateNetworks()), "private network"),
+		rules, plural(uint64(r.GetAddressGroups()), "address group"), plural(uint64(r.GetVifGroups()), "VIF group"),
+	}, ", ")
 }

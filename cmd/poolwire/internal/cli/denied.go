@@ -29,7 +29,7 @@ func (a *app) deniedCommand() *cobra.Command {
 		Example: "  poolwire denied\n  poolwire denied --vif xcp1/vif1.0\n  poolwire denied --rule no-telnet -o json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.denied(cmd.Context(), req) },
 	}
-	c.Flags().StringVar(&req.Vif, "vif", "", "only packets to or from this VIF, by UUID, name, MAC or HOST/vif1.0")
+	c.Flags().StringVar(&req.Vif, "vif", "", "only packets to or from this VIF, whichever end's rules denied them, by UUID, name, MAC or HOST/vif1.0")
 	c.Flags().StringVar(&req.Rule, "rule", "", "only packets that this rule denied, by name or UUID")
 	return c
 }

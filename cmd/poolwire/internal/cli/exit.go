@@ -36,6 +36,7 @@ func (e *unconfirmedError) Error() string { return e.reason }
 func exitCode(err error) int {
 	var usage usageError
 	var unconfirmed *unconfirmedError
+	var late *timeoutError
 	switch {
 	case err == nil:
 		return exitOK
@@ -43,7 +44,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &unconfirmed):
 		return exitUnconfirmed
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &late), errors.Is(err, context.DeadlineExceeded):
 		return exitUnavailable
 	}
 	switch status.Code(err) {
@@ -88,7 +89,10 @@ func describe(err error) string {
 			b.WriteString("\n  " + v)
 		}
 	}
-	if st.Code() == codes.Unavailable {
+	if reasonOf(err) == reasonVifInUse {
+		b.WriteString("\nGive --force to do that.")
+	}
+	if st.Code() == codes.Unavailable && len(st.Details()) == 0 { // else the server has answered
 		b.WriteString("\nIs poolwired running? On another machine use --server with --cert, --key and --ca.")
 	}
 	return b.String()

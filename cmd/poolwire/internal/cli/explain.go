@@ -17,9 +17,14 @@ walk through the flow tables of every host it passes, and what would have to
 change for another verdict. The answer comes from the flows as they are compiled
 for the switches; no packet is sent.
 
-The other end is an address, a MAC address or another VIF. With --to the VIF
-sends the packet, with --from it is sent to the VIF. A packet that opens a
-session is asked about, unless --established or --reply say otherwise.
+The other end is an address, a MAC address or another VIF, whose address
+--remote-address tells. With --to the VIF sends the packet, with --from it is
+sent to the VIF. A packet that opens a session is asked about, unless
+--established or --reply say otherwise.
+
+Where part of the way is not known, or an address is made up that rules tell
+apart from others, the answer begins with "as far as is known" and says what it
+depends on.
 
 With -o wide every step shows the flow that matched.`
 
@@ -38,7 +43,8 @@ func (a *app) explainCommand() *cobra.Command {
 		Use: "explain", Short: "Say what becomes of a packet, and which rule decides", Long: explainLong, Args: cobra.NoArgs,
 		Example: "  poolwire explain --vif xcp1/vif1.0 --to 10.0.0.7 --proto tcp --port 22\n" +
 			"  poolwire explain --vif web1 --from 2001:db8::9 --proto icmpv6 --icmp-type 128 -o wide\n" +
-			"  poolwire explain --vif web1 --to db1 --proto tcp --port 5432 --established",
+			"  poolwire explain --vif web1 --to db1 --proto tcp --port 5432 --established\n" +
+			"  poolwire explain --vif gw1 --to 192.0.2.9 --local-address 192.0.2.100 --source-mac 00:00:5e:00:01:33",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			req, err := f.request(cmd)
 			if err != nil {
@@ -64,6 +70,8 @@ func (a *app) explainCommand() *cobra.Command {
 	p.StringVar(&f.icmpType, "icmp-type", "", "ICMP or ICMPv6 type (default echo request)")
 	p.StringVar(&f.icmpCode, "icmp-code", "", "ICMP or ICMPv6 code")
 	p.StringVar(&q.LocalAddress, "local-address", "", "address of the VIF (default: its first allowed one)")
+	p.StringVar(&q.RemoteAddress, "remote-address", "", "address of the other end, when --to or --from name a VIF or a MAC address")
+	p.StringVar(&q.SourceMac, "source-mac", "", "MAC address the packet is sent from: that of a virtual router or of a pair (default: the sender's own)")
 	p.Uint32Var(&q.Vlan, "vlan", 0, "802.1Q tag the VM puts on; 0 for none")
 	p.BoolVar(&q.Reply, "reply", false, "the packet belongs to a session that was opened in the other direction")
 	p.BoolVar(&q.Established, "established", false, "the packet belongs to a session that is established")
@@ -110,6 +118,7 @@ func (a *app) printExplanation(r *poolwirev1.ExplainResponse) error {
 	if err := a.printDecider(r.GetDecidedBy()); err != nil {
 		return err
 	}
+	a.sayList("it depends on", r.GetDependsOn())
 	if err := a.printSteps(r); err != nil {
 		return err
 	}

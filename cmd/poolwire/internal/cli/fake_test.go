@@ -40,6 +40,9 @@ type fakeServer struct {
 	errs        io.Writer
 	stdin       string
 
+	// meet sees every request before it is answered; its error is the answer.
+	meet func(context.Context, proto.Message) error
+
 	mu sync.Mutex
 	// asked are the requests in their order.
 	asked []proto.Message
@@ -51,6 +54,11 @@ func (f *fakeServer) record(ctx context.Context, req any, _ *grpc.UnaryServerInf
 	f.mu.Lock()
 	f.asked = append(f.asked, m)
 	f.mu.Unlock()
+	if f.meet != nil {
+		if err := f.meet(ctx, m); err != nil {
+			return nil, err
+		}
+	}
 	answer, err := handle(ctx, req)
 	if tried := m.ProtoReflect().Descriptor().Fields().ByName(validateOnlyField); err == nil && f.preview != nil && tried != nil && m.ProtoReflect().Get(tried).Bool() {
 		setField(answer.(proto.Message), previewField, protoreflect.ValueOfMessage(f.preview.ProtoReflect()))

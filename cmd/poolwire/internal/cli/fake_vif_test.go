@@ -2,13 +2,14 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
 func (f *fakeLists) GetVif(_ context.Context, r *poolwirev1.GetVifRequest) (*poolwirev1.GetVifResponse, error) {
 	for _, v := range f.vifs {
-		if name := r.GetVif(); name == v.GetUuid() || name == v.GetMac() || name == v.GetNameLabel() || name == vifLabel(v) {
+		if name := r.GetVif(); name == v.GetUuid() || name == v.GetMac() || name == v.GetNameLabel() || name == vifPlace(v) {
 			return &poolwirev1.GetVifResponse{Vif: v}, nil
 		}
 	}
@@ -25,6 +26,11 @@ func (f *fakeLists) UpdateVif(_ context.Context, r *poolwirev1.UpdateVifRequest)
 
 func (f *fakeLists) GetNetwork(_ context.Context, r *poolwirev1.GetNetworkRequest) (*poolwirev1.GetNetworkResponse, error) {
 	for _, n := range f.networks {
+		if r.GetPool() != "" && !slices.ContainsFunc(f.pools, func(p *poolwirev1.Pool) bool {
+			return p.GetNameLabel() == r.GetPool() && p.GetUuid() == n.GetPoolUuid()
+		}) {
+			continue
+		}
 		if n.GetUuid() == r.GetNetwork() || n.GetNameLabel() == r.GetNetwork() {
 			return &poolwirev1.GetNetworkResponse{Network: n}, nil
 		}
@@ -42,4 +48,8 @@ func (f *fakeLists) UpdatePrivateNetwork(_ context.Context, r *poolwirev1.Update
 
 func (f *fakeServer) DeleteRule(context.Context, *poolwirev1.DeleteRuleRequest) (*poolwirev1.DeleteRuleResponse, error) {
 	return &poolwirev1.DeleteRuleResponse{Revision: 7}, f.fail
+}
+
+func (f *fakeLists) UpdateHost(_ context.Context, r *poolwirev1.UpdateHostRequest) (*poolwirev1.UpdateHostResponse, error) {
+	return &poolwirev1.UpdateHostResponse{Host: r.GetHost(), Revision: 7}, nil
 }

@@ -28,6 +28,7 @@ func TestAddressGroups(t *testing.T) {
 	if len(update.GetAddressGroup().GetAddresses()) != 0 || strings.Join(update.GetUpdateMask().GetPaths(), " ") != "addresses name_label" {
 		t.Errorf("asked %v", update)
 	}
+	f.addressGroups[0].NameLabel = "base"
 	tableLines(t, f, "address-group", "add", "base", "192.0.2.9", "192.0.2.10")
 	if m := last[*poolwirev1.ModifyAddressGroupRequest](t, f); len(m.GetAdd()) != 2 || len(m.GetRemove()) != 0 || m.GetAddressGroup() != "base" {
 		t.Errorf("asked %v", m)
@@ -36,7 +37,7 @@ func TestAddressGroups(t *testing.T) {
 	if m := last[*poolwirev1.ModifyAddressGroupRequest](t, f); len(m.GetRemove()) != 1 || len(m.GetAdd()) != 0 {
 		t.Errorf("asked %v", m)
 	}
-	wantLine(t, tableLines(t, f, "address-group", "delete", "db"), "address group db deleted")
+	wantLine(t, tableLines(t, f, "address-group", "delete", "base"), "address group base deleted")
 }
 
 func TestVifGroups(t *testing.T) {

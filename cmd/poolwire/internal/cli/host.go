@@ -15,7 +15,7 @@ import (
 
 func (a *app) hostCommand() *cobra.Command {
 	c := &cobra.Command{Use: "host", Short: "Manage hosts: machines that run Open vSwitch"}
-	c.AddCommand(a.hostList(), a.hostShow(), a.hostCertificate())
+	c.AddCommand(a.hostList(), a.hostShow(), a.hostCertificate(), a.hostGuard())
 	a.addChanges(c, a.hostAdd(), a.hostSet(), a.hostRelease(), a.hostRemove())
 	return c
 }
@@ -23,6 +23,7 @@ func (a *app) hostCommand() *cobra.Command {
 // hostFlags are the fields a user sets on a host.
 type hostFlags struct {
 	description, mode, address, systemID, trust, fingerprint, transport string
+	guard, credential                                                   string
 }
 
 func (f *hostFlags) register(c *cobra.Command) {
@@ -34,6 +35,8 @@ func (f *hostFlags) register(c *cobra.Command) {
 	p.StringVar(&f.trust, "trust", "", "how the host's certificate is verified: ca, pinned or first-use (new hosts: ca, or pinned with a fingerprint)")
 	p.StringVar(&f.fingerprint, "certificate-sha256", "", "SHA-256 of the host's certificate, 64 hexadecimal digits")
 	p.StringVar(&f.transport, "transport-address", "", "IP address of the host's tunnel endpoint; empty finds it out")
+	p.StringVar(&f.guard, "transport-guard", "bridge", "what guards encrypted networks: bridge (flows of Poolwire's), or host-firewall (the rules of 'host guard', for which you answer)")
+	p.StringVar(&f.credential, "ipsec-credential", "psk", "by what the host proves who it is to other hosts: psk (keys made by the controller) or certificate (see 'host certificate')")
 }
 
 func (f *hostFlags) apply(c *cobra.Command, h *poolwirev1.Host, always bool) (mask []string, err error) {
@@ -48,6 +51,20 @@ func (f *hostFlags) apply(c *cobra.Command, h *poolwirev1.Host, always bool) (ma
 	set("system-id", "system_id", func() { h.SystemId = f.systemID })
 	set("certificate-sha256", "certificate_sha256", func() { h.CertificateSha256 = strings.ToLower(f.fingerprint) })
 	set("transport-address", "transport_address", func() { h.TransportAddress = f.transport })
+	if c.Flags().Changed("transport-guard") {
+		n, err := parseEnum(poolwirev1.TransportGuard_value, "TRANSPORT_GUARD_", "--transport-guard", f.guard)
+		if err != nil {
+			return nil, err
+		}
+		h.TransportGuard, mask = poolwirev1.TransportGuard(n), append(mask, "transport_guard")
+	}
+	if c.Flags().Changed("ipsec-credential") {
+		n, err := parseEnum(poolwirev1.IpsecCredential_value, "IPSEC_CREDENTIAL_", "--ipsec-credential", f.credential)
+		if err != nil {
+			return nil, err
+		}
+		h.Ipsec, mask = &poolwirev1.HostIpsec{Credential: poolwirev1.IpsecCredential(n)}, append(mask, "ipsec")
+	}
 	if always || c.Flags().Changed("mode") {
 		n, err := parseEnum(poolwirev1.ConnectionMode_value, "CONNECTION_MODE_", "--mode", f.mode)
 		if err != nil {
@@ -153,26 +170,32 @@ func (a *app) hostSet() *cobra.Command {
 				return err
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				got, err := api.hosts.GetHost(ctx, &poolwirev1.GetHostRequest{Host: args[0]})
+				var before string
+				var r *poolwirev1.UpdateHostResponse
+				err := edited(ctx, func() error {
+					got, err := api.hosts.GetHost(ctx, &poolwirev1.GetHostRequest{Host: args[0]})
+					if err != nil {
+						return err
+					}
+					h := got.GetHost()
+					mask, err := f.apply(cmd, h, false)
+					if err != nil {
+						return err
+					}
+					if cmd.Flags().Changed("name") {
+						h.NameLabel, mask = name, append(mask, "name_label")
+					}
+					if cmd.Flags().Changed("managed") {
+						h.Managed, mask = managed, append(mask, "managed")
+					}
+					before = h.GetEtag()
+					r, err = api.hosts.UpdateHost(ctx, &poolwirev1.UpdateHostRequest{Host: h, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
+					return err
+				})
 				if err != nil {
 					return err
 				}
-				h := got.GetHost()
-				mask, err := f.apply(cmd, h, false)
-				if err != nil {
-					return err
-				}
-				if cmd.Flags().Changed("name") {
-					h.NameLabel, mask = name, append(mask, "name_label")
-				}
-				if cmd.Flags().Changed("managed") {
-					h.Managed, mask = managed, append(mask, "managed")
-				}
-				r, err := api.hosts.UpdateHost(ctx, &poolwirev1.UpdateHostRequest{Host: h, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
-				if err != nil {
-					return err
-				}
-				return a.settleHost(ctx, api, "changed", r.GetHost(), a.confirmed(ctx, api, r.GetRevision()))
+				return a.settleHost(ctx, api, did(before, r.GetHost()), r.GetHost(), a.confirmed(ctx, api, r.GetRevision()))
 			})
 		},
 	}

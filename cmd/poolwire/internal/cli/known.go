@@ -21,7 +21,8 @@ type knownResources struct {
 // known reads all lists.
 func (a *app) known(ctx context.Context, api *client) (*knownResources, error) {
 	k := &knownResources{directory: newDirectory(), exists: map[string]bool{}}
-	ctx, cancel := context.WithTimeout(ctx, a.flags.timeout)
+	whole := ctx
+	ctx, cancel := context.WithTimeout(whole, a.flags.timeout)
 	defer cancel()
 	for _, read := range []func(context.Context, *client) (uint64, error){
 		k.readPools, k.readHosts, k.readPifs, k.readNetworks, k.readPrivateNetworks, k.readVifs, k.readRules,
@@ -29,7 +30,7 @@ func (a *app) known(ctx context.Context, api *client) (*knownResources, error) {
 	} {
 		revision, err := read(ctx, api)
 		if err != nil {
-			return nil, err
+			return nil, a.outcome(whole, ctx, err)
 		}
 		if k.first == 0 {
 			k.first = revision
@@ -82,8 +83,9 @@ func (k *knownResources) readPrivateNetworks(ctx context.Context, api *client) (
 func (k *knownResources) readVifs(ctx context.Context, api *client) (uint64, error) {
 	vifs, revision, err := api.listVifs(ctx, &poolwirev1.ListVifsRequest{})
 	for _, v := range vifs {
-		k.exists[v.GetUuid()], k.directory.vifs[v.GetUuid()] = true, vifLabel(v)
+		k.exists[v.GetUuid()] = true
 	}
+	k.directory.addVifs(vifs)
 	return revision, err
 }
 

@@ -51,6 +51,22 @@ func (c *client) listPifs(ctx context.Context, host string) ([]*poolwirev1.Pif, 
 	}, (*poolwirev1.ListPifsResponse).GetPifs)
 }
 
+// listTunnels lists the tunnels of a host and a private network, where they are named.
+func (c *client) listTunnels(ctx context.Context, q *poolwirev1.ListTunnelsRequest) ([]*poolwirev1.Tunnel, error) {
+	q.PageSize = pageSize
+	var all []*poolwirev1.Tunnel
+	for {
+		page, err := c.tunnels.ListTunnels(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.GetTunnels()...)
+		if q.PageToken = page.GetNextPageToken(); q.PageToken == "" {
+			return all, nil
+		}
+	}
+}
+
 // listNetworks lists the networks of a pool; all when it is empty.
 func (c *client) listNetworks(ctx context.Context, pool string) ([]*poolwirev1.Network, uint64, error) {
 	return collect(func(token string) (*poolwirev1.ListNetworksResponse, error) {

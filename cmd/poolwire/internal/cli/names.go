@@ -61,9 +61,7 @@ func privateNetworkNames(ctx context.Context, api *client, d *directory) error {
 
 func vifNames(ctx context.Context, api *client, d *directory) error {
 	vifs, _, err := api.listVifs(ctx, &poolwirev1.ListVifsRequest{})
-	for _, v := range vifs {
-		d.vifs[v.GetUuid()] = vifLabel(v)
-	}
+	d.addVifs(vifs)
 	return err
 }
 
@@ -146,18 +144,38 @@ func (d *directory) network(uuid string) string {
 	return n.GetNameLabel()
 }
 
-// vifLabel names a VIF as the other commands accept it: where it is plugged,
-// else its name, MAC address or UUID.
+// addVifs takes in all VIFs. Of those with equal names, each goes by where it is.
+func (d *directory) addVifs(vifs []*poolwirev1.Vif) {
+	holders := map[string]int{}
+	for _, v := range vifs {
+		holders[v.GetNameLabel()]++
+	}
+	for _, v := range vifs {
+		d.vifs[v.GetUuid()] = vifLabel(v)
+		if holders[v.GetNameLabel()] > 1 {
+			d.vifs[v.GetUuid()] = vifPlace(v)
+		}
+	}
+}
+
+// vifLabel names a VIF as the other commands accept it: by its name, else by where it
+// is plugged, its MAC address or UUID.
 func vifLabel(v *poolwirev1.Vif) string {
+	if v.GetNameLabel() != "" {
+		return v.GetNameLabel()
+	}
+	return vifPlace(v)
+}
+
+// vifPlace names a VIF by where it is plugged, else by its MAC address or UUID.
+func vifPlace(v *poolwirev1.Vif) string {
 	for _, l := range v.GetLocations() {
 		if i := mainInterface(l.GetInterfaces()); i != "" {
 			return l.GetHostNameLabel() + "/" + i
 		}
 	}
-	for _, s := range []string{v.GetNameLabel(), v.GetMac()} {
-		if s != "" {
-			return s
-		}
+	if v.GetMac() != "" {
+		return v.GetMac()
 	}
 	return v.GetUuid()
 }

@@ -170,24 +170,30 @@ func (a *app) networkUpdate() *cobra.Command {
 				return err
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				got, err := api.networks.GetNetwork(ctx, &poolwirev1.GetNetworkRequest{Network: args[0], Pool: pool})
+				var before string
+				var r *poolwirev1.UpdateNetworkResponse
+				err := edited(ctx, func() error {
+					got, err := api.networks.GetNetwork(ctx, &poolwirev1.GetNetworkRequest{Network: args[0], Pool: pool})
+					if err != nil {
+						return err
+					}
+					n := got.GetNetwork()
+					mask, err := f.apply(cmd, guards{&n.DefaultLockingMode, &n.DefaultInboundAction, &n.DefaultOutboundAction, &n.RaGuard, &n.DhcpGuard})
+					if err != nil {
+						return err
+					}
+					if cmd.Flags().Changed("name") {
+						n.NameLabel, mask = name, append(mask, "name_label")
+					}
+					before = n.GetEtag()
+					r, err = api.networks.UpdateNetwork(ctx, &poolwirev1.UpdateNetworkRequest{Network: n, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}, Force: force})
+					return err
+				})
 				if err != nil {
 					return err
 				}
-				n := got.GetNetwork()
-				mask, err := f.apply(cmd, guards{&n.DefaultLockingMode, &n.DefaultInboundAction, &n.DefaultOutboundAction, &n.RaGuard, &n.DhcpGuard})
-				if err != nil {
-					return err
-				}
-				if cmd.Flags().Changed("name") {
-					n.NameLabel, mask = name, append(mask, "name_label")
-				}
-				r, err := api.networks.UpdateNetwork(ctx, &poolwirev1.UpdateNetworkRequest{Network: n, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}, Force: force})
-				if err != nil {
-					return err
-				}
-				return settle(ctx, a, mutation[*poolwirev1.Network]{line: fmt.Sprintf("network %s changed", r.GetNetwork().GetNameLabel()), item: r.GetNetwork()},
-					a.confirmed(ctx, api, r.GetRevision()))
+				line := fmt.Sprintf("network %s %s", r.GetNetwork().GetNameLabel(), did(before, r.GetNetwork()))
+				return settle(ctx, a, mutation[*poolwirev1.Network]{line: line, item: r.GetNetwork()}, a.confirmed(ctx, api, r.GetRevision()))
 			})
 		},
 	}

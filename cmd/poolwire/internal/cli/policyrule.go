@@ -85,8 +85,8 @@ func (f *ruleFilter) list(ctx context.Context, api *client, at scope) (policies 
 			return nil, nil, err
 		}
 	}
-	if !f.onlyPolicy && f.where.level == "" && f.where.group == "" && f.where.pool == "" && !f.where.global {
-		compat, _, err = api.listRules(ctx, &poolwirev1.ListRulesRequest{Vif: f.where.vif, Network: f.where.network, Cookie: f.cookie})
+	if !f.onlyPolicy && f.where.level == "" && at.hasCompat() {
+		compat, _, err = api.listRules(ctx, &poolwirev1.ListRulesRequest{Vif: f.where.vif, Network: f.where.network, Pool: at.pool, Cookie: f.cookie})
 	}
 	return policies, compat, err
 }

@@ -104,24 +104,30 @@ func (a *app) ruleUpdate() *cobra.Command {
 				return err
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				rule, compat, err := api.findRule(ctx, args[0])
-				if err != nil {
+				var before string
+				var r *poolwirev1.UpdatePolicyRuleResponse
+				err := edited(ctx, func() error {
+					rule, compat, err := api.findRule(ctx, args[0])
+					if err != nil {
+						return err
+					}
+					if compat != nil {
+						return usageError{fmt.Errorf("rule %s is of XCP-ng's form: change it with del-rule and add-rule", args[0])}
+					}
+					mask, err := f.apply(ctx, api, cmd, rule)
+					if err != nil {
+						return err
+					}
+					before = rule.GetEtag()
+					r, err = api.policy.UpdatePolicyRule(ctx, &poolwirev1.UpdatePolicyRuleRequest{
+						PolicyRule: rule, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}, Sessions: sessions, SessionsHost: host,
+					})
 					return err
-				}
-				if compat != nil {
-					return usageError{fmt.Errorf("rule %s is of XCP-ng's form: change it with del-rule and add-rule", args[0])}
-				}
-				mask, err := f.apply(ctx, api, cmd, rule)
-				if err != nil {
-					return err
-				}
-				r, err := api.policy.UpdatePolicyRule(ctx, &poolwirev1.UpdatePolicyRuleRequest{
-					PolicyRule: rule, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}, Sessions: sessions, SessionsHost: host,
 				})
 				if err != nil {
 					return err
 				}
-				return a.settlePolicyRule(ctx, api, "changed", r.GetPolicyRule(), r.GetRevision())
+				return a.settlePolicyRule(ctx, api, did(before, r.GetPolicyRule()), r.GetPolicyRule(), r.GetRevision())
 			})
 		},
 	}
@@ -134,7 +140,10 @@ func (a *app) ruleUpdate() *cobra.Command {
 // waits for it.
 func (a *app) settlePolicyRule(ctx context.Context, api *client, what string, r *poolwirev1.PolicyRule, revision uint64) error {
 	line := fmt.Sprintf("rule %s %s", r.GetUuid(), what)
-	if r.GetNameLabel() != "" {
+	switch {
+	case r.GetNameLabel() != "" && what == unchanged:
+		line = fmt.Sprintf("rule %s %s", r.GetNameLabel(), what)
+	case r.GetNameLabel() != "":
 		line = fmt.Sprintf("rule %s %s (%s)", r.GetNameLabel(), what, r.GetUuid())
 	}
 	if state := r.GetRealization(); state.GetState() == poolwirev1.RealizationState_REALIZATION_STATE_PENDING {
@@ -173,7 +182,7 @@ func (f *sessionFlags) read(a *app, c *cobra.Command) (lines []string, host stri
 	case !a.changes.dryRun:
 		return nil, "", usageError{fmt.Errorf("--sessions: only with --%s", dryRunFlag)}
 	}
-	a.changes.sessions = true
+	a.changes.sessions = f.host
 	lines, err = readLines(c, "--sessions", f.file)
 	return lines, f.host, err
 }

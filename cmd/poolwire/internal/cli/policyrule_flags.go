@@ -245,8 +245,11 @@ func parseTags(flag string, words []string) ([]uint32, error) {
 		}
 		from, fromErr := strconv.ParseUint(low, 10, 16)
 		to, toErr := strconv.ParseUint(high, 10, 16)
-		if fromErr != nil || toErr != nil || from < 1 || to > maxTag || from > to {
+		switch {
+		case fromErr != nil || toErr != nil || min(from, to) < 1 || max(from, to) > maxTag:
 			return nil, usageError{fmt.Errorf("%s %q: use tags from 1 to %d, or ranges like 100-109", flag, w, maxTag)}
+		case from > to:
+			return nil, usageError{fmt.Errorf("%s %q: is a range from its end to its beginning; write %d-%d", flag, w, to, from)}
 		}
 		for tag := from; tag <= to; tag++ {
 			out = append(out, uint32(tag))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,7 +22,7 @@ func (f *scopeFlags) register(c *cobra.Command) {
 	p.StringVar(&f.vif, "vif", "", "one VIF, by UUID, name, MAC or HOST/vif1.0")
 	p.StringVar(&f.group, "group", "", "the members of this VIF group")
 	p.StringVar(&f.network, "network", "", "all VIFs of this network or private network")
-	p.StringVar(&f.pool, "pool", "", "all VIFs of this pool; with --level network: the pool of the network")
+	p.StringVar(&f.pool, "pool", "", "all VIFs of this pool; with --network: the pool of the network")
 	p.BoolVar(&f.global, "global", false, "all VIFs of all pools")
 	p.StringVar(&f.level, "level", "", "global, pool, network, vif-group or vif; follows from the flags above")
 }
@@ -45,8 +44,10 @@ func (f *scopeFlags) read() (scope, error) {
 		}
 	}
 	add(poolwirev1.PolicyLevel_POLICY_LEVEL_GLOBAL, f.global, "")
-	add(poolwirev1.PolicyLevel_POLICY_LEVEL_POOL, f.pool != "", f.pool)
-	add(poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, f.network != "", f.network)
+	add(poolwirev1.PolicyLevel_POLICY_LEVEL_POOL, f.pool != "" && f.network == "", f.pool)
+	if f.network != "" {
+		given = append(given, scope{level: poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, name: f.network, pool: f.pool})
+	}
 	add(poolwirev1.PolicyLevel_POLICY_LEVEL_VIF_GROUP, f.group != "", f.group)
 	add(poolwirev1.PolicyLevel_POLICY_LEVEL_VIF, f.vif != "", f.vif)
 	var level poolwirev1.PolicyLevel
@@ -57,13 +58,9 @@ func (f *scopeFlags) read() (scope, error) {
 		}
 		level = poolwirev1.PolicyLevel(n)
 	}
-	if level == poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK && f.network != "" && f.pool != "" {
-		given = slices.DeleteFunc(given, func(s scope) bool { return s.level == poolwirev1.PolicyLevel_POLICY_LEVEL_POOL })
-		given[0].pool = f.pool
-	}
 	switch {
 	case len(given) > 1:
-		return scope{}, usageError{errors.New("--vif, --group, --network, --pool, --global: give one of them (a network of one pool: --level network --network NETWORK --pool POOL)")}
+		return scope{}, usageError{errors.New("--vif, --group, --network, --pool, --global: give one of them (--pool beside --network says which pool the network is of)")}
 	case len(given) == 0:
 		return scope{level: level}, nil
 	case level != 0 && level != given[0].level:
@@ -79,6 +76,15 @@ func (s scope) required() error {
 		return nil
 	}
 	return usageError{errors.New("for whom? Give --vif, --group, --network, --pool or --global")}
+}
+
+// hasCompat tells whether rules of XCP-ng's form can be of the scope.
+func (s scope) hasCompat() bool {
+	switch s.level {
+	case poolwirev1.PolicyLevel_POLICY_LEVEL_UNSPECIFIED, poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, poolwirev1.PolicyLevel_POLICY_LEVEL_VIF:
+		return true
+	}
+	return false
 }
 
 // resolve finds the UUID of the scope; a rule for everybody has none.

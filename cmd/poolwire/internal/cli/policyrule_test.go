@@ -71,6 +71,7 @@ func TestRuleAddSendsWhatWasSaid(t *testing.T) {
 		{"--pool paris --drop --both", at(poolwirev1.PolicyLevel_POLICY_LEVEL_POOL, "u")},
 		{"--network xenbr0 --drop --both", at(poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, netUUID)},
 		{"--level network --network xenbr0 --pool paris --drop --both", at(poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, netUUID)},
+		{"--network xenbr0 --pool lyon --drop --both", at(poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, net2UUID)},
 		{"--network blue --drop --both", at(poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, blueUUID)},
 		{"--network pw7 --drop --both", at(poolwirev1.PolicyLevel_POLICY_LEVEL_NETWORK, blueUUID)},
 		{"--group web --drop --both", at(poolwirev1.PolicyLevel_POLICY_LEVEL_VIF_GROUP, vifGroupUUID)},
@@ -96,7 +97,8 @@ func TestRulesThatCannotBeMeantAreUsageErrors(t *testing.T) {
 		{"rule add --allow --inbound", "for whom?"},
 		{"rule add --level vif --allow --inbound", "for whom?"},
 		{"rule add --vif x --group web --allow --inbound", "give one of them"},
-		{"rule add --network xenbr0 --pool paris --allow --inbound", "--level network --network NETWORK --pool POOL"},
+		{"rule add --network xenbr0 --vif x --pool paris --allow --inbound", "--pool beside --network says which pool"},
+		{"rule add --level pool --network xenbr0 --pool paris --allow --inbound", `--level "pool": the other flags say network`},
 		{"rule add --level pool --group web --allow --inbound", `--level "pool": the other flags say vif-group`},
 		{"rule add --level nowhere --allow --inbound", `--level "nowhere": use one of global, pool, network, vif-group, vif`},
 		{"rule add --group web --inbound", "what should happen?"},
@@ -109,7 +111,9 @@ func TestRulesThatCannotBeMeantAreUsageErrors(t *testing.T) {
 		{"rule add --group web --allow --from 192.0.2.1 --to 192.0.2.2", "--from and --to: a rule has one other end"},
 		{"rule add --group web --allow --from group:db,192.0.2.1", "stands alone"},
 		{"rule add --group web --allow --inbound --vlan 4095", `--vlan "4095": use tags from 1 to 4094`},
-		{"rule add --group web --allow --inbound --vlan 9-1", `--vlan "9-1"`},
+		{"rule add --group web --allow --inbound --vlan 9-1", `--vlan "9-1": is a range from its end to its beginning; write 1-9`},
+		{"rule add --group web --allow --inbound --vlan 9-4095", `--vlan "9-4095": use tags from 1 to 4094`},
+		{"vif update xcp1/vif2.0 --trunk 20-10", `--trunk "20-10": is a range from its end to its beginning; write 10-20`},
 		{"rule add --group web --allow --inbound --icmp-type 256", `--icmp-type "256"`},
 		{"rule add --group web --allow --inbound --expires yesterday", `--expires "yesterday"`},
 		{"rule add --group web --allow --inbound --sessions - --sessions-host xcp1", "--sessions: only with --dry-run"},
@@ -243,9 +247,10 @@ func TestSessionsComeFromAFileOrStandardInput(t *testing.T) {
 	}
 	for _, name := range []string{file, "-"} {
 		f := policyServer()
-		f.preview, f.stdin = &poolwirev1.Preview{}, "tcp,orig=(a)\nudp,orig=(b)"
+		f.preview = &poolwirev1.Preview{SessionCounts: &poolwirev1.SessionCounts{Given: 2, Understood: 2, Owned: 1}}
+		f.stdin = "tcp,orig=(a)\nudp,orig=(b)"
 		code, out, errs := f.run(t, "rule", "update", "web-in", "--drop", "--dry-run", "--sessions", name, "--sessions-host", "xcp1")
-		if code != exitOK || !strings.Contains(out, "sessions: none of those given would be cut") {
+		if code != exitOK || !strings.Contains(out, "sessions: 1 of 2 lines are sessions of VIFs on xcp1; none of these would be cut\n") {
 			t.Fatalf("exit %d, %q, %q", code, out, errs)
 		}
 		req := last[*poolwirev1.UpdatePolicyRuleRequest](t, f)

@@ -150,23 +150,30 @@ func (a *app) poolSet() *cobra.Command {
 				return err
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				got, err := api.pools.GetPool(ctx, &poolwirev1.GetPoolRequest{Pool: args[0]})
+				var before string
+				var r *poolwirev1.UpdatePoolResponse
+				err := edited(ctx, func() error {
+					got, err := api.pools.GetPool(ctx, &poolwirev1.GetPoolRequest{Pool: args[0]})
+					if err != nil {
+						return err
+					}
+					p := got.GetPool()
+					mask, err := f.apply(cmd, p)
+					if err != nil {
+						return err
+					}
+					if cmd.Flags().Changed("name") {
+						p.NameLabel, mask = name, append(mask, "name_label")
+					}
+					before = p.GetEtag()
+					r, err = api.pools.UpdatePool(ctx, &poolwirev1.UpdatePoolRequest{Pool: p, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
+					return err
+				})
 				if err != nil {
 					return err
 				}
-				p := got.GetPool()
-				mask, err := f.apply(cmd, p)
-				if err != nil {
-					return err
-				}
-				if cmd.Flags().Changed("name") {
-					p.NameLabel, mask = name, append(mask, "name_label")
-				}
-				r, err := api.pools.UpdatePool(ctx, &poolwirev1.UpdatePoolRequest{Pool: p, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
-				if err != nil {
-					return err
-				}
-				return settle(ctx, a, mutation[*poolwirev1.Pool]{line: fmt.Sprintf("pool %s changed", r.GetPool().GetNameLabel()), item: r.GetPool()},
+				line := fmt.Sprintf("pool %s %s", r.GetPool().GetNameLabel(), did(before, r.GetPool()))
+				return settle(ctx, a, mutation[*poolwirev1.Pool]{line: line, item: r.GetPool()},
 					a.confirmed(ctx, api, r.GetRevision()))
 			})
 		},

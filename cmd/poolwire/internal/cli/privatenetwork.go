@@ -54,6 +54,7 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 	var members memberFlags
 	var encap string
 	var guard guardFlags
+	var ways wayFlags
 	n := &poolwirev1.PrivateNetwork{}
 	c := &cobra.Command{
 		Use: "create NAME", Short: "Create a private network", Args: cobra.ExactArgs(1),
@@ -68,8 +69,14 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 			if _, err := guard.apply(cmd, privateGuards(n)); err != nil {
 				return err
 			}
+			if err := ways.check(); err != nil {
+				return err
+			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 				if n.Members, err = members.resolve(ctx, api); err != nil {
+					return err
+				}
+				if _, err := ways.apply(ctx, cmd, api, n); err != nil {
 					return err
 				}
 				r, err := api.privateNetworks.CreatePrivateNetwork(ctx, &poolwirev1.CreatePrivateNetworkRequest{PrivateNetwork: n})
@@ -77,6 +84,7 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 					return err
 				}
 				made := r.GetPrivateNetwork()
+				a.sayPreflight(r.GetPreflight())
 				return a.settlePrivateNetwork(ctx, api, fmt.Sprintf("created, VNI %d, bridge %s", made.GetVni(), made.GetBridge()), made, r.GetRevision())
 			})
 		},
@@ -84,7 +92,9 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 	members.register(c)
 	p := c.Flags()
 	p.Uint32Var(&n.Vni, "vni", 0, "tunnel key, 1 to 16777215; 0 takes the lowest free one")
-	p.StringVar(&encap, "encapsulation", "vxlan", "tunnel protocol: vxlan or gre")
+	p.StringVar(&encap, "encapsulation", "vxlan", "tunnel protocol: vxlan, geneve or gre")
+	p.Uint32Var(&n.UdpPort, "udp-port", 0, "UDP port of VXLAN or Geneve where it is not the protocol's own; never with --encrypted")
+	ways.register(c)
 	p.Uint32Var(&n.Mtu, "mtu", 0, "MTU for the VMs, 576 to 9000 bytes; 0 takes what fits the underlay")
 	p.StringVar(&n.Bridge, "bridge", "", "bridge that carries the network on every member; \"pw\" and the VNI when not given")
 	guard.register(c)
@@ -93,12 +103,44 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 	return c
 }
 
+// privateNetworkEdit is what the flags of update say.
+type privateNetworkEdit struct {
+	members           memberFlags
+	name, description string
+	guard             guardFlags
+	ways              wayFlags
+	force             bool
+	mtu               uint32
+}
+
+// apply changes a network as the flags say, and lists the fields changed.
+func (f *privateNetworkEdit) apply(ctx context.Context, cmd *cobra.Command, api *client, n *poolwirev1.PrivateNetwork) ([]string, error) {
+	mask, err := f.guard.apply(cmd, privateGuards(n))
+	if err != nil {
+		return nil, err
+	}
+	flags := cmd.Flags()
+	if flags.Changed("name") {
+		n.NameLabel, mask = f.name, append(mask, "name_label")
+	}
+	if flags.Changed("description") {
+		n.NameDescription, mask = f.description, append(mask, "name_description")
+	}
+	if flags.Changed("mtu") {
+		n.Mtu, mask = f.mtu, append(mask, "mtu")
+	}
+	if flags.Changed("pool") || flags.Changed("host") {
+		if n.Members, err = f.members.resolve(ctx, api); err != nil {
+			return nil, err
+		}
+		mask = append(mask, "members")
+	}
+	more, err := f.ways.apply(ctx, cmd, api, n)
+	return append(mask, more...), err
+}
+
 func (a *app) privateNetworkUpdate() *cobra.Command {
-	var members memberFlags
-	var name, description string
-	var guard guardFlags
-	var force bool
-	var mtu uint32
+	var f privateNetworkEdit
 	c := &cobra.Command{
 		Use: "update NETWORK", Short: "Change a private network; --pool and --host replace the whole list of members", Args: cobra.ExactArgs(1),
 		Example: "  poolwire private-network update blue --mtu 1400\n  poolwire private-network update blue --pool paris --host kvm1",
@@ -107,47 +149,39 @@ func (a *app) privateNetworkUpdate() *cobra.Command {
 				return err
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				got, err := api.privateNetworks.GetPrivateNetwork(ctx, &poolwirev1.GetPrivateNetworkRequest{PrivateNetwork: args[0]})
-				if err != nil {
-					return err
-				}
-				n := got.GetPrivateNetwork()
-				mask, err := guard.apply(cmd, privateGuards(n))
-				if err != nil {
-					return err
-				}
-				flags := cmd.Flags()
-				if flags.Changed("name") {
-					n.NameLabel, mask = name, append(mask, "name_label")
-				}
-				if flags.Changed("description") {
-					n.NameDescription, mask = description, append(mask, "name_description")
-				}
-				if flags.Changed("mtu") {
-					n.Mtu, mask = mtu, append(mask, "mtu")
-				}
-				if flags.Changed("pool") || flags.Changed("host") {
-					if n.Members, err = members.resolve(ctx, api); err != nil {
+				var before string
+				var r *poolwirev1.UpdatePrivateNetworkResponse
+				err := edited(ctx, func() error {
+					got, err := api.privateNetworks.GetPrivateNetwork(ctx, &poolwirev1.GetPrivateNetworkRequest{PrivateNetwork: args[0]})
+					if err != nil {
 						return err
 					}
-					mask = append(mask, "members")
-				}
-				r, err := api.privateNetworks.UpdatePrivateNetwork(ctx, &poolwirev1.UpdatePrivateNetworkRequest{
-					PrivateNetwork: n, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}, Force: force,
+					n := got.GetPrivateNetwork()
+					before = n.GetEtag()
+					mask, err := f.apply(ctx, cmd, api, n)
+					if err != nil {
+						return err
+					}
+					r, err = api.privateNetworks.UpdatePrivateNetwork(ctx, &poolwirev1.UpdatePrivateNetworkRequest{
+						PrivateNetwork: n, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}, Force: f.force,
+					})
+					return err
 				})
 				if err != nil {
 					return err
 				}
-				return a.settlePrivateNetwork(ctx, api, "changed", r.GetPrivateNetwork(), r.GetRevision())
+				a.sayPreflight(r.GetPreflight())
+				return a.settlePrivateNetwork(ctx, api, did(before, r.GetPrivateNetwork()), r.GetPrivateNetwork(), r.GetRevision())
 			})
 		},
 	}
-	members.register(c)
-	c.Flags().StringVar(&name, "name", "", "new name")
-	c.Flags().StringVar(&description, "description", "", "free text")
-	c.Flags().Uint32Var(&mtu, "mtu", 0, "MTU for the VMs in bytes")
-	guard.register(c)
-	c.Flags().BoolVar(&force, "force", false, "change the default locking mode although VIFs are attached")
+	f.members.register(c)
+	c.Flags().StringVar(&f.name, "name", "", "new name")
+	c.Flags().StringVar(&f.description, "description", "", "free text")
+	c.Flags().Uint32Var(&f.mtu, "mtu", 0, "MTU for the VMs in bytes")
+	f.ways.register(c)
+	f.guard.register(c)
+	c.Flags().BoolVar(&f.force, "force", false, "change the default locking mode although VIFs are attached")
 	return c
 }
 

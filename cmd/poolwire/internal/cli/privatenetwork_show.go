@@ -17,6 +17,8 @@ var privateNetworkColumns = []column[*poolwirev1.PrivateNetwork]{
 	{title: "ENCAP", value: func(n *poolwirev1.PrivateNetwork) string {
 		return enumWord(n.GetEncapsulation().String(), "ENCAPSULATION_")
 	}},
+	{title: "TOPOLOGY", value: func(n *poolwirev1.PrivateNetwork) string { return enumWord(n.GetTopology().String(), "TOPOLOGY_") }},
+	{title: "ENCRYPTED", value: func(n *poolwirev1.PrivateNetwork) string { return yesNo(n.GetEncrypted()) }},
 	{title: "MTU", value: func(n *poolwirev1.PrivateNetwork) string { return fmt.Sprint(n.GetMtu()) }},
 	{title: "BRIDGE", value: (*poolwirev1.PrivateNetwork).GetBridge},
 	{title: "HOSTS", value: readyHosts},
@@ -97,10 +99,33 @@ func privateNetworkFields(d *directory) []column[*poolwirev1.PrivateNetwork] {
 			}
 			return dash(strings.Join(out, ", "))
 		}},
+		{title: "MTU-THAT-FITS", value: func(n *poolwirev1.PrivateNetwork) string { return number(n.GetEffectiveMtu()) }},
+		{title: "UDP-PORT", value: func(n *poolwirev1.PrivateNetwork) string { return number(n.GetUdpPort()) }},
+		{title: "RELAYS", value: func(n *poolwirev1.PrivateNetwork) string { return relaysText(d, n) }},
+		{title: "WARNINGS", value: func(n *poolwirev1.PrivateNetwork) string { return strings.Join(n.GetWarnings(), "; ") }},
 		{title: "STATE", value: func(n *poolwirev1.PrivateNetwork) string { return stateWord(n.GetRealization()) }},
 		{title: "NOTE", value: func(n *poolwirev1.PrivateNetwork) string { return n.GetRealization().GetMessage() }},
 		{title: "DESCRIPTION", value: (*poolwirev1.PrivateNetwork).GetNameDescription},
 	}
+}
+
+// relaysText says who passes traffic on: "paris: paris1 (stand-in paris2), lyon: lyon1".
+func relaysText(d *directory, n *poolwirev1.PrivateNetwork) string {
+	var out []string
+	for _, r := range n.GetRelays() {
+		text := dash("")
+		if r.GetActiveHostUuid() != "" {
+			text = d.host(r.GetActiveHostUuid())
+		}
+		if r.GetStandbyHostUuid() != "" {
+			text += " (stand-in " + d.host(r.GetStandbyHostUuid()) + ")"
+		}
+		if r.GetPoolUuid() != "" {
+			text = d.pool(r.GetPoolUuid()) + ": " + text
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
 }
 
 // memberText writes a member as the flags --pool and --host take it.

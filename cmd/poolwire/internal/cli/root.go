@@ -31,6 +31,8 @@ type app struct {
 	flags   globalFlags
 	changes changeFlags
 	client  *client
+	// command is what is run; nil before its flags are read.
+	command *cobra.Command
 	// terminal tells whether a stream is one, so that progress is shown there.
 	terminal func(io.Writer) bool
 }
@@ -96,6 +98,7 @@ func (a *app) root() *cobra.Command {
 		Use: "poolwire", Short: "Client of the Poolwire SDN controller", Long: rootLong,
 		SilenceErrors: true, SilenceUsage: true, Version: version.Version,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			a.command = cmd
 			return cmp.Or(a.flags.check(), a.changes.check(cmd))
 		},
 	}
@@ -107,7 +110,7 @@ func (a *app) root() *cobra.Command {
 	})
 	a.flags.register(root)
 	root.AddCommand(
-		a.poolCommand(), a.hostCommand(), a.pifCommand(), a.networkCommand(), a.privateNetworkCommand(),
+		a.poolCommand(), a.hostCommand(), a.pifCommand(), a.networkCommand(), a.privateNetworkCommand(), a.tunnelCommand(),
 		a.vifCommand(), a.ruleCommand(), a.policyCommand(), a.explainCommand(), a.deniedCommand(), a.addressGroupCommand(), a.vifGroupCommand(),
 		a.changeCommand(), a.clusterCommand(), a.watchCommand(), a.waitCommand(), a.versionCommand(), a.dumpFlowsCommand(),
 	)

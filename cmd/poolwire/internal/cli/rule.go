@@ -29,6 +29,7 @@ func ruleColumns(d *directory) []column[*poolwirev1.Rule] {
 		}},
 		{title: "STATE", value: func(r *poolwirev1.Rule) string { return stateWord(r.GetRealization()) }},
 		{title: "UUID", value: (*poolwirev1.Rule).GetUuid},
+		{title: "AUTHOR", value: (*poolwirev1.Rule).GetAuthor, wide: true},
 		{title: "OBJECT", value: func(r *poolwirev1.Rule) string { return fmt.Sprint(r.GetObjectId()) }, wide: true},
 		{title: "NOTE", value: func(r *poolwirev1.Rule) string { return r.GetRealization().GetMessage() }, wide: true},
 	}

@@ -77,32 +77,28 @@ same command.`,
 // vifChange reads a VIF, changes it and waits for the hosts.
 func (a *app) vifChange(cmd *cobra.Command, name string, change func(*poolwirev1.Vif) ([]string, error)) error {
 	return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-		v, create, err := a.vifOrNew(ctx, api, name)
-		if err != nil {
-			return err
-		}
-		mask, err := change(v)
-		if err != nil {
-			return err
-		}
 		var stored *poolwirev1.Vif
 		var revision uint64
-		if create {
-			r, err := api.vifs.CreateVif(ctx, &poolwirev1.CreateVifRequest{Vif: v})
+		var before string
+		err := edited(ctx, func() error {
+			v, create, err := a.vifOrNew(ctx, api, name)
 			if err != nil {
 				return err
 			}
-			stored, revision = r.GetVif(), r.GetRevision()
-		} else {
-			r, err := api.vifs.UpdateVif(ctx, &poolwirev1.UpdateVifRequest{Vif: v, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
+			mask, err := change(v)
 			if err != nil {
 				return err
 			}
-			stored, revision = r.GetVif(), r.GetRevision()
+			before = v.GetEtag()
+			stored, revision, err = api.putVif(ctx, v, create, mask)
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		what := "changed"
-		if len(stored.GetLocations()) == 0 {
-			what = "changed; it is not plugged, so this takes effect when it is"
+		what := did(before, stored)
+		if len(stored.GetLocations()) == 0 && before != stored.GetEtag() {
+			what += "; it is not plugged, so this takes effect when it is"
 		}
 		return settle(ctx, a, mutation[*poolwirev1.Vif]{
 			line: fmt.Sprintf("vif %s %s", vifLabel(stored), what), item: stored,
@@ -112,6 +108,16 @@ func (a *app) vifChange(cmd *cobra.Command, name string, change func(*poolwirev1
 			},
 		}, a.confirmed(ctx, api, revision))
 	})
+}
+
+// putVif creates a VIF, or changes the fields of one that the mask names.
+func (c *client) putVif(ctx context.Context, v *poolwirev1.Vif, create bool, mask []string) (*poolwirev1.Vif, uint64, error) {
+	if create {
+		r, err := c.vifs.CreateVif(ctx, &poolwirev1.CreateVifRequest{Vif: v})
+		return r.GetVif(), r.GetRevision(), err
+	}
+	r, err := c.vifs.UpdateVif(ctx, &poolwirev1.UpdateVifRequest{Vif: v, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
+	return r.GetVif(), r.GetRevision(), err
 }
 
 // vifOrNew finds a VIF; a UUID that nobody has reported yet becomes a new one,

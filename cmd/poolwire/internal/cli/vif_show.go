@@ -27,7 +27,7 @@ func vifColumns(d *directory) []column[*poolwirev1.Vif] {
 		{title: "LABELS", value: labelsText, wide: true},
 		{title: "ISOLATION", value: isolationText, wide: true},
 		{title: "LIMITS", value: func(v *poolwirev1.Vif) string { return limitsText(v.GetQos()) }, wide: true},
-		{title: "MORE-ALLOWED", value: moreAllowed, wide: true},
+		{title: "MORE-ALLOWED", value: d.moreAllowed, wide: true},
 		{title: "VM", value: (*poolwirev1.Vif).GetVmUuid, wide: true},
 		{title: "OBJECT", value: func(v *poolwirev1.Vif) string { return fmt.Sprint(v.GetObjectId()) }, wide: true},
 		{title: "NOTE", value: func(v *poolwirev1.Vif) string {
@@ -65,7 +65,7 @@ func isolationText(v *poolwirev1.Vif) string {
 
 // moreAllowed writes what a locked VIF may do beside sending from its own
 // addresses.
-func moreAllowed(v *poolwirev1.Vif) string {
+func (d *directory) moreAllowed(v *poolwirev1.Vif) string {
 	var words []string
 	for _, p := range v.GetAllowedAddressPairs() {
 		words = append(words, joinSet("=", p.GetMac(), p.GetAddress()))
@@ -73,7 +73,12 @@ func moreAllowed(v *poolwirev1.Vif) string {
 	for _, r := range v.GetVirtualRouters() {
 		words = append(words, fmt.Sprintf("virtual router %d=%s", r.GetVrid(), strings.Join(r.GetAddresses(), ",")))
 	}
-	words = append(words, tags(v.GetTrunks()))
+	if trunks := tags(v.GetTrunks()); trunks != "" {
+		if n := d.networks[v.GetNetworkUuid()]; n.GetVlan() != 0 || n.GetPrivateNetworkUuid() != "" {
+			trunks += " (no effect on this network)"
+		}
+		words = append(words, trunks)
+	}
 	if v.GetAllowRouterAdvertisements() {
 		words = append(words, "router advertisements")
 	}
@@ -130,6 +135,7 @@ func (a *app) vifList() *cobra.Command {
 	}
 	c.Flags().StringVar(&req.Host, "host", "", "only VIFs plugged on this host")
 	c.Flags().StringVar(&req.Network, "network", "", "only VIFs of this network")
+	c.Flags().StringVar(&req.Pool, "pool", "", "only VIFs of this pool's networks; with --network: the pool of the network")
 	c.Flags().StringVar(&req.VmUuid, "vm", "", "only VIFs of this VM")
 	return c
 }
@@ -159,7 +165,7 @@ func byWhereabouts(a, b *poolwirev1.Vif) int {
 	if m, n := len(a.GetLocations()), len(b.GetLocations()); (m == 0) != (n == 0) {
 		return cmp.Compare(n, m)
 	}
-	return cmp.Or(compareNatural(vifLabel(a), vifLabel(b)), strings.Compare(a.GetUuid(), b.GetUuid()))
+	return cmp.Or(compareNatural(vifPlace(a), vifPlace(b)), strings.Compare(a.GetUuid(), b.GetUuid()))
 }
 
 // compareNatural compares texts with runs of digits taken as numbers: vif2.0

@@ -162,23 +162,29 @@ func (a *app) vifGroupUpdate() *cobra.Command {
 				return err
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				got, err := api.vifGroups.GetVifGroup(ctx, &poolwirev1.GetVifGroupRequest{VifGroup: args[0]})
+				var before string
+				var r *poolwirev1.UpdateVifGroupResponse
+				err := edited(ctx, func() error {
+					got, err := api.vifGroups.GetVifGroup(ctx, &poolwirev1.GetVifGroupRequest{VifGroup: args[0]})
+					if err != nil {
+						return err
+					}
+					g := got.GetVifGroup()
+					mask, err := f.apply(ctx, a, api, cmd, g)
+					if err != nil {
+						return err
+					}
+					if cmd.Flags().Changed("name") {
+						g.NameLabel, mask = f.name, append(mask, "name_label")
+					}
+					before = g.GetEtag()
+					r, err = api.vifGroups.UpdateVifGroup(ctx, &poolwirev1.UpdateVifGroupRequest{VifGroup: g, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
+					return err
+				})
 				if err != nil {
 					return err
 				}
-				g := got.GetVifGroup()
-				mask, err := f.apply(ctx, a, api, cmd, g)
-				if err != nil {
-					return err
-				}
-				if cmd.Flags().Changed("name") {
-					g.NameLabel, mask = f.name, append(mask, "name_label")
-				}
-				r, err := api.vifGroups.UpdateVifGroup(ctx, &poolwirev1.UpdateVifGroupRequest{VifGroup: g, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
-				if err != nil {
-					return err
-				}
-				return a.settleVifGroup(ctx, api, "changed", r.GetVifGroup(), r.GetRevision())
+				return a.settleVifGroup(ctx, api, did(before, r.GetVifGroup()), r.GetVifGroup(), r.GetRevision())
 			})
 		},
 	}
@@ -199,11 +205,15 @@ func (a *app) vifGroupModify(verb, short string) *cobra.Command {
 				req.Add, req.Remove = nil, args[1:]
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				was, err := api.vifGroups.GetVifGroup(ctx, &poolwirev1.GetVifGroupRequest{VifGroup: args[0]})
+				if err != nil {
+					return err
+				}
 				r, err := api.vifGroups.ModifyVifGroup(ctx, req)
 				if err != nil {
 					return err
 				}
-				return a.settleVifGroup(ctx, api, "changed", r.GetVifGroup(), r.GetRevision())
+				return a.settleVifGroup(ctx, api, did(was.GetVifGroup().GetEtag(), r.GetVifGroup()), r.GetVifGroup(), r.GetRevision())
 			})
 		},
 	}

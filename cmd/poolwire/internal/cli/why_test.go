@@ -28,7 +28,7 @@ func TestExplainPutsTheVerdictFirst(t *testing.T) {
 			{Host: "xcp1", Bridge: "xenbr0", Table: 70, TableName: "mandatory_out", Flow: "priority=9 actions=drop", Decides: "rule no-web: drop\x1b[31m"},
 			{Host: "xcp2", Bridge: "xenbr0", Table: 5},
 		},
-		Remedies: []string{"disable rule no-web"}, Assumptions: []string{"the session is new"}, Packet: "tcp,tp_dst=80",
+		DependsOn: []string{"what the router does"}, Remedies: []string{"disable rule no-web"}, Assumptions: []string{"the session is new"}, Packet: "tcp,tp_dst=80",
 	}
 	code, out, errs := f.run(t, "explain", "--vif", "web1", "--to", "192.0.2.8", "--proto", "TCP", "--port", "80")
 	if code != exitOK {
@@ -40,6 +40,9 @@ func TestExplainPutsTheVerdictFirst(t *testing.T) {
   level       pool paris, mandatory, priority 32768
   it says     drop tcp to port 80
   made by     alice, revision 51
+
+it depends on
+  what the router does
 
 on xcp1 xenbr0
     0  classify       from web1
@@ -72,6 +75,9 @@ func TestExplainAsksWhatWasSaid(t *testing.T) {
 		{"--to 192.0.2.8 --proto tcp --port 0 --source-port 1", &poolwirev1.ExplainRequest{Direction: outbound, Remote: "192.0.2.8", Protocol: "tcp", Port: ptr(0), SourcePort: ptr(1)}},
 		{"--from db1 --protocol icmpv6 --icmp-type 128 --icmp-code 0 --reply", &poolwirev1.ExplainRequest{
 			Direction: inbound, Remote: "db1", Protocol: "icmpv6", IcmpType: ptr(128), IcmpCode: ptr(0), Reply: true,
+		}},
+		{"--from db1 --remote-address 192.0.2.100 --source-mac 00:00:5e:00:01:33", &poolwirev1.ExplainRequest{
+			Direction: inbound, Remote: "db1", RemoteAddress: "192.0.2.100", SourceMac: "00:00:5e:00:01:33",
 		}},
 		{"--to ff:ff:ff:ff:ff:ff --established --vlan 7 --local-address 192.0.2.7", &poolwirev1.ExplainRequest{
 			Direction: outbound, Remote: "ff:ff:ff:ff:ff:ff", Established: true, Vlan: 7, LocalAddress: "192.0.2.7",

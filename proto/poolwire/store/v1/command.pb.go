@@ -116,6 +116,10 @@ type Command struct {
 	//	*Command_ModifyGroup
 	//	*Command_ExpirePolicyRules
 	//	*Command_ResolveChange
+	//	*Command_PutPairKeys
+	//	*Command_PutRelays
+	//	*Command_ObserveProtection
+	//	*Command_ObserveMulticast
 	Body isCommand_Body `protobuf_oneof:"body"`
 	// Client's id for safe retries; empty for none.
 	RequestId string `protobuf:"bytes,1000,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -126,7 +130,7 @@ type Command struct {
 	// Who asked: the name in the client's certificate; empty for the controller itself.
 	Author string `protobuf:"bytes,1003,opt,name=author,proto3" json:"author,omitempty"`
 	// Meaning of the command where versions of the store differ: what its proposer knows. 0: first version; 1: policies (zones are
-	// given, default_locking_mode needs force).
+	// given, default_locking_mode needs force); 2: overlays (topology and guard are settled, relay_vni is given).
 	Meaning       uint32 `protobuf:"varint,1004,opt,name=meaning,proto3" json:"meaning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -385,6 +389,42 @@ func (x *Command) GetResolveChange() *ResolveChange {
 	return nil
 }
 
+func (x *Command) GetPutPairKeys() *PutPairKeys {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutPairKeys); ok {
+			return x.PutPairKeys
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutRelays() *PutRelays {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutRelays); ok {
+			return x.PutRelays
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetObserveProtection() *ObserveProtection {
+	if x != nil {
+		if x, ok := x.Body.(*Command_ObserveProtection); ok {
+			return x.ObserveProtection
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetObserveMulticast() *ObserveMulticast {
+	if x != nil {
+		if x, ok := x.Body.(*Command_ObserveMulticast); ok {
+			return x.ObserveMulticast
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
@@ -544,6 +584,26 @@ type Command_ResolveChange struct {
 	ResolveChange *ResolveChange `protobuf:"bytes,24,opt,name=resolve_change,json=resolveChange,proto3,oneof"`
 }
 
+type Command_PutPairKeys struct {
+	// Gives pairs of hosts keys, or takes them away.
+	PutPairKeys *PutPairKeys `protobuf:"bytes,25,opt,name=put_pair_keys,json=putPairKeys,proto3,oneof"`
+}
+
+type Command_PutRelays struct {
+	// Says who passes traffic on in private networks.
+	PutRelays *PutRelays `protobuf:"bytes,26,opt,name=put_relays,json=putRelays,proto3,oneof"`
+}
+
+type Command_ObserveProtection struct {
+	// Records which tunnels are proved to be protected.
+	ObserveProtection *ObserveProtection `protobuf:"bytes,27,opt,name=observe_protection,json=observeProtection,proto3,oneof"`
+}
+
+type Command_ObserveMulticast struct {
+	// Records which VIFs have joined which multicast groups.
+	ObserveMulticast *ObserveMulticast `protobuf:"bytes,28,opt,name=observe_multicast,json=observeMulticast,proto3,oneof"`
+}
+
 func (*Command_BootstrapCluster) isCommand_Body() {}
 
 func (*Command_PutPool) isCommand_Body() {}
@@ -591,6 +651,14 @@ func (*Command_ModifyGroup) isCommand_Body() {}
 func (*Command_ExpirePolicyRules) isCommand_Body() {}
 
 func (*Command_ResolveChange) isCommand_Body() {}
+
+func (*Command_PutPairKeys) isCommand_Body() {}
+
+func (*Command_PutRelays) isCommand_Body() {}
+
+func (*Command_ObserveProtection) isCommand_Body() {}
+
+func (*Command_ObserveMulticast) isCommand_Body() {}
 
 // BootstrapCluster gives the cluster its identity.
 type BootstrapCluster struct {
@@ -1517,6 +1585,537 @@ func (x *ChangedObject) GetName() string {
 	return ""
 }
 
+// PairKey is what two hosts protect their tunnels with. It exists from the moment that a network between them is to be
+// encrypted until the last flow of such a network is gone from both: while it exists, the guard stands.
+type PairKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the host whose UUID sorts first.
+	HostA string `protobuf:"bytes,1,opt,name=host_a,json=hostA,proto3" json:"host_a,omitempty"`
+	// UUID of the other.
+	HostB string `protobuf:"bytes,2,opt,name=host_b,json=hostB,proto3" json:"host_b,omitempty"`
+	// Pre-shared key, sealed; empty when certificates are used.
+	SealedPsk []byte `protobuf:"bytes,3,opt,name=sealed_psk,json=sealedPsk,proto3" json:"sealed_psk,omitempty"`
+	// The key that comes after it, sealed, while a rotation is under way.
+	SealedNextPsk []byte `protobuf:"bytes,4,opt,name=sealed_next_psk,json=sealedNextPsk,proto3" json:"sealed_next_psk,omitempty"`
+	// Counts the keys of the pair from 1.
+	Generation uint32 `protobuf:"varint,5,opt,name=generation,proto3" json:"generation,omitempty"`
+	// When the key was made.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Revision at which no network needs the pair any more; 0 while one does.
+	UnneededSince uint64 `protobuf:"varint,7,opt,name=unneeded_since,json=unneededSince,proto3" json:"unneeded_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PairKey) Reset() {
+	*x = PairKey{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PairKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PairKey) ProtoMessage() {}
+
+func (x *PairKey) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PairKey.ProtoReflect.Descriptor instead.
+func (*PairKey) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PairKey) GetHostA() string {
+	if x != nil {
+		return x.HostA
+	}
+	return ""
+}
+
+func (x *PairKey) GetHostB() string {
+	if x != nil {
+		return x.HostB
+	}
+	return ""
+}
+
+func (x *PairKey) GetSealedPsk() []byte {
+	if x != nil {
+		return x.SealedPsk
+	}
+	return nil
+}
+
+func (x *PairKey) GetSealedNextPsk() []byte {
+	if x != nil {
+		return x.SealedNextPsk
+	}
+	return nil
+}
+
+func (x *PairKey) GetGeneration() uint32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *PairKey) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *PairKey) GetUnneededSince() uint64 {
+	if x != nil {
+		return x.UnneededSince
+	}
+	return 0
+}
+
+// PutPairKeys stores keys of pairs. Those of hosts that are gone are passed over.
+type PutPairKeys struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pairs with their new keys; each replaces what is stored of the pair.
+	Put []*PairKey `protobuf:"bytes,1,rep,name=put,proto3" json:"put,omitempty"`
+	// Pairs to forget; only hosts and generation count, and the generation must be the stored one.
+	Forget        []*PairKey `protobuf:"bytes,2,rep,name=forget,proto3" json:"forget,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutPairKeys) Reset() {
+	*x = PutPairKeys{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutPairKeys) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutPairKeys) ProtoMessage() {}
+
+func (x *PutPairKeys) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutPairKeys.ProtoReflect.Descriptor instead.
+func (*PutPairKeys) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PutPairKeys) GetPut() []*PairKey {
+	if x != nil {
+		return x.Put
+	}
+	return nil
+}
+
+func (x *PutPairKeys) GetForget() []*PairKey {
+	if x != nil {
+		return x.Forget
+	}
+	return nil
+}
+
+// Relay is who passes the traffic of a private network on, in one place.
+type Relay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the private network.
+	PrivateNetworkUuid string `protobuf:"bytes,1,opt,name=private_network_uuid,json=privateNetworkUuid,proto3" json:"private_network_uuid,omitempty"`
+	// UUID of the pool whose hub it is; empty for the centre of a star.
+	PoolUuid string `protobuf:"bytes,2,opt,name=pool_uuid,json=poolUuid,proto3" json:"pool_uuid,omitempty"`
+	// UUID of the host that does; empty for none.
+	Active string `protobuf:"bytes,3,opt,name=active,proto3" json:"active,omitempty"`
+	// UUID of the host that is prepared to; empty for none.
+	Standby       string `protobuf:"bytes,4,opt,name=standby,proto3" json:"standby,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Relay) Reset() {
+	*x = Relay{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Relay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Relay) ProtoMessage() {}
+
+func (x *Relay) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Relay.ProtoReflect.Descriptor instead.
+func (*Relay) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Relay) GetPrivateNetworkUuid() string {
+	if x != nil {
+		return x.PrivateNetworkUuid
+	}
+	return ""
+}
+
+func (x *Relay) GetPoolUuid() string {
+	if x != nil {
+		return x.PoolUuid
+	}
+	return ""
+}
+
+func (x *Relay) GetActive() string {
+	if x != nil {
+		return x.Active
+	}
+	return ""
+}
+
+func (x *Relay) GetStandby() string {
+	if x != nil {
+		return x.Standby
+	}
+	return ""
+}
+
+// PutRelays replaces the relays of private networks.
+type PutRelays struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUIDs of the networks whose relays are replaced; unknown ones are passed over.
+	PrivateNetworkUuids []string `protobuf:"bytes,1,rep,name=private_network_uuids,json=privateNetworkUuids,proto3" json:"private_network_uuids,omitempty"`
+	// All relays of these networks.
+	Relays        []*Relay `protobuf:"bytes,2,rep,name=relays,proto3" json:"relays,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutRelays) Reset() {
+	*x = PutRelays{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutRelays) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutRelays) ProtoMessage() {}
+
+func (x *PutRelays) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutRelays.ProtoReflect.Descriptor instead.
+func (*PutRelays) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PutRelays) GetPrivateNetworkUuids() []string {
+	if x != nil {
+		return x.PrivateNetworkUuids
+	}
+	return nil
+}
+
+func (x *PutRelays) GetRelays() []*Relay {
+	if x != nil {
+		return x.Relays
+	}
+	return nil
+}
+
+// Protection is what is proved of a tunnel between two hosts: that packets pass while none can in clear.
+type Protection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the host whose UUID sorts first.
+	HostA string `protobuf:"bytes,1,opt,name=host_a,json=hostA,proto3" json:"host_a,omitempty"`
+	// UUID of the other.
+	HostB string `protobuf:"bytes,2,opt,name=host_b,json=hostB,proto3" json:"host_b,omitempty"`
+	// Interface.type of the tunnel.
+	Encapsulation string `protobuf:"bytes,3,opt,name=encapsulation,proto3" json:"encapsulation,omitempty"`
+	// When it was proved.
+	ProveTime     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=prove_time,json=proveTime,proto3" json:"prove_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Protection) Reset() {
+	*x = Protection{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Protection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Protection) ProtoMessage() {}
+
+func (x *Protection) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Protection.ProtoReflect.Descriptor instead.
+func (*Protection) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Protection) GetHostA() string {
+	if x != nil {
+		return x.HostA
+	}
+	return ""
+}
+
+func (x *Protection) GetHostB() string {
+	if x != nil {
+		return x.HostB
+	}
+	return ""
+}
+
+func (x *Protection) GetEncapsulation() string {
+	if x != nil {
+		return x.Encapsulation
+	}
+	return ""
+}
+
+func (x *Protection) GetProveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ProveTime
+	}
+	return nil
+}
+
+// ObserveProtection records what has been proved, and what does not hold any more.
+type ObserveProtection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Proved now.
+	Proved []*Protection `protobuf:"bytes,1,rep,name=proved,proto3" json:"proved,omitempty"`
+	// Not proved any more; only hosts and encapsulation count.
+	Lost          []*Protection `protobuf:"bytes,2,rep,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObserveProtection) Reset() {
+	*x = ObserveProtection{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObserveProtection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObserveProtection) ProtoMessage() {}
+
+func (x *ObserveProtection) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObserveProtection.ProtoReflect.Descriptor instead.
+func (*ObserveProtection) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ObserveProtection) GetProved() []*Protection {
+	if x != nil {
+		return x.Proved
+	}
+	return nil
+}
+
+func (x *ObserveProtection) GetLost() []*Protection {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+// Subscription is a VIF's membership in a multicast group of a private network.
+type Subscription struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the VIF.
+	VifUuid string `protobuf:"bytes,1,opt,name=vif_uuid,json=vifUuid,proto3" json:"vif_uuid,omitempty"`
+	// UUID of the private network.
+	PrivateNetworkUuid string `protobuf:"bytes,2,opt,name=private_network_uuid,json=privateNetworkUuid,proto3" json:"private_network_uuid,omitempty"`
+	// Address of the group; "0.0.0.0" or "::" of a multicast router, which gets all groups of the family.
+	Group         string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Subscription) Reset() {
+	*x = Subscription{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Subscription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Subscription) ProtoMessage() {}
+
+func (x *Subscription) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
+func (*Subscription) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Subscription) GetVifUuid() string {
+	if x != nil {
+		return x.VifUuid
+	}
+	return ""
+}
+
+func (x *Subscription) GetPrivateNetworkUuid() string {
+	if x != nil {
+		return x.PrivateNetworkUuid
+	}
+	return ""
+}
+
+func (x *Subscription) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+// ObserveMulticast records who has joined and who has left.
+type ObserveMulticast struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Joined.
+	Joined []*Subscription `protobuf:"bytes,1,rep,name=joined,proto3" json:"joined,omitempty"`
+	// Left, or silent for too long.
+	Left          []*Subscription `protobuf:"bytes,2,rep,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObserveMulticast) Reset() {
+	*x = ObserveMulticast{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObserveMulticast) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObserveMulticast) ProtoMessage() {}
+
+func (x *ObserveMulticast) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObserveMulticast.ProtoReflect.Descriptor instead.
+func (*ObserveMulticast) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ObserveMulticast) GetJoined() []*Subscription {
+	if x != nil {
+		return x.Joined
+	}
+	return nil
+}
+
+func (x *ObserveMulticast) GetLeft() []*Subscription {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
 // Delete removes one resource.
 type Delete struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1530,7 +2129,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +2141,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +2154,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Delete) GetUuid() string {
@@ -1583,7 +2182,7 @@ type PutNode struct {
 
 func (x *PutNode) Reset() {
 	*x = PutNode{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +2194,7 @@ func (x *PutNode) String() string {
 func (*PutNode) ProtoMessage() {}
 
 func (x *PutNode) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +2207,7 @@ func (x *PutNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutNode.ProtoReflect.Descriptor instead.
 func (*PutNode) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PutNode) GetNode() *v1.Node {
@@ -1639,7 +2238,7 @@ type ObserveHost struct {
 
 func (x *ObserveHost) Reset() {
 	*x = ObserveHost{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +2250,7 @@ func (x *ObserveHost) String() string {
 func (*ObserveHost) ProtoMessage() {}
 
 func (x *ObserveHost) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +2263,7 @@ func (x *ObserveHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveHost.ProtoReflect.Descriptor instead.
 func (*ObserveHost) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ObserveHost) GetHostUuid() string {
@@ -1713,7 +2312,7 @@ var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\xe1\x0e\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x91\x11\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -1744,7 +2343,12 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x10delete_vif_group\x18\x15 \x01(\v2\x19.poolwire.store.v1.DeleteH\x00R\x0edeleteVifGroup\x12C\n" +
 	"\fmodify_group\x18\x16 \x01(\v2\x1e.poolwire.store.v1.ModifyGroupH\x00R\vmodifyGroup\x12V\n" +
 	"\x13expire_policy_rules\x18\x17 \x01(\v2$.poolwire.store.v1.ExpirePolicyRulesH\x00R\x11expirePolicyRules\x12I\n" +
-	"\x0eresolve_change\x18\x18 \x01(\v2 .poolwire.store.v1.ResolveChangeH\x00R\rresolveChange\x12\x1e\n" +
+	"\x0eresolve_change\x18\x18 \x01(\v2 .poolwire.store.v1.ResolveChangeH\x00R\rresolveChange\x12D\n" +
+	"\rput_pair_keys\x18\x19 \x01(\v2\x1e.poolwire.store.v1.PutPairKeysH\x00R\vputPairKeys\x12=\n" +
+	"\n" +
+	"put_relays\x18\x1a \x01(\v2\x1c.poolwire.store.v1.PutRelaysH\x00R\tputRelays\x12U\n" +
+	"\x12observe_protection\x18\x1b \x01(\v2$.poolwire.store.v1.ObserveProtectionH\x00R\x11observeProtection\x12R\n" +
+	"\x11observe_multicast\x18\x1c \x01(\v2#.poolwire.store.v1.ObserveMulticastH\x00R\x10observeMulticast\x12\x1e\n" +
 	"\n" +
 	"request_id\x18\xe8\a \x01(\tR\trequestId\x12/\n" +
 	"\x04time\x18\xe9\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12A\n" +
@@ -1806,7 +2410,47 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x16\n" +
 	"\x06before\x18\x03 \x01(\fR\x06before\x12\x18\n" +
 	"\aremoved\x18\x04 \x01(\bR\aremoved\x12\x12\n" +
-	"\x04name\x18\x05 \x01(\tR\x04name\"0\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\"\x82\x02\n" +
+	"\aPairKey\x12\x15\n" +
+	"\x06host_a\x18\x01 \x01(\tR\x05hostA\x12\x15\n" +
+	"\x06host_b\x18\x02 \x01(\tR\x05hostB\x12\x1d\n" +
+	"\n" +
+	"sealed_psk\x18\x03 \x01(\fR\tsealedPsk\x12&\n" +
+	"\x0fsealed_next_psk\x18\x04 \x01(\fR\rsealedNextPsk\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x05 \x01(\rR\n" +
+	"generation\x12;\n" +
+	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12%\n" +
+	"\x0eunneeded_since\x18\a \x01(\x04R\runneededSince\"o\n" +
+	"\vPutPairKeys\x12,\n" +
+	"\x03put\x18\x01 \x03(\v2\x1a.poolwire.store.v1.PairKeyR\x03put\x122\n" +
+	"\x06forget\x18\x02 \x03(\v2\x1a.poolwire.store.v1.PairKeyR\x06forget\"\x88\x01\n" +
+	"\x05Relay\x120\n" +
+	"\x14private_network_uuid\x18\x01 \x01(\tR\x12privateNetworkUuid\x12\x1b\n" +
+	"\tpool_uuid\x18\x02 \x01(\tR\bpoolUuid\x12\x16\n" +
+	"\x06active\x18\x03 \x01(\tR\x06active\x12\x18\n" +
+	"\astandby\x18\x04 \x01(\tR\astandby\"q\n" +
+	"\tPutRelays\x122\n" +
+	"\x15private_network_uuids\x18\x01 \x03(\tR\x13privateNetworkUuids\x120\n" +
+	"\x06relays\x18\x02 \x03(\v2\x18.poolwire.store.v1.RelayR\x06relays\"\x9b\x01\n" +
+	"\n" +
+	"Protection\x12\x15\n" +
+	"\x06host_a\x18\x01 \x01(\tR\x05hostA\x12\x15\n" +
+	"\x06host_b\x18\x02 \x01(\tR\x05hostB\x12$\n" +
+	"\rencapsulation\x18\x03 \x01(\tR\rencapsulation\x129\n" +
+	"\n" +
+	"prove_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tproveTime\"}\n" +
+	"\x11ObserveProtection\x125\n" +
+	"\x06proved\x18\x01 \x03(\v2\x1d.poolwire.store.v1.ProtectionR\x06proved\x121\n" +
+	"\x04lost\x18\x02 \x03(\v2\x1d.poolwire.store.v1.ProtectionR\x04lost\"q\n" +
+	"\fSubscription\x12\x19\n" +
+	"\bvif_uuid\x18\x01 \x01(\tR\avifUuid\x120\n" +
+	"\x14private_network_uuid\x18\x02 \x01(\tR\x12privateNetworkUuid\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\"\x80\x01\n" +
+	"\x10ObserveMulticast\x127\n" +
+	"\x06joined\x18\x01 \x03(\v2\x1f.poolwire.store.v1.SubscriptionR\x06joined\x123\n" +
+	"\x04left\x18\x02 \x03(\v2\x1f.poolwire.store.v1.SubscriptionR\x04left\"0\n" +
 	"\x06Delete\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\"0\n" +
@@ -1839,7 +2483,7 @@ func file_poolwire_store_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(PutMode)(0),                  // 0: poolwire.store.v1.PutMode
 	(*Command)(nil),               // 1: poolwire.store.v1.Command
@@ -1859,73 +2503,94 @@ var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(*ResolveChange)(nil),         // 15: poolwire.store.v1.ResolveChange
 	(*PendingChange)(nil),         // 16: poolwire.store.v1.PendingChange
 	(*ChangedObject)(nil),         // 17: poolwire.store.v1.ChangedObject
-	(*Delete)(nil),                // 18: poolwire.store.v1.Delete
-	(*PutNode)(nil),               // 19: poolwire.store.v1.PutNode
-	(*ObserveHost)(nil),           // 20: poolwire.store.v1.ObserveHost
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
-	(*v1.Pool)(nil),               // 23: poolwire.v1.Pool
-	(*v1.Host)(nil),               // 24: poolwire.v1.Host
-	(*v1.Network)(nil),            // 25: poolwire.v1.Network
-	(*v1.PrivateNetwork)(nil),     // 26: poolwire.v1.PrivateNetwork
-	(*v1.Vif)(nil),                // 27: poolwire.v1.Vif
-	(*v1.Rule)(nil),               // 28: poolwire.v1.Rule
-	(*v1.PolicyRule)(nil),         // 29: poolwire.v1.PolicyRule
-	(*v1.AddressGroup)(nil),       // 30: poolwire.v1.AddressGroup
-	(*v1.VifGroup)(nil),           // 31: poolwire.v1.VifGroup
-	(*v1.Node)(nil),               // 32: poolwire.v1.Node
-	(*Bridge)(nil),                // 33: poolwire.store.v1.Bridge
-	(*Port)(nil),                  // 34: poolwire.store.v1.Port
-	(*HostFacts)(nil),             // 35: poolwire.store.v1.HostFacts
+	(*PairKey)(nil),               // 18: poolwire.store.v1.PairKey
+	(*PutPairKeys)(nil),           // 19: poolwire.store.v1.PutPairKeys
+	(*Relay)(nil),                 // 20: poolwire.store.v1.Relay
+	(*PutRelays)(nil),             // 21: poolwire.store.v1.PutRelays
+	(*Protection)(nil),            // 22: poolwire.store.v1.Protection
+	(*ObserveProtection)(nil),     // 23: poolwire.store.v1.ObserveProtection
+	(*Subscription)(nil),          // 24: poolwire.store.v1.Subscription
+	(*ObserveMulticast)(nil),      // 25: poolwire.store.v1.ObserveMulticast
+	(*Delete)(nil),                // 26: poolwire.store.v1.Delete
+	(*PutNode)(nil),               // 27: poolwire.store.v1.PutNode
+	(*ObserveHost)(nil),           // 28: poolwire.store.v1.ObserveHost
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(*v1.Pool)(nil),               // 31: poolwire.v1.Pool
+	(*v1.Host)(nil),               // 32: poolwire.v1.Host
+	(*v1.Network)(nil),            // 33: poolwire.v1.Network
+	(*v1.PrivateNetwork)(nil),     // 34: poolwire.v1.PrivateNetwork
+	(*v1.Vif)(nil),                // 35: poolwire.v1.Vif
+	(*v1.Rule)(nil),               // 36: poolwire.v1.Rule
+	(*v1.PolicyRule)(nil),         // 37: poolwire.v1.PolicyRule
+	(*v1.AddressGroup)(nil),       // 38: poolwire.v1.AddressGroup
+	(*v1.VifGroup)(nil),           // 39: poolwire.v1.VifGroup
+	(*v1.Node)(nil),               // 40: poolwire.v1.Node
+	(*Bridge)(nil),                // 41: poolwire.store.v1.Bridge
+	(*Port)(nil),                  // 42: poolwire.store.v1.Port
+	(*HostFacts)(nil),             // 43: poolwire.store.v1.HostFacts
 }
 var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	2,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
 	3,  // 1: poolwire.store.v1.Command.put_pool:type_name -> poolwire.store.v1.PutPool
-	18, // 2: poolwire.store.v1.Command.delete_pool:type_name -> poolwire.store.v1.Delete
+	26, // 2: poolwire.store.v1.Command.delete_pool:type_name -> poolwire.store.v1.Delete
 	4,  // 3: poolwire.store.v1.Command.put_host:type_name -> poolwire.store.v1.PutHost
-	18, // 4: poolwire.store.v1.Command.delete_host:type_name -> poolwire.store.v1.Delete
+	26, // 4: poolwire.store.v1.Command.delete_host:type_name -> poolwire.store.v1.Delete
 	5,  // 5: poolwire.store.v1.Command.put_network:type_name -> poolwire.store.v1.PutNetwork
 	6,  // 6: poolwire.store.v1.Command.put_private_network:type_name -> poolwire.store.v1.PutPrivateNetwork
-	18, // 7: poolwire.store.v1.Command.delete_private_network:type_name -> poolwire.store.v1.Delete
+	26, // 7: poolwire.store.v1.Command.delete_private_network:type_name -> poolwire.store.v1.Delete
 	7,  // 8: poolwire.store.v1.Command.put_vif:type_name -> poolwire.store.v1.PutVif
-	18, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
+	26, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
 	8,  // 10: poolwire.store.v1.Command.put_rule:type_name -> poolwire.store.v1.PutRule
 	9,  // 11: poolwire.store.v1.Command.delete_rules:type_name -> poolwire.store.v1.DeleteRules
-	20, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
-	19, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
-	18, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
+	28, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
+	27, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
+	26, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
 	10, // 15: poolwire.store.v1.Command.put_policy_rule:type_name -> poolwire.store.v1.PutPolicyRule
-	18, // 16: poolwire.store.v1.Command.delete_policy_rule:type_name -> poolwire.store.v1.Delete
+	26, // 16: poolwire.store.v1.Command.delete_policy_rule:type_name -> poolwire.store.v1.Delete
 	11, // 17: poolwire.store.v1.Command.put_address_group:type_name -> poolwire.store.v1.PutAddressGroup
-	18, // 18: poolwire.store.v1.Command.delete_address_group:type_name -> poolwire.store.v1.Delete
+	26, // 18: poolwire.store.v1.Command.delete_address_group:type_name -> poolwire.store.v1.Delete
 	12, // 19: poolwire.store.v1.Command.put_vif_group:type_name -> poolwire.store.v1.PutVifGroup
-	18, // 20: poolwire.store.v1.Command.delete_vif_group:type_name -> poolwire.store.v1.Delete
+	26, // 20: poolwire.store.v1.Command.delete_vif_group:type_name -> poolwire.store.v1.Delete
 	13, // 21: poolwire.store.v1.Command.modify_group:type_name -> poolwire.store.v1.ModifyGroup
 	14, // 22: poolwire.store.v1.Command.expire_policy_rules:type_name -> poolwire.store.v1.ExpirePolicyRules
 	15, // 23: poolwire.store.v1.Command.resolve_change:type_name -> poolwire.store.v1.ResolveChange
-	21, // 24: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
-	22, // 25: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
-	23, // 26: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
-	24, // 27: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
-	25, // 28: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
-	26, // 29: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
-	27, // 30: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
-	28, // 31: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
-	0,  // 32: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
-	29, // 33: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
-	30, // 34: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
-	31, // 35: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
-	21, // 36: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
-	17, // 37: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
-	32, // 38: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
-	33, // 39: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
-	34, // 40: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
-	35, // 41: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	19, // 24: poolwire.store.v1.Command.put_pair_keys:type_name -> poolwire.store.v1.PutPairKeys
+	21, // 25: poolwire.store.v1.Command.put_relays:type_name -> poolwire.store.v1.PutRelays
+	23, // 26: poolwire.store.v1.Command.observe_protection:type_name -> poolwire.store.v1.ObserveProtection
+	25, // 27: poolwire.store.v1.Command.observe_multicast:type_name -> poolwire.store.v1.ObserveMulticast
+	29, // 28: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
+	30, // 29: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
+	31, // 30: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
+	32, // 31: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
+	33, // 32: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
+	34, // 33: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
+	35, // 34: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
+	36, // 35: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
+	0,  // 36: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
+	37, // 37: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
+	38, // 38: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
+	39, // 39: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
+	29, // 40: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
+	17, // 41: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
+	29, // 42: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
+	18, // 43: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
+	18, // 44: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
+	20, // 45: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
+	29, // 46: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
+	22, // 47: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
+	22, // 48: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
+	24, // 49: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
+	24, // 50: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
+	40, // 51: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
+	41, // 52: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
+	42, // 53: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
+	43, // 54: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_command_proto_init() }
@@ -1959,6 +2624,10 @@ func file_poolwire_store_v1_command_proto_init() {
 		(*Command_ModifyGroup)(nil),
 		(*Command_ExpirePolicyRules)(nil),
 		(*Command_ResolveChange)(nil),
+		(*Command_PutPairKeys)(nil),
+		(*Command_PutRelays)(nil),
+		(*Command_ObserveProtection)(nil),
+		(*Command_ObserveMulticast)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1966,7 +2635,7 @@ func file_poolwire_store_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_command_proto_rawDesc), len(file_poolwire_store_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

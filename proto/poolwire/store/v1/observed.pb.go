@@ -375,6 +375,16 @@ type Port struct {
 	Labels map[string]string `protobuf:"bytes,18,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Conntrack zone and meter slot of a VIF on this host, 1 to 65535: given by the store, the same for vif and tap; 0: none is free.
 	Zone uint32 `protobuf:"varint,19,opt,name=zone,proto3" json:"zone,omitempty"`
+	// What a tunnel of somebody else's is for: Port.other_config:xo:sdn-controller:private-network-uuid.
+	AdoptableUuid string `protobuf:"bytes,21,opt,name=adoptable_uuid,json=adoptableUuid,proto3" json:"adoptable_uuid,omitempty"`
+	// Interface.type, remote address and key of a tunnel; key 0 for one that flows set.
+	TunnelType string `protobuf:"bytes,22,opt,name=tunnel_type,json=tunnelType,proto3" json:"tunnel_type,omitempty"`
+	// See tunnel_type.
+	TunnelRemote string `protobuf:"bytes,23,opt,name=tunnel_remote,json=tunnelRemote,proto3" json:"tunnel_remote,omitempty"`
+	// See tunnel_type.
+	TunnelKey uint32 `protobuf:"varint,24,opt,name=tunnel_key,json=tunnelKey,proto3" json:"tunnel_key,omitempty"`
+	// The tunnel has credentials for IPsec.
+	TunnelEncrypted bool `protobuf:"varint,25,opt,name=tunnel_encrypted,json=tunnelEncrypted,proto3" json:"tunnel_encrypted,omitempty"`
 	// A bond's member that is not its active one, in a bond without LACP: what is flooded there arrives by the active one too.
 	BondInactive  bool `protobuf:"varint,20,opt,name=bond_inactive,json=bondInactive,proto3" json:"bond_inactive,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -544,6 +554,41 @@ func (x *Port) GetZone() uint32 {
 	return 0
 }
 
+func (x *Port) GetAdoptableUuid() string {
+	if x != nil {
+		return x.AdoptableUuid
+	}
+	return ""
+}
+
+func (x *Port) GetTunnelType() string {
+	if x != nil {
+		return x.TunnelType
+	}
+	return ""
+}
+
+func (x *Port) GetTunnelRemote() string {
+	if x != nil {
+		return x.TunnelRemote
+	}
+	return ""
+}
+
+func (x *Port) GetTunnelKey() uint32 {
+	if x != nil {
+		return x.TunnelKey
+	}
+	return 0
+}
+
+func (x *Port) GetTunnelEncrypted() bool {
+	if x != nil {
+		return x.TunnelEncrypted
+	}
+	return false
+}
+
 func (x *Port) GetBondInactive() bool {
 	if x != nil {
 		return x.BondInactive
@@ -580,7 +625,7 @@ const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"\tfail_mode\x18\f \x01(\tR\bfailMode\x12\x1e\n" +
 	"\n" +
 	"controlled\x18\r \x01(\bR\n" +
-	"controlled\"\xf0\x04\n" +
+	"controlled\"\xa7\x06\n" +
 	"\x04Port\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -601,7 +646,14 @@ const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"\x06object\x18\x10 \x01(\tR\x06object\x12\x14\n" +
 	"\x05error\x18\x11 \x01(\tR\x05error\x12;\n" +
 	"\x06labels\x18\x12 \x03(\v2#.poolwire.store.v1.Port.LabelsEntryR\x06labels\x12\x12\n" +
-	"\x04zone\x18\x13 \x01(\rR\x04zone\x12#\n" +
+	"\x04zone\x18\x13 \x01(\rR\x04zone\x12%\n" +
+	"\x0eadoptable_uuid\x18\x15 \x01(\tR\radoptableUuid\x12\x1f\n" +
+	"\vtunnel_type\x18\x16 \x01(\tR\n" +
+	"tunnelType\x12#\n" +
+	"\rtunnel_remote\x18\x17 \x01(\tR\ftunnelRemote\x12\x1d\n" +
+	"\n" +
+	"tunnel_key\x18\x18 \x01(\rR\ttunnelKey\x12)\n" +
+	"\x10tunnel_encrypted\x18\x19 \x01(\bR\x0ftunnelEncrypted\x12#\n" +
 	"\rbond_inactive\x18\x14 \x01(\bR\fbondInactive\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

@@ -1,0 +1,186 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"poolwire/overlay"
+	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+)
+
+const (
+	// relaysLook is how often elections are looked at when nothing is known to have changed.
+	relaysLook = 5 * time.Second
+	// relaysRest is how long two looks are apart at the least: a storm of reports costs no more than that.
+	relaysRest = 50 * time.Millisecond
+	// startupGrace is how long a new leader believes that hosts are alive that it has not heard of yet.
+	startupGrace = 10 * time.Second
+)
+
+// keepRelays elects who passes traffic on, until ctx ends. What is elected is stored, so that the next
+// leader does not start over.
+func (l *leader) keepRelays(ctx context.Context) {
+	began := time.Now()
+	look := time.NewTimer(relaysRest)
+	defer look.Stop()
+	for {
+		links, progress := l.links.next(), l.nextProgress()
+		if err := l.electRelays(ctx, began); err != nil && ctx.Err() == nil {
+			l.cfg.Log.Warn("relays could not be stored", "error", err)
+		}
+		look.Reset(relaysRest)
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		look.Reset(relaysLook)
+		select {
+		case <-ctx.Done():
+			return
+		case <-links:
+		case <-progress:
+		case <-look.C:
+		}
+	}
+}
+
+// electRelays looks at all networks whose traffic is passed on.
+func (l *leader) electRelays(ctx context.Context, began time.Time) error {
+	view := l.store.View()
+	var all map[string]map[string]linkEnd
+	var errs []error
+	for _, pn := range view.PrivateNetworks() {
+		stored := view.Relays(pn.GetUuid())
+		if topologyOf(pn) == overlay.Mesh && len(stored) == 0 {
+			continue
+		}
+		if all == nil {
+			all = l.links.all()
+		}
+		e := election{leader: l, view: view, network: pn, links: all, early: time.Since(began) < startupGrace}
+		now := e.hold(stored)
+		if slices.EqualFunc(stored, now, func(a, b *storev1.Relay) bool { return proto.Equal(a, b) }) {
+			continue
+		}
+		l.cfg.Log.Info("relays elected", "network", pn.GetNameLabel(), "relays", relayText(view, now), "before", relayText(view, stored))
+		errs = append(errs, l.withDeadline(ctx, func(ctx context.Context) error {
+			_, err := l.store.Apply(ctx, &storev1.Command{Body: &storev1.Command_PutRelays{
+				PutRelays: &storev1.PutRelays{PrivateNetworkUuids: []string{pn.GetUuid()}, Relays: now},
+			}})
+			return err
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// election is the choice of the relays of one network.
+type election struct {
+	leader  *leader
+	view    *raftstore.View
+	network *poolwirev1.PrivateNetwork
+	links   map[string]map[string]linkEnd
+	// early: the leader is new, and silence means nothing yet.
+	early bool
+}
+
+// hold elects for every place, ordered by pool.
+func (e election) hold(stored []*storev1.Relay) []*storev1.Relay {
+	places := map[string][]overlay.Candidate{}
+	topology := topologyOf(e.network)
+	if topology == overlay.Mesh {
+		return nil
+	}
+	members := slices.DeleteFunc(e.view.PrivateNetworkMembers(e.network), func(m raftstore.MemberHost) bool { return !m.Host.GetManaged() })
+	for _, m := range members {
+		place := ""
+		if topology == overlay.Hub {
+			place = m.Host.GetPoolUuid()
+		}
+		places[place] = append(places[place], overlay.Candidate{
+			Host: m.Host.GetUuid(), Number: m.Host.GetObjectId(), Rank: e.rank(m.Host), Alive: e.alive(m.Host.GetUuid()), Ready: e.ready(m.Host),
+		})
+	}
+	var out []*storev1.Relay
+	for place, candidates := range places {
+		now := overlay.Relay{Site: place}
+		for _, r := range stored {
+			if r.GetPoolUuid() == place {
+				now.Active, now.Standby = r.GetActive(), r.GetStandby()
+			}
+		}
+		next := overlay.Elect(now, candidates)
+		out = append(out, &storev1.Relay{PrivateNetworkUuid: e.network.GetUuid(), PoolUuid: place, Active: next.Active, Standby: next.Standby})
+	}
+	slices.SortFunc(out, func(a, b *storev1.Relay) int { return strings.Compare(a.GetPoolUuid(), b.GetPoolUuid()) })
+	return out
+}
+
+// rank is a host's place in the operator's list, from 1; 0 for none.
+func (e election) rank(h *poolwirev1.Host) int {
+	if topologyOf(e.network) == overlay.Star {
+		if e.network.GetPreferredCenter() == h.GetUuid() {
+			return 1
+		}
+		return 0
+	}
+	for _, m := range e.network.GetMembers() {
+		if m.GetPoolUuid() == h.GetPoolUuid() {
+			return slices.Index(m.GetPreferredHubs(), h.GetUuid()) + 1
+		}
+	}
+	return 0
+}
+
+// alive tells whether a host can pass traffic on: what the other hosts hear of it counts most. Where
+// nobody says anything, its session does.
+func (e election) alive(host string) bool {
+	if endpoint(e.view, host) == "" {
+		return false
+	}
+	if up, down := heard(e.links, host, time.Now()); up+down > 0 {
+		return up >= down
+	}
+	h := e.leader.host(host)
+	return h != nil && (!h.state.Load().away() || e.early)
+}
+
+// ready tells whether a host that stands by could take over now: the tunnels between it and every
+// member are there at both ends, and the hosts have confirmed everything. Hosts that are away are not waited for.
+func (e election) ready(h *poolwirev1.Host) bool {
+	self := e.leader.host(h.GetUuid())
+	if self == nil || self.state.Load().away() || self.pendingRevision() != 0 {
+		return false
+	}
+	kind := conduitOf(e.network)
+	ms := membershipIn(e.view, e.network, h.GetUuid())
+	for _, peer := range ms.peers() {
+		a := e.leader.host(peer.Host.GetUuid())
+		if a == nil || a.state.Load().away() {
+			continue
+		}
+		if a.pendingRevision() != 0 || e.view.Port(h.GetUuid(), kind.tunnelName(peer.Host)).GetOfport() == 0 ||
+			e.view.Port(peer.Host.GetUuid(), kind.tunnelName(h)).GetOfport() == 0 ||
+			!mayForward(e.view, e.network, h.GetUuid(), peer.Host.GetUuid()) {
+			return false
+		}
+	}
+	return true
+}
+
+// relayText names relays for the log: "active (stand-in)", separated by commas.
+func relayText(v *raftstore.View, relays []*storev1.Relay) string {
+	var out []string
+	for _, r := range relays {
+		out = append(out, fmt.Sprintf("%s (%s)", v.Host(r.GetActive()).GetNameLabel(), v.Host(r.GetStandby()).GetNameLabel()))
+	}
+	return strings.Join(out, ", ")
+}

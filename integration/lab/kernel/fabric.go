@@ -1,0 +1,57 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"poolwire/integration/lab"
+)
+
+// Capture records what crosses the host's cable, on the fabric's end of it: what
+// is seen there has left the host, or is about to reach it. This is the judge of
+// packets in clear.
+func (h *Host) Capture(ctx context.Context, filter string) (*lab.Capture, error) {
+	return h.lab.Fabric().Capture(ctx, lab.CaptureOptions{Interface: h.Tap, Filter: filter})
+}
+
+// CaptureInside records what passes a link of the guest.
+func (h *Host) CaptureInside(ctx context.Context, opts lab.CaptureOptions) (*lab.Capture, error) {
+	return h.Namespace.Capture(ctx, opts)
+}
+
+// Partition makes the fabric refuse everything from and to the host. Unlike a
+// host of the fast lab, the guest does not see its carrier go: this is a cut
+// behind the next switch.
+func (h *Host) Partition(ctx context.Context) error {
+	_, err := h.lab.Fabric().Run(ctx, "bridge", "link", "set", "dev", h.Tap, "state", "disabled")
+	return err
+}
+
+// Unplug takes the carrier of eth0 away inside the guest, as a cable that is
+// pulled does; Heal undoes it too.
+func (h *Host) Unplug(ctx context.Context) error {
+	_, err := h.Run(ctx, "ip", "link", "set", "eth0", "down")
+	return err
+}
+
+// Heal undoes Partition and Unplug.
+func (h *Host) Heal(ctx context.Context) error {
+	if _, err := h.Run(ctx, "ip", "link", "set", "eth0", "up"); err != nil {
+		return err
+	}
+	const healTimeout = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, healTimeout)
+	defer cancel()
+	for {
+		_, err := h.lab.Fabric().Run(ctx, "bridge", "link", "set", "dev", h.Tap, "state", "forwarding")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
