@@ -227,7 +227,15 @@ func (s *session) step(ctx context.Context) error {
 	}
 	s.lead.metrics.compile.Observe(time.Since(begin).Seconds())
 	if err := s.push(ctx, delta); err != nil {
-		return s.withoutTracker(ctx, err)
+		lacks, asking := s.lacksTracker(ctx, err)
+		switch {
+		case asking != nil:
+			return asking
+		case lacks:
+			s.full = true
+			return s.step(ctx)
+		}
+		return err
 	}
 	if err := s.zonesPlaced(ctx, view); err != nil {
 		return err

@@ -10,21 +10,22 @@ import (
 	"poolwire/southbound/openflow/flow"
 )
 
-// withoutTracker looks at a refusal of flows: where the reason is that the switch's datapath does not track
-// connections in zones, which policies need, all is compiled again without. A kernel may have been built so.
-func (s *session) withoutTracker(ctx context.Context, err error) error {
+// lacksTracker looks at a refusal of flows: it reports whether the reason turns out to be that the switch's datapath
+// does not track connections in zones, which policies need. A kernel may have been built so. Then all is to be
+// compiled again, without.
+func (s *session) lacksTracker(ctx context.Context, err error) (bool, error) {
 	var refused *openflow.FlowError
 	if s.noTracker || !errors.As(err, &refused) {
-		return err
+		return false, nil
 	}
-	if asking := s.findTracker(ctx); asking != nil {
-		return asking
+	if err := s.findTracker(ctx); err != nil {
+		return false, err
 	}
 	if s.noTracker {
 		s.log.Warn("no policies: the switch cannot track connections in zones", "error", err)
 		s.marks.add(markSet{all: true})
 	}
-	return err
+	return s.noTracker, nil
 }
 
 // findTracker asks whether the switch takes what policies need. There is no other way to ask than to try.

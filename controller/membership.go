@@ -159,6 +159,35 @@ func (m membership) peers() []raftstore.MemberHost {
 	return out
 }
 
+// unelected tells whether it is open at some place who passes traffic on: whoever it will be may need tunnels that the
+// hosts have, which the plan does not know of yet.
+func (m membership) unelected() bool {
+	if m.shape.Topology == overlay.Mesh {
+		return false
+	}
+	return slices.ContainsFunc(m.shape.Members, func(of overlay.Member) bool {
+		return !slices.ContainsFunc(m.shape.Relays, func(r overlay.Relay) bool {
+			return r.Active != "" && (m.shape.Topology == overlay.Star || r.Site == of.Site)
+		})
+	})
+}
+
+// tunnelled lists the other ends of the tunnels that the host is to have for the network, sorted: those of the plan, and
+// while it is open those that it has.
+func (m membership) tunnelled(v *raftstore.View) []raftstore.MemberHost {
+	out := m.peers()
+	if !m.unelected() {
+		return out
+	}
+	for uuid, h := range m.others {
+		if !slices.Contains(m.plan.Peers, uuid) && v.Port(m.host, m.conduit.tunnelName(h.Host)) != nil {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b raftstore.MemberHost) int { return strings.Compare(a.Host.GetUuid(), b.Host.GetUuid()) })
+	return out
+}
+
 // hop is a hop of the plan in the compiler's words; the zero Hop where nothing may be sent.
 func (m membership) hop(v *raftstore.View, hostUUID string, h overlay.Hop) flowcompiler.Hop {
 	peer, there := m.others[h.Host]

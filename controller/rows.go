@@ -229,7 +229,7 @@ func overlayRows(v *raftstore.View, in rowsInput, members []membership, carriers
 			Options:     map[string]string{"peer": patchName(vni)},
 			ExternalIDs: map[string]string{ovsdb.KeyObject: objectUplink + m.network.GetUuid()},
 		})
-		for _, peer := range m.peers() {
+		for _, peer := range m.tunnelled(v) {
 			remote := endpoint(v, peer.Host.GetUuid())
 			_, known := tunnels[m.conduit.tunnelName(peer.Host)]
 			if known || remote == "" || remote == endpoint(v, in.hostUUID) {

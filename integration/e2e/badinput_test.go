@@ -39,7 +39,7 @@ func TestBadInput(t *testing.T) {
 		{"private-network create red --pool paris --host paris1", 2, []string{"members", "paris1"}},
 		{"private-network create red --pool paris --bridge xenbr0", 2, []string{"bridge", "xenbr0", "eth0"}},
 		{"host add again --pool paris --address " + p.h1.Addr.String() + ":6640", 4, []string{"address", "paris1"}},
-		{"private-network create red --pool paris --mtu 9000", 2, []string{"mtu", "9000"}},
+		{"private-network create red --pool paris --mtu 9000 --strict-mtu", 2, []string{"mtu", "9000"}},
 		{"private-network create red --host nobody", 3, []string{"nobody"}},
 		{"vif lock " + p.a.VIF().UUID + " --ipv4 10.0.0.300", 2, []string{"ipv4_allowed", "10.0.0.300"}},
 	} {
