@@ -34,20 +34,21 @@ const ignoredOption = "ipsec_auto"
 // Decoys keep the associations of VXLAN and Geneve alive. With strongSwan the monitor takes the connection
 // "NAME-in-1" for one of an interface "NAME-in", which it does not find, and cuts it whenever anything about any
 // tunnel of the host changes (seen in Open vSwitch 3.1; GRE, whose connections are named "NAME-1", is spared). So
-// there are interfaces of these names. They never change, as what they stand for is not to be cut.
+// there are interfaces of these names, of the tunnel's own kind: the connections of one of GRE would have the names of
+// the tunnel's own. They never change, as what they stand for is not to be cut.
 func (in rowsInput) companions(v *raftstore.View, c conduit, peer *poolwirev1.Host, tunnel ovsdb.DesiredPort) []ovsdb.DesiredPort {
 	if tunnel.PSK.IsZero() {
 		return nil
 	}
 	var out []ovsdb.DesiredPort
-	companion := func(name, remote string, key uint32, psk secrets.Secret) {
+	companion := func(name string, kind overlay.Encapsulation, remote string, key uint32, psk secrets.Secret) {
 		out = append(out, ovsdb.DesiredPort{
-			Name: name, Type: overlay.GRE.InterfaceType(), PSK: psk, ExternalIDs: map[string]string{ovsdb.KeyObject: objectCompanion + peer.GetUuid()},
+			Name: name, Type: kind.InterfaceType(), PSK: psk, ExternalIDs: map[string]string{ovsdb.KeyObject: objectCompanion + peer.GetUuid()},
 			Options: map[string]string{"remote_ip": remote, "key": strconv.FormatUint(uint64(key), 10), ignoredOption: "ignore"},
 		})
 	}
 	if other, changing := otherPSK(v, in.secrets, in.hostUUID, peer.GetUuid()); changing {
-		companion(fmt.Sprintf("pwk%x", peer.GetObjectId()), tunnel.Options["remote_ip"], carrierKey, other)
+		companion(fmt.Sprintf("pwk%x", peer.GetObjectId()), overlay.GRE, tunnel.Options["remote_ip"], carrierKey, other)
 	}
 	// The option that makes decoys harmless is there from 3.0 on.
 	if c.encapsulation == overlay.GRE || predates(v.HostFacts(in.hostUUID).GetOvsVersion(), 3, 0) {
@@ -59,7 +60,7 @@ func (in rowsInput) companions(v *raftstore.View, c conduit, peer *poolwirev1.Ho
 	nobodys := secrets.New(hex.EncodeToString(sum[:]))
 	for i, way := range []string{"-in", "-out"} {
 		key := decoyKeys | peer.GetObjectId()<<3&^decoyKeys | uint32(c.encapsulation)<<1 | uint32(i)
-		companion(tunnel.Name+way, fmt.Sprintf("127.0.0.%d", 1+i), key, nobodys)
+		companion(tunnel.Name+way, c.encapsulation, fmt.Sprintf("127.0.0.%d", 1+i), key, nobodys)
 	}
 	return out
 }
