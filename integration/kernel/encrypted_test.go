@@ -24,6 +24,8 @@ func TestEncrypted(t *testing.T) {
 		{"switched on", switchedOn},
 		{"many networks", manyNetworks},
 		{"other encapsulations", otherEncapsulations},
+		{"rekeyed", rekeyed},
+		{"rotated", rotated},
 		{"charon dies", charonDies},
 		{"controller killed", controllerKilled},
 		{"switch restarted", switchRestarted},
