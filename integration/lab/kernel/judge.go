@@ -40,6 +40,15 @@ func Clear(p lab.Packet) bool {
 	return false
 }
 
+// Keepalive reports whether a packet in clear is none of a network but of a VXLAN tunnel itself: BFD (RFC 5880), which Open
+// vSwitch sends with the VNI 0.
+func Keepalive(p lab.Packet) bool {
+	const vni, inner, bfd = 8 + 4, 8 + 8, 14 + 20 + 8 + 24 // in UDP; behind VXLAN; Ethernet, IPv4, UDP and BFD
+	protocol, rest, later := outer(p.Bytes)
+	return protocol == protocolUDP && !later && len(rest) == inner+bfd && binary.BigEndian.Uint16(rest[2:]) == portVXLAN &&
+		binary.BigEndian.Uint32(rest[vni:])>>8 == 0
+}
+
 // ESP reports whether a captured packet is one of IPsec's: ESP (RFC 4303), or ESP
 // in UDP (RFC 3948), which IKE's own messages on that port are told from by their
 // four zeroes.

@@ -78,3 +78,24 @@ func FuzzJudge(f *testing.F) {
 		}
 	})
 }
+
+func TestKeepalives(t *testing.T) {
+	t.Parallel()
+	inside := func(vni uint32, size int) []byte {
+		return ipv4(protocolUDP, 0, append(binary.BigEndian.AppendUint32(ports(1234, portVXLAN, 8<<24), vni<<8), make([]byte, size)...)...)
+	}
+	const bfd = 14 + 20 + 8 + 24
+	for name, c := range map[string]struct {
+		frame []byte
+		want  bool
+	}{
+		"BFD":              {inside(0, bfd), true},
+		"of a network":     {inside(200, bfd), false},
+		"of another size":  {inside(0, bfd+1), false},
+		"not even a frame": {[]byte{1}, false},
+	} {
+		if got := Keepalive(lab.Packet{Bytes: c.frame}); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
