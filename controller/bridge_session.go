@@ -364,6 +364,11 @@ func (s *session) pushFull(ctx context.Context) error {
 		return err
 	}
 	changed := report.Added + report.Modified + report.Deleted
+	if changed > 0 && report.Installed > 0 && !s.repairing {
+		if err := s.forgetElsewhere(ctx); err != nil {
+			return err
+		}
+	}
 	drift := uint64(0)
 	if s.repairing {
 		drift = uint64(changed)
@@ -382,6 +387,18 @@ func (s *session) pushFull(ctx context.Context) error {
 			st.shadowing = append(st.shadowing, f.Flow.String())
 		}
 	})
+	return nil
+}
+
+// forgetElsewhere makes the switch learn anew what is on other hosts: something has changed while nobody
+// looked, and it may have been a VIF that moved, with addresses behind it that only the switch knows.
+func (s *session) forgetElsewhere(ctx context.Context) error {
+	learned := flow.Delta{Forget: s.program.compiler.Elsewhere()}
+	err := s.lead.withDeadline(ctx, func(ctx context.Context) error { return s.sync.Incremental(ctx, s.sw, learned) })
+	if err != nil {
+		s.repairing = false
+		return fmt.Errorf("forgetting learned addresses: %w", err)
+	}
 	return nil
 }
 

@@ -335,6 +335,7 @@ func (k *marker) port(c raftstore.Change) {
 		s.ports = union(s.ports, setOf(p.GetName()))
 		if p.GetVifUuid() != "" {
 			s.vifs = union(s.vifs, setOf(p.GetVifUuid()))
+			k.plugged(p.GetVifUuid()) // one that is plugged twice is another VIF to the other host as well
 			k.farEnds(p)
 		}
 	})

@@ -184,6 +184,7 @@ func (m model) vif(uuid string) (v flowcompiler.VIF, ok bool) {
 	}
 	v.Network = n.ID
 	v.MAC, _ = flow.ParseMAC(at.GetAttachedMac())
+	v.Moving = len(vifHosts(m.view, uuid)) > 1
 	v.Locking = effectiveLocking(stored, n.DefaultLocking)
 	v.IPv4, v.IPv6 = prefixes(stored.GetIpv4Allowed()), prefixes(stored.GetIpv6Allowed())
 	for _, r := range m.vifRules(stored, n) {
@@ -326,23 +327,28 @@ func (m model) remote(networkUUID, peerUUID string) (r flowcompiler.Remote, ok b
 	if !m.isOverlay() && (here != m.bridge || m.networkOn(here).ID != pn.GetObjectId()) {
 		return r, false
 	}
-	return flowcompiler.Remote{Network: pn.GetObjectId(), Host: peer.GetObjectId(), MACs: m.macsOn(peerUUID, far)}, true
+	r = flowcompiler.Remote{Network: pn.GetObjectId(), Host: peer.GetObjectId()}
+	r.MACs, r.Moving = m.macsOn(peerUUID, far)
+	return r, true
 }
 
-// macsOn lists the MAC addresses plugged into a private network at one host and nowhere else among
-// the members. One that is plugged twice is migrating, and only its traffic tells where it lives.
-func (m model) macsOn(hostUUID, bridge string) []flow.MAC {
-	var macs []flow.MAC
+// macsOn lists the MAC addresses plugged into a private network at one host: those that are plugged nowhere
+// else, and those that are. A VIF that is plugged twice is migrating, and only its traffic tells where it lives.
+func (m model) macsOn(hostUUID, bridge string) (macs, moving []flow.MAC) {
 	seen := map[flow.MAC]bool{}
 	for _, p := range m.view.PortsByBridge(hostUUID, bridge) {
 		mac, err := flow.ParseMAC(p.GetAttachedMac())
-		if err != nil || p.GetVifUuid() == "" || p.GetNetworkBridge() != bridge || seen[mac] || len(vifHosts(m.view, p.GetVifUuid())) > 1 {
+		if err != nil || p.GetVifUuid() == "" || p.GetNetworkBridge() != bridge || seen[mac] {
 			continue
 		}
 		seen[mac] = true
-		macs = append(macs, mac)
+		if len(vifHosts(m.view, p.GetVifUuid())) > 1 {
+			moving = append(moving, mac)
+		} else {
+			macs = append(macs, mac)
+		}
 	}
-	return macs
+	return macs, moving
 }
 
 func defaultLocking(d poolwirev1.DefaultLockingMode) flowcompiler.LockingMode {

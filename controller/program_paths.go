@@ -92,7 +92,7 @@ func (p *program) setLocal(m model, uuid string) {
 	}
 	var macs []flow.MAC
 	if len(w.plan.Passes) > 0 {
-		macs = m.macsOn(m.host.GetUuid(), w.bridge)
+		macs, _ = m.macsOn(m.host.GetUuid(), w.bridge)
 	}
 	p.compiler.SetLocal(w.id, macs)
 }

@@ -51,6 +51,7 @@ func (c *Compiler) Commit() (Delta, error) {
 	clear(c.dirty)
 	d := Delta{Ports: c.takePorts()}
 	d.Flows, d.Replaced = c.program.take()
+	d.Flows.Forget = c.takeMoved()
 	d.Meters, d.MetersGone = c.takeMeters()
 	return d, nil
 }

@@ -18,6 +18,8 @@ type Compiler struct {
 	state
 	program *program
 	gotos   [256]flow.Instructions
+	// moved are the places that learned addresses have left since the last Commit.
+	moved map[departure]struct{}
 
 	// dirty are the parts to compile at the next Commit, dirtyPorts the ports whose
 	// configuration to look at again.
@@ -36,6 +38,7 @@ func New() *Compiler {
 	c := &Compiler{
 		state:      newState(),
 		program:    newProgram(),
+		moved:      make(map[departure]struct{}),
 		dirty:      map[partID]struct{}{{kind: partBase}: {}},
 		dirtyPorts: make(map[uint32]struct{}),
 		configs:    make(map[uint32]PortConfig),
@@ -88,6 +91,7 @@ func (c *Compiler) SetVIF(v VIF) {
 	v.Rules = slices.Clone(v.Rules)
 	v.Pairs, v.VRRP, v.Trunks = slices.Clone(v.Pairs), slices.Clone(v.VRRP), slices.Clone(v.Trunks)
 	v.Groups = slices.Clone(v.Groups)
+	c.vifMoved(old, &v)
 	c.forgetVIF(old)
 	c.vifs[v.ID] = &v
 	c.indexVIF(&v)
@@ -169,10 +173,11 @@ func (c *Compiler) forgetPort(p *Port) {
 func (c *Compiler) SetRemote(r Remote) {
 	key := remoteKey{r.Network, r.Host}
 	old := c.remotes[key]
-	if old != nil && old.Via == r.Via && old.Pass == r.Pass && slices.Equal(old.MACs, r.MACs) {
+	if old != nil && old.Via == r.Via && old.Pass == r.Pass && slices.Equal(old.MACs, r.MACs) && slices.Equal(old.Moving, r.Moving) {
 		return
 	}
-	r.MACs = slices.Clone(r.MACs)
+	r.MACs, r.Moving = slices.Clone(r.MACs), slices.Clone(r.Moving)
+	c.remoteMoved(old, &r)
 	c.remotes[key] = &r
 	c.remotesOn.add(r.Network, r.Host)
 	c.touchRemote(&r)
@@ -184,6 +189,7 @@ func (c *Compiler) RemoveRemote(network, host uint32) {
 	if old == nil {
 		return
 	}
+	c.remoteMoved(old, &Remote{})
 	delete(c.remotes, remoteKey{network, host})
 	c.remotesOn.remove(network, host)
 	c.touchRemote(old)

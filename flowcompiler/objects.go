@@ -115,6 +115,9 @@ type VIF struct {
 	Zone uint16
 	// Groups are the VIF groups it is in, ascending.
 	Groups []uint32
+	// Moving says that the VIF is plugged on another host as well: it is migrating. On a private
+	// network only its traffic then tells where it is.
+	Moving bool
 	// Copies says that NORMAL does not flood to the VIF's ports any more (OFPPC_NO_FLOOD,
 	// see PortConfig): it gets copies of its own, by its rules.
 	Copies bool

@@ -46,6 +46,9 @@ type Remote struct {
 	Via, Pass Hop
 	// MACs are the addresses of the host's VIFs on the network.
 	MACs []flow.MAC
+	// Moving are those of VIFs that are plugged on another host as well: only their traffic
+	// tells where they are.
+	Moving []flow.MAC
 }
 
 // Pass makes this host a relay of a private network: what comes by some tunnels under the relay VNI

@@ -67,11 +67,18 @@ func (v pluggedVIF) policy() (id uint32, own bool) {
 // learned tells whether the switch must remember which other MAC addresses the
 // VIF uses: on a private network to reach them at all, on an external one to
 // guard what is sent to them. A VIF whose MAC addresses are checked uses only those it
-// may; they may be other VIFs' as well, so they too are learned.
+// may; they may be other VIFs' as well, so they too are learned. So is, on a private
+// network, the address of a VIF that is migrating.
 func (v pluggedVIF) learned() bool {
+	if v.moving() {
+		return true
+	}
 	checked := v.Locking == Locked || v.restricted()
 	return (!checked || len(v.otherMACs()) > 0) && (v.network.Private || v.guarded())
 }
+
+// moving tells whether only the VIF's traffic says on which host it is.
+func (v pluggedVIF) moving() bool { return v.Moving && v.network != nil && v.network.Private }
 
 // compileVIF emits the flows of one VIF, in the order of the tables.
 func (c *Compiler) compileVIF(e *emitter, v pluggedVIF) {

@@ -420,6 +420,9 @@ func (b *testBridge) apply(t testing.TB, d Delta) {
 		f.Instructions, f.Cookie = drop, 0
 		fmt.Fprintln(&text, "delete_strict", strings.TrimSuffix(f.String(), " actions=drop"))
 	}
+	for _, f := range d.Flows.Forget {
+		fmt.Fprintf(&text, "delete table=%d,cookie=%#x/-1\n", f.Table, f.Cookie)
+	}
 	b.file(t, text.Bytes(), "--bundle", "add-flows")
 }
 

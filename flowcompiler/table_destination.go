@@ -58,9 +58,10 @@ func (e *emitter) to(network uint32, mac flow.MAC) *flow.MatchBuilder {
 
 // destinationOfVIF recognises a VIF's own MAC address. On an external network a
 // VIF that is not guarded needs it too: an address that is known is not looked up among
-// the learned ones, where another VIF could have claimed it.
+// the learned ones, where another VIF could have claimed it. While a VIF of a private network is migrating,
+// its address is looked up there: a host that it will be on has its port already, and nobody behind it.
 func (e *emitter) destinationOfVIF(v pluggedVIF) {
-	if v.MAC.IsZero() {
+	if v.MAC.IsZero() || v.moving() {
 		return
 	}
 	cookie, found := Cookie{KindVIF, v.ID}, FieldDestination.load(v.ID)
@@ -90,7 +91,7 @@ func (e *emitter) macPriority(v pluggedVIF) uint16 {
 // which would otherwise be flooded. On an external network NORMAL decides, and
 // the port's configuration keeps the packet from the VIF.
 func (e *emitter) destinationOfDisabledVIF(v pluggedVIF) {
-	if v.network != nil && v.network.Private && !v.MAC.IsZero() {
+	if v.network != nil && v.network.Private && !v.MAC.IsZero() && !v.moving() {
 		e.at(TableDestination, bandDestinationMAC.Low).emit(Cookie{KindVIF, v.ID}, e.to(v.Network, v.MAC), drop)
 	}
 }

@@ -45,7 +45,7 @@ func (e *emitter) learnNotHostMAC(mac flow.MAC, c Cookie) {
 	}
 }
 
-// learnFromVIF remembers the MAC addresses a VIF uses besides its own.
+// learnFromVIF remembers the MAC addresses a VIF uses besides its own, and its own while it is migrating.
 func (e *emitter) learnFromVIF(v pluggedVIF) {
 	if !v.learned() {
 		return
@@ -55,7 +55,7 @@ func (e *emitter) learnFromVIF(v pluggedVIF) {
 		next = e.compiler.beforeDestination()
 	}
 	from := func() *flow.MatchBuilder { return FieldSourceVIF.match(flow.NewMatch(), v.ID) }
-	if !v.MAC.IsZero() {
+	if !v.MAC.IsZero() && !v.moving() {
 		e.at(TableLearn, bandLearnKnown.Low).emit(Cookie{KindVIF, v.ID}, from().EthSrc(v.MAC), e.goTo(next))
 	}
 	actions := learning{object: v.ID, limit: learnedPerVIF, to: FieldDestination, from: FieldSourceVIF.bits()}.action(e.compiler.bridge)

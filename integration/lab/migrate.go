@@ -2,7 +2,9 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 )
 
 // stage is the destination's side of a migration that has begun: ports with the
@@ -48,6 +50,60 @@ func (vm *VM) Stage(ctx context.Context, to *Host) error {
 	defer vm.mu.Unlock()
 	vm.staged = s
 	return nil
+}
+
+// errNotStaged means that [VM.Stage] has not been called for the host.
+var errNotStaged = errors.New("lab: the VM was not staged")
+
+// Resume ends a live migration as a host does whose ports stay: the VM's cards are connected, by a bridge of
+// the kernel's, to the devices that [VM.Stage] has plugged in; it is announced, and unplugged at its source
+// only then. pause is how long its cards led nowhere.
+func (vm *VM) Resume(ctx context.Context, to *Host) (pause time.Duration, err error) {
+	vm.moving.Lock()
+	defer vm.moving.Unlock()
+	from := vm.Host()
+	domain := vm.unstage(to)
+	if from == nil || domain == 0 {
+		return 0, fmt.Errorf("%w: %s on host %s", errNotStaged, vm.ShortName, to.ShortName)
+	}
+	var gone []string
+	var out, in []string
+	for _, vif := range vm.VIFs() {
+		port := fmt.Sprintf("vif%d.%d", domain, vif.Device)
+		bridge, card := "br-"+port, "vm-"+port
+		err := to.lab.ipBatch(ctx, to.Namespace,
+			fmt.Sprintf("link add %s mtu %d type bridge stp_state 0 forward_delay 0 mcast_snooping 0", bridge, vif.mtu),
+			fmt.Sprintf("link set %s master %s up", placeholder(port), bridge), fmt.Sprintf("link set %s up", bridge))
+		if err != nil {
+			return 0, err
+		}
+		gone = append(gone, vif.Port())
+		out = append(out, fmt.Sprintf("link set %s netns %s name %s", vif.Port(), to.Name, card))
+		in = append(in, fmt.Sprintf("link set %s master %s up", card, bridge))
+	}
+	begin := time.Now()
+	if err := to.lab.ipBatch(ctx, from.Namespace, out...); err != nil {
+		return 0, err
+	}
+	if err := to.lab.ipBatch(ctx, to.Namespace, in...); err != nil {
+		return 0, err
+	}
+	pause = time.Since(begin)
+	for _, vif := range vm.VIFs() {
+		vif.setDom(domain)
+		if err := vif.Announce(); err != nil {
+			return 0, err
+		}
+	}
+	vm.mu.Lock()
+	vm.host = to
+	vm.mu.Unlock()
+	for _, port := range gone {
+		if _, err := from.Vsctl(ctx, "--if-exists", "del-port", port); err != nil {
+			return 0, err
+		}
+	}
+	return pause, nil
 }
 
 // unstage returns the domain id that was staged on the host, 0 if none was, and

@@ -127,6 +127,11 @@ func TestApply(t *testing.T) {
 				t.Errorf("%s: %d flows, %v, want %d", name, len(got), err, test.want)
 			}
 		}
+		// Whatever has the cookie, in the table, at any priority: not d, which is in another one.
+		if err := sw.Apply(ctx, flow.Delta{Forget: []flow.Flow{{Table: 3, Cookie: b.Cookie}, {Table: 0, Cookie: 1 << 56}}}); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "after forgetting", lines([]flow.Flow{a, d}), target.flows())
 	})
 }
 

@@ -15,29 +15,36 @@ import (
 const chunkSize = 32 << 10
 
 // modBatch numbers the flow mods of a delta in the order they are sent.
-type modBatch [3]struct {
+type modBatch [4]struct {
 	flows []flow.Flow
 	cmd   flow.Command
 }
 
 // bundleBatch deletes first: in a bundle the order has no effect on packets, and
-// a table that is nearly full has room for what is added.
+// a table that is nearly full has room for what is added. What was learned goes last.
 func bundleBatch(d flow.Delta) modBatch {
-	return modBatch{{d.Delete, flow.DeleteStrict}, {d.Modify, flow.ModifyStrict}, {d.Add, flow.Add}}
+	return modBatch{{d.Delete, flow.DeleteStrict}, {d.Modify, flow.ModifyStrict}, {d.Add, flow.Add}, {d.Forget, flow.Delete}}
 }
 
 // plainBatch is for flow mods that take effect one by one. What is new is added
 // from the last table to the first, so that a packet never meets a table that is
-// not filled yet; only then is anything deleted, from the first table to the last.
+// not filled yet; only then is anything deleted, from the first table to the last. What was
+// learned goes last: until what taught it is gone, it may be learned again.
 func plainBatch(d flow.Delta) modBatch {
 	additions := slices.Clone(d.Add)
 	slices.SortStableFunc(additions, func(a, b flow.Flow) int { return cmp.Compare(b.Table, a.Table) })
 	deletions := slices.Clone(d.Delete)
 	slices.SortStableFunc(deletions, func(a, b flow.Flow) int { return cmp.Compare(a.Table, b.Table) })
-	return modBatch{{additions, flow.Add}, {d.Modify, flow.ModifyStrict}, {deletions, flow.DeleteStrict}}
+	return modBatch{{additions, flow.Add}, {d.Modify, flow.ModifyStrict}, {deletions, flow.DeleteStrict}, {d.Forget, flow.Delete}}
 }
 
-func (b *modBatch) len() int { return len(b[0].flows) + len(b[1].flows) + len(b[2].flows) }
+func (b *modBatch) len() int {
+	n := 0
+	for p := range b {
+		n += len(b[p].flows)
+	}
+	return n
+}
 
 // at returns the flow of flow mod i, 0 <= i < len. The flow must not be changed.
 func (b *modBatch) at(i int) (*flow.Flow, flow.Command) {

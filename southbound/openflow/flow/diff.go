@@ -17,13 +17,16 @@ type Delta struct {
 	// Delete is for OFPFC_DELETE_STRICT. These are the flows as installed, with
 	// the cookie that a deletion must find there.
 	Delete []Flow
+	// Forget is for OFPFC_DELETE: of the table, whatever has the cookie and the match, at any
+	// priority. It is for flows that the switch has learned by itself, which nobody can list.
+	Forget []Flow
 }
 
 // Empty reports whether there is nothing to do.
 func (d Delta) Empty() bool { return d.Len() == 0 }
 
 // Len returns the number of flow mods.
-func (d Delta) Len() int { return len(d.Add) + len(d.Modify) + len(d.Delete) }
+func (d Delta) Len() int { return len(d.Add) + len(d.Modify) + len(d.Delete) + len(d.Forget) }
 
 // Sort orders each list by [Compare], for output that has to be the same
 // every time. Switches do not need it.
@@ -31,6 +34,7 @@ func (d Delta) Sort() {
 	slices.SortFunc(d.Add, Compare)
 	slices.SortFunc(d.Modify, Compare)
 	slices.SortFunc(d.Delete, Compare)
+	slices.SortFunc(d.Forget, Compare)
 }
 
 // Compare orders flows by table, then from high priority to low, then by match.
