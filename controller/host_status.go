@@ -114,6 +114,8 @@ func (h *hostActor) status(processed uint64) *poolwirev1.HostStatus {
 	if out.State == poolwirev1.HostState_HOST_STATE_READY && out.ConfirmedRevision < processed {
 		out.State = poolwirev1.HostState_HOST_STATE_SYNCING
 	}
+	seen := sight{h.lead, view}
+	out.TransportInterface, out.Guarded = seen.egress(h.uuid), seen.guarded(h.uuid)
 	if host := view.Host(h.uuid); host.GetManaged() {
 		out.Warnings = hostWarnings(view, host)
 	}

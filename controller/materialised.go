@@ -98,6 +98,11 @@ func (c *Controller) PrivateNetworkHosts(uuid string) []*poolwirev1.PrivateNetwo
 		}
 		st.Reason = c.memberProblem(v, pn, m)
 		st.Ready = st.Reason == ""
+		ms := membershipIn(v, pn, m.Host.GetUuid())
+		st.PeersWanted = uint32(len(ms.others))
+		if l := c.current.Load(); l != nil {
+			st.PeersUp = sight{l, v}.reached(ms)
+		}
 		out = append(out, st)
 	}
 	return out

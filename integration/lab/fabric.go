@@ -125,6 +125,12 @@ func (l *Lab) BlackholeHost(ctx context.Context, h *Host) error {
 	return nil
 }
 
+// NarrowHost makes the fabric drop everything larger than mtu from and to a host, in silence, as a path does whose routers'
+// messages are filtered away. The host's NICs know nothing of it.
+func (l *Lab) NarrowHost(ctx context.Context, h *Host, mtu int) error {
+	return l.setPorts(ctx, h.nicPorts(), fmt.Sprintf("mtu %d", mtu))
+}
+
 func (l *Lab) setPorts(ctx context.Context, ports []string, state string) error {
 	var lines []string
 	for _, port := range ports {

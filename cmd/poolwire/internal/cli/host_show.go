@@ -59,6 +59,8 @@ func hostFields(d *directory) []column[*poolwirev1.Host] {
 		{title: "FINGERPRINT", value: (*poolwirev1.Host).GetCertificateSha256},
 		{title: "OVS", value: func(h *poolwirev1.Host) string { return h.GetStatus().GetOvsVersion() }},
 		{title: "TUNNEL", value: func(h *poolwirev1.Host) string { return h.GetStatus().GetTransportAddress() }},
+		{title: "TUNNEL-INTERFACE", value: func(h *poolwirev1.Host) string { return dash(h.GetStatus().GetTransportInterface()) }},
+		{title: "GUARDED", value: func(h *poolwirev1.Host) string { return yesNo(h.GetStatus().GetGuarded()) }},
 		{title: "CONFIRMED", value: func(h *poolwirev1.Host) string { return "up to revision " + dash(confirmedRevision(h)) }},
 		{title: "DRIFT", value: func(h *poolwirev1.Host) string { return dash(driftText(h)) }},
 	}

@@ -85,6 +85,9 @@ var memberColumns = []column[*poolwirev1.PrivateNetworkHostStatus]{
 	{title: "HOST", value: (*poolwirev1.PrivateNetworkHostStatus).GetHostNameLabel},
 	{title: "READY", value: func(h *poolwirev1.PrivateNetworkHostStatus) string { return yesNo(h.GetReady()) }},
 	{title: "BRIDGE", value: (*poolwirev1.PrivateNetworkHostStatus).GetBridge},
+	{title: "PEERS", value: func(h *poolwirev1.PrivateNetworkHostStatus) string {
+		return fmt.Sprintf("%d/%d", h.GetPeersUp(), h.GetPeersWanted())
+	}},
 	{title: "MAX-MTU", value: func(h *poolwirev1.PrivateNetworkHostStatus) string { return number(h.GetMaxMtu()) }},
 	{title: "REASON", value: (*poolwirev1.PrivateNetworkHostStatus).GetReason},
 }
