@@ -173,6 +173,9 @@ func (c *Compiler) SetRemote(r Remote) {
 		return
 	}
 	r.MACs = slices.Clone(r.MACs)
+	if old == nil || old.Via != r.Via || old.Pass != r.Pass {
+		c.touchGroupsOn(r.Network)
+	}
 	c.remotes[key] = &r
 	c.remotesOn.add(r.Network, r.Host)
 	c.touchRemote(&r)
@@ -186,6 +189,7 @@ func (c *Compiler) RemoveRemote(network, host uint32) {
 	}
 	delete(c.remotes, remoteKey{network, host})
 	c.remotesOn.remove(network, host)
+	c.touchGroupsOn(network)
 	c.touchRemote(old)
 }
 

@@ -95,6 +95,7 @@ func (c *Compiler) compileVIF(e *emitter, v pluggedVIF) {
 	e.inStateOfVIF(v)
 	e.toVIF(v)
 	e.forwardToVIF(v)
+	e.reportsOfVIF(v)
 }
 
 // compileNetwork emits the flows of a network as a whole.
@@ -131,6 +132,7 @@ func (c *Compiler) compileBase(e *emitter) {
 	e.destinationBase()
 	e.forwardBase()
 	if c.bridge.Kind == OverlayBridge {
+		e.multicastBase()
 		e.tunnelOutBase()
 		return
 	}
@@ -144,6 +146,8 @@ func (c *Compiler) compileBase(e *emitter) {
 	e.outVerdictBase()
 	e.admitBase()
 	e.neighborBase()
+	e.multicastBase()
+	e.reportsBase()
 	e.deliverBase()
 	e.floodBase()
 	e.inStateBase()
