@@ -37,13 +37,14 @@ type session struct {
 	// switch has told of a packet of others.
 	samples bucket
 	answers *answerer
+	queries inquiry
 	lied    bool
 }
 
 func (a *bridgeActor) newSession(sw *openflow.Switch) *session {
 	return &session{
 		bridgeActor: a, sw: sw, program: newProgram(), full: true, sync: a.newSync(), flood: flood{closed: map[uint32]bool{}, due: true},
-		samples: bucket{perSecond: samplesPerSecond}, answers: newAnswerer(), noTracker: a.state.Load().noTracker,
+		samples: bucket{perSecond: samplesPerSecond}, answers: newAnswerer(), queries: newInquiry(), noTracker: a.state.Load().noTracker,
 	}
 }
 
@@ -72,6 +73,7 @@ func (a *bridgeActor) serve(ctx context.Context, sw *openflow.Switch, arrivals <
 	a.update(func(st *bridgeState) { st.connected, st.session, st.err, st.obstacle = true, sw, nil, nil })
 	a.marks.add(markSet{all: true})
 	defer s.answers.start(ctx, sw, a.log)()
+	defer s.queries.start(ctx, sw, a.log)()
 	return s.work(ctx, arrivals)
 }
 
@@ -108,6 +110,8 @@ func (s *session) work(ctx context.Context, arrivals <-chan struct{}) error {
 	defer again.Stop()
 	warm := time.NewTicker(warmInterval)
 	defer warm.Stop()
+	ask := time.NewTicker(queryInterval)
+	defer ask.Stop()
 	flags := s.lead.board.flags.watch(s.datapathID)
 	defer s.lead.board.flags.unwatch(s.datapathID, flags)
 	delay := retryDelay
@@ -132,11 +136,9 @@ func (s *session) work(ctx context.Context, arrivals <-chan struct{}) error {
 			s.flood.due = true
 			s.marks.nudge()
 		case in := <-s.sw.PacketIns():
-			if s.name == overlayBridge {
-				s.lead.probes.arrive(s.host.uuid, s.ports.names[in.InPort], in)
-				continue
-			}
-			s.onPacketIn(in)
+			s.received(in)
+		case <-ask.C:
+			s.askAll()
 		case <-warm.C:
 			if err := s.warm(ctx); err != nil {
 				return err
@@ -158,6 +160,18 @@ func (s *session) work(ctx context.Context, arrivals <-chan struct{}) error {
 				delay = min(2*delay, maxRetryDelay)
 			}
 		}
+	}
+}
+
+// received takes in what the switch hands over.
+func (s *session) received(in openflow.PacketIn) {
+	switch {
+	case s.name == overlayBridge:
+		s.lead.probes.arrive(s.host.uuid, s.ports.names[in.InPort], in)
+	case isReport(in):
+		s.onReport(in)
+	default:
+		s.onPacketIn(in)
 	}
 }
 
@@ -245,6 +259,9 @@ func (s *session) step(ctx context.Context) error {
 	}
 	if took := s.lead.sinceChange(set.revision); took > 0 {
 		s.lead.metrics.confirm.Observe(took.Seconds())
+	}
+	if set.all || len(set.networks)+len(set.ports)+len(set.vifs) > 0 {
+		s.askListeners(m, false)
 	}
 	crowded := s.program.crowded(m)
 	// Before the marks: who sees the change confirmed also sees what of it is not in force.

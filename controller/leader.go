@@ -44,6 +44,8 @@ type leader struct {
 	links     *links
 	probes    *probes
 	paths     *paths
+	// listeners knows who listens to multicast.
+	listeners *listeners
 	// protection is set before the first actor starts.
 	protection *protection
 
@@ -72,7 +74,7 @@ func newLeader(ctx context.Context, c *Controller, term uint64) *leader {
 		cfg: c.cfg, store: c.cfg.Store, board: c.cfg.Board, metrics: c.metrics, term: term,
 		hosts: map[string]*hostActor{}, progress: make(chan struct{}), denied: newDeniedHub(), hits: newHitLedger(), links: newLinks(), probes: newProbes(),
 	}
-	l.protection, l.paths = newProtection(l), newPaths(l)
+	l.protection, l.paths, l.listeners = newProtection(l), newPaths(l), newListeners(l)
 	l.ctx, l.end = context.WithCancelCause(ctx)
 	l.cluster = l.store.View().ClusterUUID()
 	return l
@@ -116,6 +118,7 @@ func (l *leader) run() error {
 	l.leaving.Go(func() { l.keepRelays(l.ctx) })
 	l.leaving.Go(func() { l.protection.keep(l.ctx) })
 	l.leaving.Go(func() { l.paths.keep(l.ctx) })
+	l.leaving.Go(func() { l.listeners.keep(l.ctx) })
 	l.processed.Store(view.Revision())
 	l.progressed()
 	for {

@@ -79,6 +79,8 @@ func (k *marker) change(c raftstore.Change) {
 		each(c, func(b *storev1.Bridge) { k.everything(b.GetHostUuid()) })
 	case raftstore.TablePorts:
 		k.port(c)
+	case raftstore.TableSubscriptions:
+		each(c, func(s *storev1.Subscription) { k.subscription(s) })
 	case raftstore.TableRelays:
 		each(c, func(r *storev1.Relay) { k.paths(r.GetPrivateNetworkUuid()) })
 	case raftstore.TableProtections:
@@ -276,6 +278,7 @@ func (k *marker) vif(c raftstore.Change) {
 		}
 	}
 	k.vifAsMember(c.Key, before, after)
+	k.vifAsSubscriber(c.Key, before, after)
 }
 
 // plugged marks a VIF wherever it is plugged.
@@ -337,6 +340,7 @@ func (k *marker) port(c raftstore.Change) {
 			s.vifs = union(s.vifs, setOf(p.GetVifUuid()))
 			k.plugged(p.GetVifUuid()) // one that is plugged twice is another VIF to the other host as well
 			k.farEnds(p)
+			k.subscriber(p.GetVifUuid())
 		}
 	})
 }

@@ -29,13 +29,15 @@ type markSet struct {
 	peers map[string]struct{}
 	// scopes are those whose policy rules are others than before, or resolve otherwise.
 	scopes map[scopeKey]struct{}
+	// groups are multicast groups that others listen to than before.
+	groups map[groupKey]struct{}
 	// zones holds conntrack zones that were given to another VIF, by number.
 	zones map[uint16]struct{}
 }
 
 // named is how many objects the set names.
 func (s *markSet) named() int {
-	return len(s.vifs) + len(s.networks) + len(s.ports) + len(s.remotes) + len(s.peers) + len(s.scopes) + len(s.zones)
+	return len(s.vifs) + len(s.networks) + len(s.ports) + len(s.remotes) + len(s.peers) + len(s.scopes) + len(s.groups) + len(s.zones)
 }
 
 // maxNamed is how many objects a set names one by one. Above that it asks for a
@@ -117,6 +119,7 @@ func (s *markSet) merge(o markSet) {
 	s.remotes = union(s.remotes, o.remotes)
 	s.peers = union(s.peers, o.peers)
 	s.scopes = union(s.scopes, o.scopes)
+	s.groups = union(s.groups, o.groups)
 	s.zones = union(s.zones, o.zones) // never more than there are numbers
 	if s.named()-len(s.zones) > maxNamed {
 		*s = markSet{revision: s.revision, all: true, zones: s.zones}

@@ -32,7 +32,9 @@ type model struct {
 	closed map[uint32]bool
 	// known remembers what networkOn found: it is asked for every port. groups and
 	// numbered remember what VIF groups stand for, and the communities of networks.
-	known    map[string]bridgeNetwork
+	known map[string]bridgeNetwork
+	// heard remembers what listening found.
+	heard    map[string]map[flow.MAC]flowcompiler.Group
 	groups   map[string]flowcompiler.PolicyRemote
 	numbered map[uint32]map[string]uint16
 	// groupUUIDs has the VIF groups of the VIFs that were described, by object id.
@@ -41,7 +43,7 @@ type model struct {
 
 func newModel(view *raftstore.View, host *poolwirev1.Host, bridge string, ports portNumbers, admit bool) model {
 	return model{
-		view: view, host: host, bridge: bridge, ports: ports, admit: admit, known: map[string]bridgeNetwork{},
+		view: view, host: host, bridge: bridge, ports: ports, admit: admit, known: map[string]bridgeNetwork{}, heard: map[string]map[flow.MAC]flowcompiler.Group{},
 		groups: map[string]flowcompiler.PolicyRemote{}, numbered: map[uint32]map[string]uint16{}, groupUUIDs: map[uint32]string{},
 	}
 }
@@ -145,7 +147,7 @@ func privateNetwork(pn *poolwirev1.PrivateNetwork) flowcompiler.Network {
 		ID: pn.GetObjectId(), Private: true, VNI: pn.GetVni(), RelayVNI: pn.GetRelayVni(),
 		DefaultLocking: defaultLocking(pn.GetDefaultLockingMode()),
 		DropInbound:    drops(pn.GetDefaultInboundAction()), DropOutbound: drops(pn.GetDefaultOutboundAction()),
-		RAGuard: pn.GetRaGuard(), DHCPGuard: pn.GetDhcpGuard(),
+		RAGuard: pn.GetRaGuard(), DHCPGuard: pn.GetDhcpGuard(), Snooping: !pn.GetFloodMulticast(),
 	}
 }
 

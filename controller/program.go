@@ -22,6 +22,8 @@ type program struct {
 	groups   groupUses
 	// neighborhoods are by private network UUID; on network bridges.
 	neighborhoods map[string]*neighborhood
+	// audiences are by private network UUID.
+	audiences map[string]audience
 }
 
 func newProgram() *program {
@@ -29,7 +31,7 @@ func newProgram() *program {
 		compiler: flowcompiler.New(),
 		vifs:     map[string]uint32{}, ports: map[string]uint32{},
 		networks: map[string]flowcompiler.Network{}, remotes: map[string]flowcompiler.Remote{}, paths: map[string]path{}, guards: map[string]flowcompiler.Guard{},
-		groups: newGroupUses(), neighborhoods: map[string]*neighborhood{},
+		groups: newGroupUses(), neighborhoods: map[string]*neighborhood{}, audiences: map[string]audience{},
 	}
 }
 
@@ -48,6 +50,7 @@ func (p *program) apply(m model, s markSet) (flowcompiler.Delta, error) {
 	if len(s.networks) > 0 {
 		p.setNetworks(m, s.networks)
 		p.setNeighborhoods(m, false)
+		p.setAudiences(m, false)
 	}
 	for name := range s.ports {
 		p.setPort(m, name)
@@ -61,6 +64,9 @@ func (p *program) apply(m model, s markSet) (flowcompiler.Delta, error) {
 	p.setPeers(m, s.peers)
 	for key := range s.scopes {
 		p.setScope(m, key)
+	}
+	for key := range s.groups {
+		p.setGroup(m, key)
 	}
 	return p.compiler.Commit()
 }
@@ -94,6 +100,7 @@ func (p *program) applyAll(m model) {
 		p.setRemote(m, key)
 	}
 	p.setNeighborhoods(m, true)
+	p.setAudiences(m, true)
 	p.setScope(m, globalScope)
 	p.setScope(m, scopeKey{poolwirev1.PolicyLevel_POLICY_LEVEL_POOL, m.host.GetPoolUuid()})
 	for uuid := range p.groups.uuids() {

@@ -193,6 +193,11 @@ func kept(p *program) map[string][]string {
 		}
 		out["counted"] = append(out["counted"], fmt.Sprint(uuid, n.network, n.single, n.wide))
 	}
+	for uuid, a := range p.audiences {
+		for mac := range a.told {
+			out["audiences"] = append(out["audiences"], fmt.Sprint(uuid, " ", a.network, " ", mac))
+		}
+	}
 	for _, list := range out {
 		slices.Sort(list)
 	}
@@ -300,7 +305,7 @@ func (w *world) randomIntent(t *rapid.T) {
 	var cmd *storev1.Command
 	vif := uuidOf("dddd", rapid.IntRange(1, 4).Draw(t, "vif"))
 	private := rapid.IntRange(1, 2).Draw(t, "private")
-	switch rapid.IntRange(0, 21).Draw(t, "intent") {
+	switch rapid.IntRange(0, 25).Draw(t, "intent") {
 	case 0:
 		cmd = putVif(w.randomVif(t, vif), w.view().Vif(vif) == nil)
 	case 12, 13, 14:
@@ -311,6 +316,8 @@ func (w *world) randomIntent(t *rapid.T) {
 		cmd = w.randomRemoval(t)
 	case 18, 19, 20, 21:
 		cmd = w.randomWays(t, private)
+	case 22, 23, 24, 25:
+		cmd = randomMulticast(t, vif, private)
 	case 1:
 		cmd = deleteVif(vif)
 	case 2, 3, 4:
@@ -410,6 +417,8 @@ func (w *world) randomPrivate(t *rapid.T, n int) *storev1.Command {
 
 		Topology:  poolwirev1.Topology(rapid.IntRange(1, 3).Draw(t, "topology")),
 		Encrypted: rapid.Bool().Draw(t, "encrypted"),
+
+		FloodMulticast: rapid.IntRange(0, 3).Draw(t, "flood multicast") == 0,
 	}
 	for _, m := range []*poolwirev1.PrivateNetworkMember{
 		poolMember(uuidOf("aaaa", 1)), poolMember(uuidOf("aaaa", 2)),

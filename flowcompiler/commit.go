@@ -112,6 +112,8 @@ func (c *Compiler) compilePart(e *emitter, id partID) {
 		}
 	case partLink, partPass, partLocal, partGuard:
 		c.compileOverlayPart(e, id)
+	case partGroup:
+		c.compileGroup(e, groupKey{id.major, id.minor})
 	case partNeighbor:
 		c.compileNeighbor(e, neighborKey{id.major, uint32(id.minor)})
 	}
@@ -218,6 +220,7 @@ type Input struct {
 	Guards   []Guard
 	// Neighbors are in no order.
 	Neighbors []Neighbor
+	Groups    []Group
 	Policies  map[PolicyScope][]PolicyRule
 	Peers     map[uint32][]Peer // by network
 }
@@ -256,6 +259,9 @@ func Compile(in Input) (*Compiler, error) {
 	}
 	for _, n := range in.Neighbors {
 		c.SetNeighbor(n)
+	}
+	for _, g := range in.Groups {
+		c.SetGroup(g)
 	}
 	for s, rules := range in.Policies {
 		c.SetPolicy(s, rules)

@@ -178,6 +178,9 @@ func (c *Compiler) SetRemote(r Remote) {
 	}
 	r.MACs, r.Moving = slices.Clone(r.MACs), slices.Clone(r.Moving)
 	c.remoteMoved(old, &r)
+	if old == nil || old.Via != r.Via || old.Pass != r.Pass {
+		c.touchGroupsOn(r.Network)
+	}
 	c.remotes[key] = &r
 	c.remotesOn.add(r.Network, r.Host)
 	c.touchRemote(&r)
@@ -192,6 +195,7 @@ func (c *Compiler) RemoveRemote(network, host uint32) {
 	c.remoteMoved(old, &Remote{})
 	delete(c.remotes, remoteKey{network, host})
 	c.remotesOn.remove(network, host)
+	c.touchGroupsOn(network)
 	c.touchRemote(old)
 }
 

@@ -77,6 +77,8 @@ func (w world) network() Network {
 		VNI:            rapid.Uint32Range(1, 3).Draw(w.t, "vni"),
 		DropInbound:    rapid.Bool().Draw(w.t, "dropIn"),
 		DropOutbound:   rapid.Bool().Draw(w.t, "dropOut"),
+		Snooping:       rapid.Bool().Draw(w.t, "snooping"),
+		RelayVNI:       rapid.SampledFrom([]uint32{0, 7}).Draw(w.t, "relayVNI"),
 		RAGuard:        rapid.Bool().Draw(w.t, "raGuard"),
 		DHCPGuard:      rapid.Bool().Draw(w.t, "dhcpGuard"),
 		Rules:          w.rules(40),
@@ -165,7 +167,7 @@ func (w world) macs() []flow.MAC {
 
 // change draws one call and makes it.
 func (w world) change(c *Compiler) {
-	switch rapid.IntRange(0, 15).Draw(w.t, "change") {
+	switch rapid.IntRange(0, 18).Draw(w.t, "change") {
 	case 0:
 		c.SetNetwork(w.network())
 	case 1:
@@ -186,6 +188,10 @@ func (w world) change(c *Compiler) {
 		w.changeOverlay(c)
 	case 15:
 		w.changeNeighbor(c)
+	case 16, 17:
+		c.SetGroup(w.group())
+	case 18:
+		c.RemoveGroup(w.id("network", 1, 3), w.groupMAC())
 	case 9:
 		if rapid.IntRange(0, 3).Draw(w.t, "seldom") == 0 {
 			c.SetBridge(w.bridge())
@@ -212,6 +218,9 @@ func (w world) input(c *Compiler) Input {
 	}
 	for _, n := range c.neighbors {
 		in.Neighbors = append(in.Neighbors, *n)
+	}
+	for _, g := range c.groups {
+		in.Groups = append(in.Groups, *g)
 	}
 	for _, n := range c.networks {
 		in.Networks = append(in.Networks, *n)

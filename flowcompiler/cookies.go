@@ -42,6 +42,8 @@ const (
 	KindGuard Kind = 13
 	// KindNeighbor flows answer in the place of a VIF; the object is the VIF.
 	KindNeighbor Kind = 14
+	// KindMulticast flows send multicast to who listens; the object is the private network.
+	KindMulticast Kind = 15
 )
 
 // kindNames is indexed by Kind.
@@ -49,7 +51,7 @@ var kindNames = [...]string{
 	KindBase: "bridge", KindPort: "port", KindVIF: "VIF", KindLocking: "port locking", KindVIFRule: "VIF rule",
 	KindNetworkRule: "network rule", KindNetwork: "network", KindFlood: "flood list", KindRemote: "remote host",
 	KindLearned: "learned MAC address", KindPolicy: "policy rule", KindPeer: "isolated VIF of another host",
-	KindGuard: "guard of encrypted networks", KindNeighbor: "answer for a VIF",
+	KindGuard: "guard of encrypted networks", KindNeighbor: "answer for a VIF", KindMulticast: "multicast",
 }
 
 // kindObjects is what the object id of a kind identifies.
@@ -57,7 +59,7 @@ var kindObjects = [...]string{
 	KindBase: "0", KindPort: "OpenFlow port number", KindVIF: "VIF", KindLocking: "VIF, or 0", KindVIFRule: "rule",
 	KindNetworkRule: "rule", KindNetwork: "network", KindFlood: "network", KindRemote: "host",
 	KindLearned: "VIF, or network for addresses learned from elsewhere", KindPolicy: "policy rule", KindPeer: "network",
-	KindGuard: "host", KindNeighbor: "VIF",
+	KindGuard: "host", KindNeighbor: "VIF", KindMulticast: "network",
 }
 
 // Kinds lists all kinds in the order of their numbers.

@@ -18,6 +18,7 @@
 //	27 admit         VIFs with inbound rules: is it remembered?
 //	30 destination   which VIF is it for?                         --resubmit--> 35 learned
 //	      |  external network                    |  private network
+//	      |                                      32 multicast  who listens to the group?
 //	      |                                      36 deliver   one VIF, elsewhere, or everyone
 //	      |                                      37 flood     a copy per port  --resubmit-->.
 //	38 in_state      the receiver: may it hear the sender? <--------------------------------'
@@ -62,6 +63,7 @@
 //	 0 classify      patch port of a network, or tunnel + VNI of a member host
 //	25 learn         from a tunnel: remember by which one the sender is reached
 //	30 destination   from a patch port: which tunnel?  --resubmit--> 35 learned
+//	32 multicast     which hosts have listeners?
 //	50 forward       from a tunnel: only ever to the network's patch port
 //	60 tunnel_out    one member host, or all of them
 //

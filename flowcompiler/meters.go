@@ -85,6 +85,9 @@ func (c *Compiler) wantedMeters() map[uint32]Meter {
 		if id, ok := c.inboundMeter(v); ok {
 			add(v, id, v.Inbound)
 		}
+		if id, ok := c.reportMeter(v); ok {
+			wanted[id] = Meter{Packets: true, Rate: reportRate, Burst: reportBurst}
+		}
 	}
 	wanted[meterLog] = Meter{Packets: true, Rate: logRate, Burst: logRate}
 	wanted[meterReject] = Meter{Packets: true, Rate: rejectRate, Burst: rejectRate}

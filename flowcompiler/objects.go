@@ -68,6 +68,8 @@ type Network struct {
 	Private bool
 	// DefaultLocking is Unlocked or Disabled; here it decides over ports that are no VIF.
 	DefaultLocking LockingMode
+	// Snooping sends multicast of a private network to who listens, see Group.
+	Snooping bool
 	// VNI identifies a private network on the wire, 1 to 2^24-1. RelayVNI does so for what is to be
 	// passed on by a relay; 0 where nobody passes anything on.
 	VNI, RelayVNI uint32

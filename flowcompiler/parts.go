@@ -102,6 +102,7 @@ func (c *Compiler) compileVIF(e *emitter, v pluggedVIF) {
 	e.inStateOfVIF(v)
 	e.toVIF(v)
 	e.forwardToVIF(v)
+	e.reportsOfVIF(v)
 }
 
 // compileNetwork emits the flows of a network as a whole.
@@ -138,6 +139,7 @@ func (c *Compiler) compileBase(e *emitter) {
 	e.destinationBase()
 	e.forwardBase()
 	if c.bridge.Kind == OverlayBridge {
+		e.multicastBase()
 		e.tunnelOutBase()
 		return
 	}
@@ -151,6 +153,8 @@ func (c *Compiler) compileBase(e *emitter) {
 	e.outVerdictBase()
 	e.admitBase()
 	e.neighborBase()
+	e.multicastBase()
+	e.reportsBase()
 	e.deliverBase()
 	e.floodBase()
 	e.inStateBase()

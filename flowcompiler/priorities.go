@@ -135,13 +135,26 @@ var bandLearned = Band{100, 100, "learned by the switch"}
 var (
 	bandDestinationArrived  = Band{700, 700, "overlay bridge: what comes by a tunnel and is not passed on"}
 	bandDestinationReserved = Band{600, 600, "link-local control protocols on private networks: dropped"}
-	bandDestinationGroup    = Band{500, 510, "broadcast and multicast (510: of one network that is private, or with copies for guarded VIFs)"}
+	bandDestinationGroup    = Band{500, 520, "broadcast and multicast (510: of one network that is private, or with copies for guarded VIFs; 520: multicast of IP, to listeners only)"}
 	bandDestinationHost     = Band{400, 410, "the host's own MAC addresses (410: on one private network)"}
 	bandDestinationMAC      = Band{300, 310, "a known MAC address of one network (310: of a VIF with rules; overlay bridge of a relay: of its own VIFs)"}
 	bandDestinationTrunk    = Band{250, 250, "the MAC address of a VIF with rules, in any VLAN that reaches it"}
 	bandDestinationNetwork  = Band{220, 220, "any other address of one private network"}
 	bandDestinationFromHost = Band{200, 200, "from the host: learned MAC addresses are not consulted"}
 )
+
+// Table multicast.
+var (
+	bandMulticastTagged  = Band{600, 600, "a tag: of a network that VMs have made within this one"}
+	bandMulticastQuery   = Band{500, 500, "what routers say: queries and PIM, and IGMP from a router"}
+	bandMulticastReport  = Band{400, 410, "reports of who listens: to routers only (410: what a relay passes on)"}
+	bandMulticastFlooded = Band{300, 300, "groups that everyone gets"}
+	bandMulticastGroup   = Band{200, 210, "one group: to its listeners (210: what a relay passes on)"}
+	bandMulticastOther   = Band{100, 110, "any other group of a family: to routers only (110: what a relay passes on)"}
+)
+
+// bandReports is the priority of reports in table reports.
+var bandReports = Band{100, 100, "a VIF's"}
 
 // Table deliver.
 var (
@@ -191,6 +204,7 @@ const (
 	priorityTunnelPass   = 210
 	priorityFloodPass    = 110
 	priorityGroupPrivate = 510
+	prioritySnooped      = 520
 	priorityHostPrivate  = 410
 	priorityMACWithRules = 310
 	priorityMACLocal     = 310

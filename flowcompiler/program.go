@@ -26,6 +26,7 @@ const (
 	partLocal
 	partGuard
 	partNeighbor
+	partGroup
 )
 
 // partID names one part: the flows that are compiled together and replaced

@@ -173,13 +173,13 @@ var fields = [...]FieldRow{
 		Field: FieldSourceVIF, Name: "source_vif", Register: 1, Low: 0, Bits: 32,
 		Holds:   "object id of the VIF that sent the packet; Elsewhere (0xffffffff) for a packet from another host; 0: neither",
 		Written: []Table{TableClassify},
-		Read:    []Table{TableSpoofGuard, TableGuestGuard, TableLearn, TableAdmit, TableNeighbor, TableInState},
+		Read:    []Table{TableSpoofGuard, TableGuestGuard, TableLearn, TableAdmit, TableNeighbor, TableReports, TableInState},
 	},
 	{
 		Field: FieldNetwork, Name: "network", Register: 2, Low: 0, Bits: 32,
 		Holds:   "object id of the network the packet is on; 0: a VLAN that is no known network",
 		Written: []Table{TableClassify, TableVLAN},
-		Read: []Table{TableGuestGuard, TableLearn, TableAdmit, TableNeighbor, TableDestination, TableLearned, TableDeliver, TableFlood, TableHostDelivery,
+		Read: []Table{TableGuestGuard, TableLearn, TableAdmit, TableNeighbor, TableDestination, TableMulticast, TableLearned, TableDeliver, TableFlood, TableHostDelivery,
 			TableForward, TableTunnelOut, TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
 	},
 	{
@@ -193,7 +193,7 @@ var fields = [...]FieldRow{
 		Field: FieldDestination, Name: "destination", Register: 4, Low: 0, Bits: 32,
 		Holds: "object id of the VIF the packet is for; Elsewhere (0xffffffff) for another host of a private network; 0: not known. " +
 			"From learn to admit: the VIF that what is sent to the packet's source is for",
-		Written: []Table{TableAdmit, TableDestination, TableLearned, TableFlood},
+		Written: []Table{TableAdmit, TableDestination, TableMulticast, TableLearned, TableFlood},
 		Read:    []Table{TableAdmit, TableDeliver, TableInState, TableToVIF, TableForward},
 	},
 	{
@@ -216,7 +216,7 @@ var fields = [...]FieldRow{
 		Values: []FieldValue{{passNone, "nobody"}, {uint32(overlay.FromMembers), "members of a star, or hosts of the hub's own pool"},
 			{uint32(overlay.FromSites), "the hub of another pool"}},
 		Written: []Table{TableClassify},
-		Read:    []Table{TableDestination, TableTunnelOut},
+		Read:    []Table{TableDestination, TableMulticast, TableTunnelOut},
 	},
 	{
 		Field: FieldFloodPage, Name: "flood_page", Register: 6, Low: 0, Bits: 16,
@@ -227,7 +227,7 @@ var fields = [...]FieldRow{
 	{
 		Field: FieldCopy, Name: "copy", Register: 0, Low: 5, Bits: 1,
 		Holds:   "whether this is a copy of a flooded packet, for the destination alone",
-		Written: []Table{TableFlood},
+		Written: []Table{TableMulticast, TableFlood},
 		Read:    []Table{TableForward, TableDenied},
 	},
 	{

@@ -25,6 +25,7 @@ type state struct {
 	remotesOn   multimap[uint32, uint32] // network -> hosts
 	overlayState
 	neighborState
+	multicastState
 }
 
 // remoteKey identifies a Remote.
@@ -69,7 +70,7 @@ func newState() state {
 		remotesOn:   make(multimap[uint32, uint32]),
 
 		overlayState:  newOverlayState(),
-		neighborState: newNeighborState(),
+		neighborState: newNeighborState(), multicastState: newMulticastState(),
 	}
 }
 

@@ -111,6 +111,7 @@ func (c *Compiler) SetFlood(network uint32, hops []Hop) {
 		c.floods[network] = hops
 	}
 	c.touch(partFlood, network, 0)
+	c.touchGroupsOn(network)
 }
 
 // SetPass makes the host a relay for a class of packets, or replaces what it does with them.
@@ -172,6 +173,7 @@ func (c *Compiler) RemoveGuard(host uint32) {
 // touchPass marks a class of what a relay passes on; the addresses of remotes are looked up for it.
 func (c *Compiler) touchPass(key passKey) {
 	c.touch(partPass, key.network, uint64(key.class))
+	c.touchGroupsOn(key.network)
 	for host := range c.remotesOn[key.network] {
 		c.touch(partRemote, key.network, uint64(host))
 	}
@@ -185,6 +187,7 @@ func (c *Compiler) touchTunnel(t Tunnel) {
 			c.touch(partLink, network, t.number())
 		}
 		c.touch(partFlood, network, 0)
+		c.touchGroupsOn(network)
 		for class := range c.passesOn[network] {
 			c.touch(partPass, network, uint64(class))
 		}

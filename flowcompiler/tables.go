@@ -26,6 +26,8 @@ const (
 	TableAdmit        Table = 27
 	TableNeighbor     Table = 28
 	TableDestination  Table = 30
+	TableMulticast    Table = 32
+	TableReports      Table = 33
 	TableLearned      Table = 35
 	TableDeliver      Table = 36
 	TableFlood        Table = 37
@@ -182,11 +184,29 @@ var tables = [...]TableRow{
 		Table: TableDestination, Name: "destination",
 		Decides: "which VIF, or which other host, a packet is for",
 		Match:   MatchReg0 | MatchReg2 | MatchReg5 | MatchEthDst,
-		Next:    []Table{TableLearned, TableDeliver, TableFlood, TableInState, TableToVIF, TableForward, TableTunnelOut},
+		Next:    []Table{TableMulticast, TableLearned, TableDeliver, TableFlood, TableInState, TableToVIF, TableForward, TableTunnelOut},
 		Actions: ActionLoad | ActionOutput,
 		Bands: []Band{bandDestinationArrived, bandDestinationReserved, bandDestinationGroup, bandDestinationHost, bandDestinationMAC,
 			bandDestinationTrunk, bandDestinationNetwork, bandDestinationFromHost, bandMiss},
 		Miss: "look the MAC address up in learned, then on to to_vif",
+	},
+	{
+		Table: TableMulticast, Name: "multicast",
+		Decides: "private networks: who listens to a multicast group, and where reports of who listens go",
+		Match:   MatchReg2 | MatchReg5 | MatchEthSrc | MatchEthDst | MatchEthType | MatchVLAN | MatchIPProto | MatchICMPv6Type,
+		Next:    []Table{TableReports, TableDeliver, TableInState, TableTunnelOut},
+		Actions: ActionLoad | ActionOutput | ActionClone | ActionSetTunnel,
+		Bands: []Band{bandMulticastTagged, bandMulticastQuery, bandMulticastReport, bandMulticastFlooded, bandMulticastGroup,
+			bandMulticastOther, bandMiss},
+		Miss: "to everyone",
+	},
+	{
+		Table: TableReports, Name: "reports",
+		Decides: "private networks: reports of a VIF of this host, to the controller; entered by resubmit",
+		Match:   MatchReg1,
+		Actions: ActionController | ActionMeter,
+		Bands:   []Band{bandReports, bandMiss},
+		Miss:    "back to where it came from",
 	},
 	{
 		Table: TableLearned, Name: "learned",

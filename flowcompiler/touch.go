@@ -22,6 +22,8 @@ import (
 //	guard     itself
 //	peers     themselves
 //	neighbor  itself
+//	group     itself; routers: all groups of the network. Groups read their VIFs, the host and
+//	          patch ports of their network, and on the overlay bridge its ways to other hosts
 //	policy    itself; of a VIF group: the lists of the sets that the group is in. When it
 //	          appears, goes, or becomes or ceases to be one that looks at connections: the
 //	          VIFs that it reaches
@@ -57,6 +59,9 @@ func (c *Compiler) touchAll() {
 	}
 	for network := range c.peers {
 		c.touch(partPeers, network, 0)
+	}
+	for network := range c.groupsOn {
+		c.touchGroupsOn(network)
 	}
 	for s := range c.policies {
 		c.touchPolicy(s)
@@ -122,10 +127,12 @@ func sameButRules(a, b *Network) bool {
 func (c *Compiler) touchNetworkParts(id uint32) {
 	c.touch(partNetwork, id, 0)
 	c.touch(partFlood, id, 0)
+	c.touchGroupsOn(id)
 }
 
 func (c *Compiler) touchVIF(v *VIF) {
 	c.touch(partVIF, v.ID, 0)
+	c.touchListener(v.ID)
 	for _, port := range v.Ports {
 		c.dirtyPorts[port] = struct{}{}
 	}
@@ -159,6 +166,7 @@ func (c *Compiler) touchPort(p *Port) {
 		for id := range c.networks {
 			c.touch(partNetwork, id, 0)
 		}
+		c.touchGroupsOn(p.Network)
 		c.touchGuards()
 	case PortPatch:
 		c.touchNetworkParts(p.Network)

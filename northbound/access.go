@@ -16,7 +16,7 @@ func access(method string) Role {
 		v1.HostService_GetHost_FullMethodName, v1.HostService_ListHosts_FullMethodName,
 		v1.PifService_GetPif_FullMethodName, v1.PifService_ListPifs_FullMethodName,
 		v1.NetworkService_GetNetwork_FullMethodName, v1.NetworkService_ListNetworks_FullMethodName,
-		v1.PrivateNetworkService_GetPrivateNetwork_FullMethodName, v1.PrivateNetworkService_ListPrivateNetworks_FullMethodName,
+		v1.PrivateNetworkService_GetPrivateNetwork_FullMethodName, v1.PrivateNetworkService_ListPrivateNetworks_FullMethodName, v1.PrivateNetworkService_ListMulticastGroups_FullMethodName,
 		v1.TunnelService_ListTunnels_FullMethodName, v1.TunnelService_GetTunnelMatrix_FullMethodName,
 		v1.TunnelService_DescribeHostGuard_FullMethodName,
 		v1.VifService_GetVif_FullMethodName, v1.VifService_ListVifs_FullMethodName,

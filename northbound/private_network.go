@@ -34,6 +34,7 @@ func (s *privateNetworkService) withState(r *realizer, n *v1.PrivateNetwork) *v1
 		out.EffectiveMtu = least.mtu
 	}
 	out.Warnings = append(mtuWarnings(r.view, n), s.cfg.Live.PathWarnings(n.GetUuid())...)
+	out.Warnings = append(out.Warnings, multicastWarnings(r.view, n)...)
 	return out
 }
 

@@ -65,6 +65,7 @@ func privateNetworkFields() []fieldRow[*v1.PrivateNetwork] {
 		}},
 		{path: "encrypted", when: always},
 		{path: "strict_mtu", when: always},
+		{path: "flood_multicast", when: always},
 	}
 }
 

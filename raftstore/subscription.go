@@ -10,8 +10,8 @@ import (
 // Bounds of multicast: how many groups a VIF may have joined, and how many memberships a
 // private network may have. VMs decide about them; what is beyond is passed over.
 const (
-	maxVifGroups     = 64
-	maxSubscriptions = 4096
+	MaxVifGroups     = 64
+	MaxSubscriptions = 4096
 )
 
 // Subscriptions returns the multicast memberships in a private network, ordered by group and
@@ -53,7 +53,7 @@ func (t *tx) observeMulticast(c *storev1.ObserveMulticast) (Result, error) {
 		}
 		switch {
 		case t.message(TableSubscriptions, subscriptionKey(s)) != nil:
-		case have[network] >= maxSubscriptions, len(t.SubscriptionsOfVif(s.GetVifUuid())) >= maxVifGroups:
+		case have[network] >= MaxSubscriptions, len(t.SubscriptionsOfVif(s.GetVifUuid())) >= MaxVifGroups:
 		case t.PrivateNetwork(network) == nil, !t.pluggedInto(s):
 		default:
 			t.put(TableSubscriptions, s)

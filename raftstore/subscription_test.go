@@ -93,11 +93,11 @@ func TestSubscriptionBounds(t *testing.T) {
 		many = append(many, subscription("v1", "pn1", group(i)))
 	}
 	m.must(joined(many...))
-	if n := len(m.view().SubscriptionsOfVif("v1")); n != maxVifGroups {
+	if n := len(m.view().SubscriptionsOfVif("v1")); n != MaxVifGroups {
 		t.Errorf("v1 is in %d groups", n)
 	}
 	m.must(multicast([]*storev1.Subscription{many[69]}, many[:1])) // makes room first
-	if n := len(m.view().SubscriptionsOfVif("v1")); n != maxVifGroups || m.view().message(TableSubscriptions, subscriptionKey(many[69])) == nil {
+	if n := len(m.view().SubscriptionsOfVif("v1")); n != MaxVifGroups || m.view().message(TableSubscriptions, subscriptionKey(many[69])) == nil {
 		t.Errorf("v1 is in %d groups", n)
 	}
 	many = nil
@@ -105,13 +105,13 @@ func TestSubscriptionBounds(t *testing.T) {
 	for i := range 65 {
 		vif := fmt.Sprintf("w%02d", i)
 		ports.Ports = append(ports.Ports, vifPort("vif-"+vif, "xenbr0", vif, ""))
-		for j := range maxVifGroups {
+		for j := range MaxVifGroups {
 			many = append(many, subscription(vif, "pn1", group(j)))
 		}
 	}
 	m.must(observe(ports))
 	m.must(joined(append(many, subscription("v3", "pn2", "::"))...))
-	if n := len(m.view().Subscriptions("pn1")); n != maxSubscriptions || len(m.view().Subscriptions("pn2")) != 1 {
+	if n := len(m.view().Subscriptions("pn1")); n != MaxSubscriptions || len(m.view().Subscriptions("pn2")) != 1 {
 		t.Errorf("%d memberships in pn1", n)
 	}
 	m.must(joined(many[len(many)-1]))

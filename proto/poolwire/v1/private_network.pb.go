@@ -1378,6 +1378,172 @@ func (x *DeletePrivateNetworkResponse) GetPreview() *Preview {
 	return nil
 }
 
+// ListMulticastGroupsRequest names a private network.
+type ListMulticastGroupsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID or name_label.
+	PrivateNetwork string `protobuf:"bytes,1,opt,name=private_network,json=privateNetwork,proto3" json:"private_network,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ListMulticastGroupsRequest) Reset() {
+	*x = ListMulticastGroupsRequest{}
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMulticastGroupsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMulticastGroupsRequest) ProtoMessage() {}
+
+func (x *ListMulticastGroupsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMulticastGroupsRequest.ProtoReflect.Descriptor instead.
+func (*ListMulticastGroupsRequest) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListMulticastGroupsRequest) GetPrivateNetwork() string {
+	if x != nil {
+		return x.PrivateNetwork
+	}
+	return ""
+}
+
+// MulticastGroup is a group with its listeners.
+type MulticastGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// IP address of the group; "0.0.0.0" and "::" stand for all groups of IPv4 and of IPv6, which multicast routers get, and VIFs
+	// that have joined more groups than are told apart.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// UUIDs of the VIFs that listen to it.
+	VifUuids      []string `protobuf:"bytes,2,rep,name=vif_uuids,json=vifUuids,proto3" json:"vif_uuids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MulticastGroup) Reset() {
+	*x = MulticastGroup{}
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MulticastGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MulticastGroup) ProtoMessage() {}
+
+func (x *MulticastGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MulticastGroup.ProtoReflect.Descriptor instead.
+func (*MulticastGroup) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *MulticastGroup) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *MulticastGroup) GetVifUuids() []string {
+	if x != nil {
+		return x.VifUuids
+	}
+	return nil
+}
+
+// ListMulticastGroupsResponse lists all groups; a private network has at most 4096 listeners in all its groups.
+type ListMulticastGroupsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Groups that somebody listens to, ordered by address as text.
+	Groups []*MulticastGroup `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Multicast goes to everyone: flood_multicast is set, or there are more listeners than are told apart.
+	Flooded bool `protobuf:"varint,2,opt,name=flooded,proto3" json:"flooded,omitempty"`
+	// Revision the groups were read at.
+	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMulticastGroupsResponse) Reset() {
+	*x = ListMulticastGroupsResponse{}
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMulticastGroupsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMulticastGroupsResponse) ProtoMessage() {}
+
+func (x *ListMulticastGroupsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_private_network_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMulticastGroupsResponse.ProtoReflect.Descriptor instead.
+func (*ListMulticastGroupsResponse) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_private_network_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListMulticastGroupsResponse) GetGroups() []*MulticastGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ListMulticastGroupsResponse) GetFlooded() bool {
+	if x != nil {
+		return x.Flooded
+	}
+	return false
+}
+
+func (x *ListMulticastGroupsResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 var File_poolwire_v1_private_network_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_private_network_proto_rawDesc = "" +
@@ -1483,7 +1649,16 @@ const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"j\n" +
 	"\x1cDeletePrivateNetworkResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12.\n" +
-	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview*x\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"E\n" +
+	"\x1aListMulticastGroupsRequest\x12'\n" +
+	"\x0fprivate_network\x18\x01 \x01(\tR\x0eprivateNetwork\"C\n" +
+	"\x0eMulticastGroup\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1b\n" +
+	"\tvif_uuids\x18\x02 \x03(\tR\bvifUuids\"\x88\x01\n" +
+	"\x1bListMulticastGroupsResponse\x123\n" +
+	"\x06groups\x18\x01 \x03(\v2\x1b.poolwire.v1.MulticastGroupR\x06groups\x12\x18\n" +
+	"\aflooded\x18\x02 \x01(\bR\aflooded\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision*x\n" +
 	"\rEncapsulation\x12\x1d\n" +
 	"\x19ENCAPSULATION_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ENCAPSULATION_VXLAN\x10\x01\x12\x15\n" +
@@ -1493,13 +1668,14 @@ const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\x14TOPOLOGY_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rTOPOLOGY_MESH\x10\x01\x12\x11\n" +
 	"\rTOPOLOGY_STAR\x10\x02\x12\x10\n" +
-	"\fTOPOLOGY_HUB\x10\x032\xac\x04\n" +
+	"\fTOPOLOGY_HUB\x10\x032\x96\x05\n" +
 	"\x15PrivateNetworkService\x12k\n" +
 	"\x14CreatePrivateNetwork\x12(.poolwire.v1.CreatePrivateNetworkRequest\x1a).poolwire.v1.CreatePrivateNetworkResponse\x12b\n" +
 	"\x11GetPrivateNetwork\x12%.poolwire.v1.GetPrivateNetworkRequest\x1a&.poolwire.v1.GetPrivateNetworkResponse\x12h\n" +
 	"\x13ListPrivateNetworks\x12'.poolwire.v1.ListPrivateNetworksRequest\x1a(.poolwire.v1.ListPrivateNetworksResponse\x12k\n" +
 	"\x14UpdatePrivateNetwork\x12(.poolwire.v1.UpdatePrivateNetworkRequest\x1a).poolwire.v1.UpdatePrivateNetworkResponse\x12k\n" +
-	"\x14DeletePrivateNetwork\x12(.poolwire.v1.DeletePrivateNetworkRequest\x1a).poolwire.v1.DeletePrivateNetworkResponseB'Z%poolwire/proto/poolwire/v1;poolwirev1b\x06proto3"
+	"\x14DeletePrivateNetwork\x12(.poolwire.v1.DeletePrivateNetworkRequest\x1a).poolwire.v1.DeletePrivateNetworkResponse\x12h\n" +
+	"\x13ListMulticastGroups\x12'.poolwire.v1.ListMulticastGroupsRequest\x1a(.poolwire.v1.ListMulticastGroupsResponseB'Z%poolwire/proto/poolwire/v1;poolwirev1b\x06proto3"
 
 var (
 	file_poolwire_v1_private_network_proto_rawDescOnce sync.Once
@@ -1514,7 +1690,7 @@ func file_poolwire_v1_private_network_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_v1_private_network_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_poolwire_v1_private_network_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_poolwire_v1_private_network_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_poolwire_v1_private_network_proto_goTypes = []any{
 	(Encapsulation)(0),                   // 0: poolwire.v1.Encapsulation
 	(Topology)(0),                        // 1: poolwire.v1.Topology
@@ -1532,55 +1708,61 @@ var file_poolwire_v1_private_network_proto_goTypes = []any{
 	(*UpdatePrivateNetworkResponse)(nil), // 13: poolwire.v1.UpdatePrivateNetworkResponse
 	(*DeletePrivateNetworkRequest)(nil),  // 14: poolwire.v1.DeletePrivateNetworkRequest
 	(*DeletePrivateNetworkResponse)(nil), // 15: poolwire.v1.DeletePrivateNetworkResponse
-	(DefaultLockingMode)(0),              // 16: poolwire.v1.DefaultLockingMode
-	(DefaultAction)(0),                   // 17: poolwire.v1.DefaultAction
-	(*Realization)(nil),                  // 18: poolwire.v1.Realization
-	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 20: google.protobuf.Duration
-	(*Preview)(nil),                      // 21: poolwire.v1.Preview
-	(*fieldmaskpb.FieldMask)(nil),        // 22: google.protobuf.FieldMask
+	(*ListMulticastGroupsRequest)(nil),   // 16: poolwire.v1.ListMulticastGroupsRequest
+	(*MulticastGroup)(nil),               // 17: poolwire.v1.MulticastGroup
+	(*ListMulticastGroupsResponse)(nil),  // 18: poolwire.v1.ListMulticastGroupsResponse
+	(DefaultLockingMode)(0),              // 19: poolwire.v1.DefaultLockingMode
+	(DefaultAction)(0),                   // 20: poolwire.v1.DefaultAction
+	(*Realization)(nil),                  // 21: poolwire.v1.Realization
+	(*timestamppb.Timestamp)(nil),        // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 23: google.protobuf.Duration
+	(*Preview)(nil),                      // 24: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil),        // 25: google.protobuf.FieldMask
 }
 var file_poolwire_v1_private_network_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.PrivateNetwork.encapsulation:type_name -> poolwire.v1.Encapsulation
 	2,  // 1: poolwire.v1.PrivateNetwork.members:type_name -> poolwire.v1.PrivateNetworkMember
-	16, // 2: poolwire.v1.PrivateNetwork.default_locking_mode:type_name -> poolwire.v1.DefaultLockingMode
-	17, // 3: poolwire.v1.PrivateNetwork.default_inbound_action:type_name -> poolwire.v1.DefaultAction
-	17, // 4: poolwire.v1.PrivateNetwork.default_outbound_action:type_name -> poolwire.v1.DefaultAction
+	19, // 2: poolwire.v1.PrivateNetwork.default_locking_mode:type_name -> poolwire.v1.DefaultLockingMode
+	20, // 3: poolwire.v1.PrivateNetwork.default_inbound_action:type_name -> poolwire.v1.DefaultAction
+	20, // 4: poolwire.v1.PrivateNetwork.default_outbound_action:type_name -> poolwire.v1.DefaultAction
 	1,  // 5: poolwire.v1.PrivateNetwork.topology:type_name -> poolwire.v1.Topology
 	3,  // 6: poolwire.v1.PrivateNetwork.relays:type_name -> poolwire.v1.PrivateNetworkRelay
 	5,  // 7: poolwire.v1.PrivateNetwork.hosts:type_name -> poolwire.v1.PrivateNetworkHostStatus
-	18, // 8: poolwire.v1.PrivateNetwork.realization:type_name -> poolwire.v1.Realization
-	19, // 9: poolwire.v1.PrivateNetwork.create_time:type_name -> google.protobuf.Timestamp
+	21, // 8: poolwire.v1.PrivateNetwork.realization:type_name -> poolwire.v1.Realization
+	22, // 9: poolwire.v1.PrivateNetwork.create_time:type_name -> google.protobuf.Timestamp
 	4,  // 10: poolwire.v1.CreatePrivateNetworkRequest.private_network:type_name -> poolwire.v1.PrivateNetwork
-	20, // 11: poolwire.v1.CreatePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
+	23, // 11: poolwire.v1.CreatePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
 	4,  // 12: poolwire.v1.CreatePrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
 	5,  // 13: poolwire.v1.CreatePrivateNetworkResponse.preflight:type_name -> poolwire.v1.PrivateNetworkHostStatus
-	21, // 14: poolwire.v1.CreatePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
+	24, // 14: poolwire.v1.CreatePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
 	4,  // 15: poolwire.v1.GetPrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
 	4,  // 16: poolwire.v1.ListPrivateNetworksResponse.private_networks:type_name -> poolwire.v1.PrivateNetwork
 	4,  // 17: poolwire.v1.UpdatePrivateNetworkRequest.private_network:type_name -> poolwire.v1.PrivateNetwork
-	22, // 18: poolwire.v1.UpdatePrivateNetworkRequest.update_mask:type_name -> google.protobuf.FieldMask
-	20, // 19: poolwire.v1.UpdatePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
+	25, // 18: poolwire.v1.UpdatePrivateNetworkRequest.update_mask:type_name -> google.protobuf.FieldMask
+	23, // 19: poolwire.v1.UpdatePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
 	4,  // 20: poolwire.v1.UpdatePrivateNetworkResponse.private_network:type_name -> poolwire.v1.PrivateNetwork
 	5,  // 21: poolwire.v1.UpdatePrivateNetworkResponse.preflight:type_name -> poolwire.v1.PrivateNetworkHostStatus
-	21, // 22: poolwire.v1.UpdatePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
-	20, // 23: poolwire.v1.DeletePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
-	21, // 24: poolwire.v1.DeletePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
-	6,  // 25: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:input_type -> poolwire.v1.CreatePrivateNetworkRequest
-	8,  // 26: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:input_type -> poolwire.v1.GetPrivateNetworkRequest
-	10, // 27: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:input_type -> poolwire.v1.ListPrivateNetworksRequest
-	12, // 28: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:input_type -> poolwire.v1.UpdatePrivateNetworkRequest
-	14, // 29: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:input_type -> poolwire.v1.DeletePrivateNetworkRequest
-	7,  // 30: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:output_type -> poolwire.v1.CreatePrivateNetworkResponse
-	9,  // 31: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:output_type -> poolwire.v1.GetPrivateNetworkResponse
-	11, // 32: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:output_type -> poolwire.v1.ListPrivateNetworksResponse
-	13, // 33: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:output_type -> poolwire.v1.UpdatePrivateNetworkResponse
-	15, // 34: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:output_type -> poolwire.v1.DeletePrivateNetworkResponse
-	30, // [30:35] is the sub-list for method output_type
-	25, // [25:30] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	24, // 22: poolwire.v1.UpdatePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
+	23, // 23: poolwire.v1.DeletePrivateNetworkRequest.confirm_within:type_name -> google.protobuf.Duration
+	24, // 24: poolwire.v1.DeletePrivateNetworkResponse.preview:type_name -> poolwire.v1.Preview
+	17, // 25: poolwire.v1.ListMulticastGroupsResponse.groups:type_name -> poolwire.v1.MulticastGroup
+	6,  // 26: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:input_type -> poolwire.v1.CreatePrivateNetworkRequest
+	8,  // 27: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:input_type -> poolwire.v1.GetPrivateNetworkRequest
+	10, // 28: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:input_type -> poolwire.v1.ListPrivateNetworksRequest
+	12, // 29: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:input_type -> poolwire.v1.UpdatePrivateNetworkRequest
+	14, // 30: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:input_type -> poolwire.v1.DeletePrivateNetworkRequest
+	16, // 31: poolwire.v1.PrivateNetworkService.ListMulticastGroups:input_type -> poolwire.v1.ListMulticastGroupsRequest
+	7,  // 32: poolwire.v1.PrivateNetworkService.CreatePrivateNetwork:output_type -> poolwire.v1.CreatePrivateNetworkResponse
+	9,  // 33: poolwire.v1.PrivateNetworkService.GetPrivateNetwork:output_type -> poolwire.v1.GetPrivateNetworkResponse
+	11, // 34: poolwire.v1.PrivateNetworkService.ListPrivateNetworks:output_type -> poolwire.v1.ListPrivateNetworksResponse
+	13, // 35: poolwire.v1.PrivateNetworkService.UpdatePrivateNetwork:output_type -> poolwire.v1.UpdatePrivateNetworkResponse
+	15, // 36: poolwire.v1.PrivateNetworkService.DeletePrivateNetwork:output_type -> poolwire.v1.DeletePrivateNetworkResponse
+	18, // 37: poolwire.v1.PrivateNetworkService.ListMulticastGroups:output_type -> poolwire.v1.ListMulticastGroupsResponse
+	32, // [32:38] is the sub-list for method output_type
+	26, // [26:32] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_private_network_proto_init() }
@@ -1601,7 +1783,7 @@ func file_poolwire_v1_private_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_private_network_proto_rawDesc), len(file_poolwire_v1_private_network_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ const (
 	PrivateNetworkService_ListPrivateNetworks_FullMethodName  = "/poolwire.v1.PrivateNetworkService/ListPrivateNetworks"
 	PrivateNetworkService_UpdatePrivateNetwork_FullMethodName = "/poolwire.v1.PrivateNetworkService/UpdatePrivateNetwork"
 	PrivateNetworkService_DeletePrivateNetwork_FullMethodName = "/poolwire.v1.PrivateNetworkService/DeletePrivateNetwork"
+	PrivateNetworkService_ListMulticastGroups_FullMethodName  = "/poolwire.v1.PrivateNetworkService/ListMulticastGroups"
 )
 
 // PrivateNetworkServiceClient is the client API for PrivateNetworkService service.
@@ -42,6 +43,8 @@ type PrivateNetworkServiceClient interface {
 	UpdatePrivateNetwork(ctx context.Context, in *UpdatePrivateNetworkRequest, opts ...grpc.CallOption) (*UpdatePrivateNetworkResponse, error)
 	// DeletePrivateNetwork removes a private network and everything it made on the hosts.
 	DeletePrivateNetwork(ctx context.Context, in *DeletePrivateNetworkRequest, opts ...grpc.CallOption) (*DeletePrivateNetworkResponse, error)
+	// ListMulticastGroups returns which VIFs listen to which multicast groups of a private network.
+	ListMulticastGroups(ctx context.Context, in *ListMulticastGroupsRequest, opts ...grpc.CallOption) (*ListMulticastGroupsResponse, error)
 }
 
 type privateNetworkServiceClient struct {
@@ -102,6 +105,16 @@ func (c *privateNetworkServiceClient) DeletePrivateNetwork(ctx context.Context, 
 	return out, nil
 }
 
+func (c *privateNetworkServiceClient) ListMulticastGroups(ctx context.Context, in *ListMulticastGroupsRequest, opts ...grpc.CallOption) (*ListMulticastGroupsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMulticastGroupsResponse)
+	err := c.cc.Invoke(ctx, PrivateNetworkService_ListMulticastGroups_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PrivateNetworkServiceServer is the server API for PrivateNetworkService service.
 // All implementations must embed UnimplementedPrivateNetworkServiceServer
 // for forward compatibility.
@@ -118,6 +131,8 @@ type PrivateNetworkServiceServer interface {
 	UpdatePrivateNetwork(context.Context, *UpdatePrivateNetworkRequest) (*UpdatePrivateNetworkResponse, error)
 	// DeletePrivateNetwork removes a private network and everything it made on the hosts.
 	DeletePrivateNetwork(context.Context, *DeletePrivateNetworkRequest) (*DeletePrivateNetworkResponse, error)
+	// ListMulticastGroups returns which VIFs listen to which multicast groups of a private network.
+	ListMulticastGroups(context.Context, *ListMulticastGroupsRequest) (*ListMulticastGroupsResponse, error)
 	mustEmbedUnimplementedPrivateNetworkServiceServer()
 }
 
@@ -142,6 +157,9 @@ func (UnimplementedPrivateNetworkServiceServer) UpdatePrivateNetwork(context.Con
 }
 func (UnimplementedPrivateNetworkServiceServer) DeletePrivateNetwork(context.Context, *DeletePrivateNetworkRequest) (*DeletePrivateNetworkResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeletePrivateNetwork not implemented")
+}
+func (UnimplementedPrivateNetworkServiceServer) ListMulticastGroups(context.Context, *ListMulticastGroupsRequest) (*ListMulticastGroupsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMulticastGroups not implemented")
 }
 func (UnimplementedPrivateNetworkServiceServer) mustEmbedUnimplementedPrivateNetworkServiceServer() {}
 func (UnimplementedPrivateNetworkServiceServer) testEmbeddedByValue()                               {}
@@ -254,6 +272,24 @@ func _PrivateNetworkService_DeletePrivateNetwork_Handler(srv interface{}, ctx co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PrivateNetworkService_ListMulticastGroups_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMulticastGroupsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PrivateNetworkServiceServer).ListMulticastGroups(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PrivateNetworkService_ListMulticastGroups_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PrivateNetworkServiceServer).ListMulticastGroups(ctx, req.(*ListMulticastGroupsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PrivateNetworkService_ServiceDesc is the grpc.ServiceDesc for PrivateNetworkService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -280,6 +316,10 @@ var PrivateNetworkService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeletePrivateNetwork",
 			Handler:    _PrivateNetworkService_DeletePrivateNetwork_Handler,
+		},
+		{
+			MethodName: "ListMulticastGroups",
+			Handler:    _PrivateNetworkService_ListMulticastGroups_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

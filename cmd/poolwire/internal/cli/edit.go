@@ -21,7 +21,8 @@ const (
 func edited(ctx context.Context, change func() error) error {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := change()
-		if status.Code(err) != codes.Aborted {
+		late := pause > firstPause && ctx.Err() != nil // they took all the time there was
+		if err == nil || status.Code(err) != codes.Aborted && !late {
 			return err
 		}
 		select {

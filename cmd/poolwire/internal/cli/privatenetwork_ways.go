@@ -16,6 +16,7 @@ type wayFlags struct {
 	topology, center  string
 	hubs              []string
 	encrypted, strict bool
+	floodMulticast    bool
 }
 
 func (f *wayFlags) register(c *cobra.Command) {
@@ -25,6 +26,7 @@ func (f *wayFlags) register(c *cobra.Command) {
 	p.StringArrayVar(&f.hubs, "hub", nil, "hub: hosts that are to be a pool's hub, best first, as POOL=HOST[,HOST]; may be repeated")
 	p.BoolVar(&f.encrypted, "encrypted", false, "let nothing leave a host but through IPsec")
 	p.BoolVar(&f.strict, "strict-mtu", false, "refuse an MTU that does not fit every member's underlay, instead of warning")
+	p.BoolVar(&f.floodMulticast, "flood-multicast", false, "send multicast to every VIF, not only to those that joined the group by IGMP or MLD")
 }
 
 // check refuses what needs no server to be refused.
@@ -64,6 +66,9 @@ func (f *wayFlags) apply(ctx context.Context, cmd *cobra.Command, api *client, n
 	}
 	if given("strict-mtu") {
 		n.StrictMtu, mask = f.strict, append(mask, "strict_mtu")
+	}
+	if given("flood-multicast") {
+		n.FloodMulticast, mask = f.floodMulticast, append(mask, "flood_multicast")
 	}
 	return mask, nil
 }
