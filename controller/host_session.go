@@ -217,7 +217,7 @@ func (s *hostSession) observe(ctx context.Context) error {
 	s.noteSnooping(topo)
 	seen := observation{
 		hostUUID: s.uuid, topology: topo, certificate: s.fingerprint(),
-		transport: topo.EncapIP,
+		transport: topo.EncapIP, dialled: s.lead.store.View().Host(s.uuid).GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_PASSIVE,
 	}
 	if seen.transport == "" {
 		seen.transport = addrOf(s.db.RemoteAddr()).String()

@@ -115,6 +115,7 @@ func (k *marker) host(c raftstore.Change) {
 		// A host that is gone is a member no more, so its networks cannot be asked who
 		// its neighbours were; its pool can, and so can every list that names it.
 		each(c, func(h *poolwirev1.Host) { k.neighbours(h) })
+		k.adoptions()
 	}
 }
 
@@ -205,6 +206,7 @@ func (k *marker) facts(c raftstore.Change) {
 		}
 	}
 	k.guards(c.Key)
+	k.adoptions()
 }
 
 // guards marks the guards that other hosts have against one, whose address is another.
@@ -262,6 +264,7 @@ func (k *marker) networkAt(host string, n *poolwirev1.Network) {
 
 func (k *marker) privateNetwork(c raftstore.Change) {
 	each(c, func(pn *poolwirev1.PrivateNetwork) { k.members(pn, k.everything) })
+	each(c, func(pn *poolwirev1.PrivateNetwork) { k.adoption(pn.GetAdoptedFrom()) })
 }
 
 // vif marks a VIF wherever it is plugged, and what names it. Only its intent matters
@@ -332,6 +335,7 @@ func (k *marker) port(c raftstore.Change) {
 			k.everything(p.GetHostUuid())
 		}
 	})
+	k.adoptable(before, after)
 	k.portPolicy(before, after)
 	each(c, func(p *storev1.Port) {
 		s := k.at(p.GetHostUuid(), p.GetBridge())

@@ -99,6 +99,8 @@ type membership struct {
 	// shape is what the plan was made from.
 	shape overlay.Network
 	plan  overlay.Forwarding
+	// staged: the host is yet to be taken over into the network.
+	staged bool
 }
 
 // memberships lists the private networks a host is a member of.

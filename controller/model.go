@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"poolwire/adoption"
 	"poolwire/flowcompiler"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
@@ -34,16 +35,19 @@ type model struct {
 	// numbered remember what VIF groups stand for, and the communities of networks.
 	known map[string]bridgeNetwork
 	// heard remembers what listening found.
-	heard    map[string]map[flow.MAC]flowcompiler.Group
-	groups   map[string]flowcompiler.PolicyRemote
-	numbered map[uint32]map[string]uint16
+	heard map[string]map[flow.MAC]flowcompiler.Group
+	// adoptions remembers what the tunnels of networks that are being taken over are for.
+	adoptions map[string]adoption.Uses
+	groups    map[string]flowcompiler.PolicyRemote
+	numbered  map[uint32]map[string]uint16
 	// groupUUIDs has the VIF groups of the VIFs that were described, by object id.
 	groupUUIDs map[uint32]string
 }
 
 func newModel(view *raftstore.View, host *poolwirev1.Host, bridge string, ports portNumbers, admit bool) model {
 	return model{
-		view: view, host: host, bridge: bridge, ports: ports, admit: admit, known: map[string]bridgeNetwork{}, heard: map[string]map[flow.MAC]flowcompiler.Group{},
+		view: view, host: host, bridge: bridge, ports: ports, admit: admit, known: map[string]bridgeNetwork{},
+		heard: map[string]map[flow.MAC]flowcompiler.Group{}, adoptions: map[string]adoption.Uses{},
 		groups: map[string]flowcompiler.PolicyRemote{}, numbered: map[uint32]map[string]uint16{}, groupUUIDs: map[uint32]string{},
 	}
 }
@@ -262,7 +266,8 @@ func (m model) port(p *storev1.Port) (out flowcompiler.Port, ok bool) {
 }
 
 // linkPort classifies patches and tunnels. Those of others lead out of the
-// bridge like a NIC does, except on a private network, which they may not join.
+// bridge like a NIC does, except on a private network, which they may not join but
+// while it is taken over.
 func (m model) linkPort(p *storev1.Port, out flowcompiler.Port, n bridgeNetwork) (flowcompiler.Port, bool) {
 	object := p.GetObject()
 	switch {
@@ -277,6 +282,8 @@ func (m model) linkPort(p *storev1.Port, out flowcompiler.Port, n bridgeNetwork)
 		out.Kind, out.Network = flowcompiler.PortPatch, pn.GetObjectId()
 	case p.GetOwned() && m.isOverlay():
 		out.Kind, out.Tunnel = flowcompiler.PortTunnel, m.tunnelTo(p.GetName(), object)
+	case n.Private && p.GetKind() == storev1.PortKind_PORT_KIND_TUNNEL:
+		out.Kind = m.foreignTunnel(p, n)
 	case n.Private:
 		out.Kind = flowcompiler.PortForeign
 	default:

@@ -27,6 +27,8 @@ type observation struct {
 	topology    ovsdb.Topology
 	certificate string
 	transport   string
+	// dialled: the session was set up by us.
+	dialled bool
 }
 
 // difference is the command that makes the store agree with the observation,
@@ -142,7 +144,7 @@ func (o observation) unpinned(v *raftstore.View) bool {
 func (o observation) facts(v *raftstore.View) *storev1.HostFacts {
 	f := &storev1.HostFacts{
 		SystemId: o.topology.SystemID, OvsVersion: o.topology.OVSVersion,
-		CertificateSha256: o.certificate, TransportMtu: o.transportMTU(),
+		CertificateSha256: o.certificate, TransportMtu: o.transportMTU(), OtherControllers: o.otherControllers(),
 	}
 	if addr, err := netip.ParseAddr(o.transport); err == nil {
 		f.TransportAddress = addr.String()
@@ -151,6 +153,29 @@ func (o observation) facts(v *raftstore.View) *storev1.HostFacts {
 		f.CertificateSha256 = was.GetCertificateSha256()
 	}
 	return f
+}
+
+// maxOtherControllers bounds how many controllers of others are told of.
+const maxOtherControllers = 16
+
+// otherControllers says who else is connected to the host: clients of its OVSDB, and controllers of its bridges.
+func (o observation) otherControllers() []string {
+	var out []string
+	others := o.topology.ManagerClients
+	if o.dialled {
+		others--
+	}
+	if others > 0 {
+		out = append(out, "a client of its OVSDB manager")
+	}
+	for _, b := range o.topology.Bridges {
+		for _, c := range b.Controllers {
+			if b.Parent == "" && c.Connected && !c.Owned && len(out) < maxOtherControllers {
+				out = append(out, fmt.Sprintf("controller %s of bridge %s", clipped(c.Target, maxNameLength), b.Name))
+			}
+		}
+	}
+	return out
 }
 
 // transportMTU is the smallest MTU among the bridges with a way out: OVSDB does

@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
 	"poolwire/southbound/openflow/flow"
@@ -48,13 +50,28 @@ func storedBridge(hostUUID string, b ovsdb.Bridge) *storev1.Bridge {
 
 // storedPort is an interface in the store's words.
 func storedPort(hostUUID string, p ovsdb.Port) *storev1.Port {
-	return &storev1.Port{
+	out := &storev1.Port{
 		HostUuid: hostUUID, Name: p.Name, Bridge: p.Bridge, NetworkBridge: p.Network, Ofport: p.OFPort, Kind: portKind(p.Kind),
 		Vlan: uint32(p.VLAN), Mac: macText(p.MAC), AttachedMac: macText(p.AttachedMAC), VifUuid: p.VIFUUID, VmUuid: p.VMUUID,
 		Bond: p.Bond, LinkUp: p.LinkUp, Mtu: uint32(max(p.MTU, 0)), Owned: p.Owned,
 		Object: p.ExternalIDs[ovsdb.KeyObject], Error: clipped(p.Error, maxNameLength),
 		Labels: p.Labels, BondInactive: p.BondInactive,
 	}
+	if !p.Owned {
+		foreignTunnel(out, p)
+	}
+	return out
+}
+
+// foreignTunnel adds what tells a tunnel of somebody else's that can be taken over. A mark that cannot be a UUID is none.
+func foreignTunnel(out *storev1.Port, p ovsdb.Port) {
+	remote, err := netip.ParseAddr(p.RemoteIP)
+	mark := p.Tunnel.Network
+	if p.Kind != ovsdb.PortTunnel || err != nil || mark == "" || len(mark) > maxUUIDLength || strings.ContainsAny(mark, "/\x00") {
+		return
+	}
+	out.AdoptableUuid, out.TunnelType, out.TunnelRemote = mark, p.Type, remote.Unmap().String()
+	out.TunnelKey, out.TunnelEncrypted = p.Tunnel.Key, p.Tunnel.Protected
 }
 
 // macText is empty for the zero address, which means unknown.

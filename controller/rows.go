@@ -49,7 +49,7 @@ func desiredRows(v *raftstore.View, in rowsInput) ovsdb.Desired {
 		return d
 	}
 	pool := v.Pool(host.GetPoolUuid())
-	members := memberships(v, in.hostUUID)
+	members, staged := plannedMemberships(v, in.hostUUID)
 	carriers := carrierBridges(v, in.hostUUID, members)
 
 	for _, b := range managedBridges(v, in.hostUUID) {
@@ -62,9 +62,10 @@ func desiredRows(v *raftstore.View, in rowsInput) ovsdb.Desired {
 		d.Bridges = append(d.Bridges, carrierBridge(v, in, name, m))
 	}
 	d.Bridges = append(d.Bridges, abandonedBridges(v, in, carriers)...)
-	if len(carriers) > 0 {
-		d.Bridges = append(d.Bridges, overlayRows(v, in, members, carriers))
+	if len(carriers)+len(staged) > 0 {
+		d.Bridges = append(d.Bridges, overlayRows(v, in, slices.Concat(members, staged), carriers))
 	}
+	d.Retired = relieved(v, in.hostUUID, carriers)
 	slices.SortFunc(d.Bridges, func(a, b ovsdb.DesiredBridge) int { return strings.Compare(a.Name, b.Name) })
 	d.Policing = policing(v, in)
 	return d
@@ -211,7 +212,7 @@ func abandonedBridges(v *raftstore.View, in rowsInput, carriers map[string]membe
 }
 
 // overlayRows is the host's overlay bridge: a patch per private network it carries
-// and a tunnel per peer and kind.
+// and a tunnel per peer and kind, those of networks that it is yet to be taken over into included.
 func overlayRows(v *raftstore.View, in rowsInput, members []membership, carriers map[string]membership) ovsdb.DesiredBridge {
 	b := privateBridge(v, in, overlayBridge)
 	b.Create = true
@@ -220,15 +221,12 @@ func overlayRows(v *raftstore.View, in rowsInput, members []membership, carriers
 	in.peers = guardedPeers(v, in.hostUUID)
 	tunnels, silent := map[string]ovsdb.DesiredPort{}, map[string]ovsdb.DesiredPort{}
 	for _, m := range members {
-		if c, ok := carriers[m.bridge]; !ok || c.network != m.network {
+		if c, ok := carriers[m.bridge]; !m.staged && (!ok || c.network != m.network) {
 			continue
 		}
-		vni := m.network.GetVni()
-		b.Ports = append(b.Ports, ovsdb.DesiredPort{
-			Name: uplinkName(vni), Type: "patch", Tag: apart(m.network.GetObjectId()),
-			Options:     map[string]string{"peer": patchName(vni)},
-			ExternalIDs: map[string]string{ovsdb.KeyObject: objectUplink + m.network.GetUuid()},
-		})
+		if !m.staged {
+			b.Ports = append(b.Ports, uplinkPort(m.network))
+		}
 		for _, peer := range m.tunnelled(v) {
 			remote := endpoint(v, peer.Host.GetUuid())
 			_, known := tunnels[m.conduit.tunnelName(peer.Host)]
@@ -255,6 +253,15 @@ func overlayRows(v *raftstore.View, in rowsInput, members []membership, carriers
 	b.Ports = append(b.Ports, slices.Collect(maps.Values(silent))...)
 	slices.SortFunc(b.Ports, func(a, c ovsdb.DesiredPort) int { return strings.Compare(a.Name, c.Name) })
 	return b
+}
+
+// uplinkPort is the patch to the bridge that carries a private network.
+func uplinkPort(pn *poolwirev1.PrivateNetwork) ovsdb.DesiredPort {
+	return ovsdb.DesiredPort{
+		Name: uplinkName(pn.GetVni()), Type: "patch", Tag: apart(pn.GetObjectId()),
+		Options:     map[string]string{"peer": patchName(pn.GetVni())},
+		ExternalIDs: map[string]string{ovsdb.KeyObject: objectUplink + pn.GetUuid()},
+	}
 }
 
 // tunnelTag is the VLAN of tunnels, and apart that of a private network's patch. No flow of ours looks at them: they keep

@@ -184,6 +184,12 @@ const (
 	PortPatch
 	// PortTunnel leads to another host; only on the overlay bridge.
 	PortTunnel
+	// PortForeignTunnel is a tunnel of somebody else's by which a private network that is being taken over reaches hosts
+	// that are not members yet.
+	PortForeignTunnel
+	// PortRelieved is such a tunnel to a host that is a member by now: what still arrives by it is that member's, and
+	// nothing leaves by it.
+	PortRelieved
 )
 
 // Port is a port of the bridge that belongs to no VIF.

@@ -211,6 +211,9 @@ const (
 	rolePatch
 	// roleTunnel ports get their flows from the remotes behind them.
 	roleTunnel
+	// roleForeignTunnel ports are another way to hosts of a private network, roleRelieved ports one that only receives.
+	roleForeignTunnel
+	roleRelieved
 )
 
 // hasNormal tells whether the bridge has networks that NORMAL switches, or may yet
@@ -230,6 +233,12 @@ func (c *Compiler) roleOf(p *Port) portRole {
 		return rolePatch
 	case p.Kind == PortTunnel && c.bridge.Kind == OverlayBridge:
 		return roleTunnel
+	case p.Kind == PortForeignTunnel && n != nil && n.Private:
+		return roleForeignTunnel
+	case p.Kind == PortRelieved && n != nil && n.Private:
+		return roleRelieved
+	case p.Kind == PortForeignTunnel || p.Kind == PortRelieved:
+		return roleForeign
 	case p.Kind == PortForeign || c.privateOnly || c.bridge.Kind == OverlayBridge:
 		return roleForeign
 	default:

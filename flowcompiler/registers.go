@@ -124,6 +124,10 @@ const passNone = 0
 // for the other hosts of a private network. No object has this id.
 const Elsewhere = 0xffffffff
 
+// foreignStation is the value of the same fields that stands for the hosts behind a foreign tunnel: 0xfffeXXXX with the
+// tunnel's port. Object ids are counted up from 1 and do not get there.
+func foreignStation(ofport uint32) uint32 { return 0xfffe0000 | ofport&0xffff }
+
 // FieldValue is one legal value of a field.
 type FieldValue struct {
 	Value uint32
@@ -171,7 +175,8 @@ var fields = [...]FieldRow{
 	},
 	{
 		Field: FieldSourceVIF, Name: "source_vif", Register: 1, Low: 0, Bits: 32,
-		Holds:   "object id of the VIF that sent the packet; Elsewhere (0xffffffff) for a packet from another host; 0: neither",
+		Holds: "object id of the VIF that sent the packet; Elsewhere (0xffffffff) for a packet from another host; 0xfffe and the port " +
+			"for one from behind a foreign tunnel; 0: neither",
 		Written: []Table{TableClassify},
 		Read:    []Table{TableSpoofGuard, TableGuestGuard, TableLearn, TableAdmit, TableNeighbor, TableReports, TableInState},
 	},
@@ -191,7 +196,8 @@ var fields = [...]FieldRow{
 	},
 	{
 		Field: FieldDestination, Name: "destination", Register: 4, Low: 0, Bits: 32,
-		Holds: "object id of the VIF the packet is for; Elsewhere (0xffffffff) for another host of a private network; 0: not known. " +
+		Holds: "object id of the VIF the packet is for; Elsewhere (0xffffffff) for another host of a private network; 0xfffe and the port for " +
+			"one behind a foreign tunnel; 0: not known. " +
 			"From learn to admit: the VIF that what is sent to the packet's source is for",
 		Written: []Table{TableAdmit, TableDestination, TableMulticast, TableLearned, TableFlood},
 		Read:    []Table{TableAdmit, TableDeliver, TableInState, TableToVIF, TableForward},

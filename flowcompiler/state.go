@@ -132,7 +132,7 @@ func (s *state) dropEmptyPage(page floodPage) {
 
 // portPage returns the port's place in the flood list of its network.
 func portPage(p *Port) (page floodPage, ok bool) {
-	if p.Kind != PortHost && p.Kind != PortPatch {
+	if p.Kind != PortHost && p.Kind != PortPatch && p.Kind != PortForeignTunnel {
 		return floodPage{}, false
 	}
 	return floodPage{p.Network, pageOf(p.OFPort)}, true
@@ -153,7 +153,7 @@ func (s *state) indexPort(p *Port) {
 		s.tunnelPorts.add(p.Tunnel, p.OFPort)
 	case PortUplink:
 		s.uplinks[p.OFPort] = struct{}{}
-	case PortForeign:
+	case PortForeign, PortForeignTunnel, PortRelieved:
 	}
 }
 
@@ -172,7 +172,7 @@ func (s *state) unindexPort(p *Port) {
 		s.tunnelPorts.remove(p.Tunnel, p.OFPort)
 	case PortUplink:
 		delete(s.uplinks, p.OFPort)
-	case PortForeign:
+	case PortForeign, PortForeignTunnel, PortRelieved:
 	}
 }
 

@@ -82,6 +82,11 @@ func (e *emitter) classifyPort(p *Port) {
 		instructions = e.afterPatch(p)
 	case roleForeign:
 		instructions = e.afterForeign(p)
+	case roleForeignTunnel:
+		instructions = e.afterForeignTunnel(p)
+		e.deliverForeignTunnel(p)
+	case roleRelieved:
+		instructions = e.afterRelieved(p)
 	case roleTunnel:
 		return
 	}
@@ -161,4 +166,22 @@ func (e *emitter) classifyProbe(p *Port) {
 	}
 	e.at(TableClassify, bandClassifyPort.Low).emit(Cookie{KindRemote, p.Tunnel.Host},
 		flow.NewMatch().InPort(p.OFPort).TunnelID(ProbeVNI).EthType(ProbeEtherType), to)
+}
+
+// afterForeignTunnel returns the instructions for packets from hosts that a private network being taken over reaches by
+// a foreign tunnel: they come from elsewhere, and what is sent to their addresses goes back there.
+func (e *emitter) afterForeignTunnel(p *Port) flow.Instructions {
+	return then(TableLearn, FieldSource.load(sourcePatch), FieldSourceVIF.load(foreignStation(p.OFPort)), FieldNetwork.load(p.Network))
+}
+
+// afterRelieved returns the instructions for packets that still arrive by a foreign tunnel from a member. They are taken
+// for what comes by the patch port, which they must not leave by: the overlay bridge would hand them on to other
+// members, and back. OpenFlow never outputs to the port a packet came in by, and this one is said to have.
+func (e *emitter) afterRelieved(p *Port) flow.Instructions {
+	patch, ok := e.compiler.patchPort(p.Network)
+	if !ok {
+		return drop
+	}
+	return then(TableLearn, flow.LoadField(flow.Whole(flow.FieldInPort16), uint64(patch)),
+		FieldSource.load(sourcePatch), FieldSourceVIF.load(Elsewhere), FieldNetwork.load(p.Network))
 }

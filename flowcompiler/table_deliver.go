@@ -33,6 +33,12 @@ func (e *emitter) deliverElsewhere(n *Network) {
 	}
 }
 
+// deliverForeignTunnel hands a packet to a foreign tunnel, behind which its address was learned.
+func (e *emitter) deliverForeignTunnel(p *Port) {
+	m := FieldDestination.match(FieldNetwork.match(flow.NewMatch(), p.Network), foreignStation(p.OFPort))
+	e.at(TableDeliver, bandDeliverKnown.Low).emit(Cookie{KindPort, p.OFPort}, m, flow.Apply(flow.Output(p.OFPort)))
+}
+
 // deliverFlood copies a packet to everyone on a private network, a page of ports
 // at a time: one flow mod could not hold a thousand VIFs with rules, and a change
 // of one port should not rewrite the list of all.

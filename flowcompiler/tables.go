@@ -74,7 +74,7 @@ var tables = [...]TableRow{
 		Decides: "which port a packet comes from. The only table shared with other programs: all priorities here are above theirs",
 		Match:   MatchInPort | MatchTunnelID | guardMatch,
 		Next:    []Table{TableVLAN, TableSpoofGuard, TableLearn, TableDestination, TableForward},
-		Actions: ActionLoad | ActionMeter | ActionController,
+		Actions: ActionLoad | ActionMeter | ActionController | ActionClone,
 		Bands:   []Band{bandClassifyGuard, bandClassifyPort, bandClassifyLocal, bandClassifyDefault},
 		Miss:    "never reached: the default of this table drops, or forwards where unclassified ports are admitted",
 	},

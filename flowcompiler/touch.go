@@ -170,6 +170,7 @@ func (c *Compiler) touchPort(p *Port) {
 		c.touchGuards()
 	case PortPatch:
 		c.touchNetworkParts(p.Network)
+		c.touchRelieved(p.Network)
 		for class := range c.passesOn[p.Network] {
 			c.touch(partPass, p.Network, uint64(class))
 		}
@@ -177,7 +178,16 @@ func (c *Compiler) touchPort(p *Port) {
 		c.touchTunnel(p.Tunnel)
 	case PortUplink:
 		c.touchGuards()
-	case PortForeign:
+	case PortForeign, PortForeignTunnel, PortRelieved:
+	}
+}
+
+// touchRelieved marks the ports whose packets are taken for those of a network's patch port.
+func (c *Compiler) touchRelieved(network uint32) {
+	for ofport := range c.portsOn[network] {
+		if p := c.ports[ofport]; p != nil && p.Kind == PortRelieved {
+			c.touch(partPort, ofport, 0)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ func TestHealthNames(t *testing.T) {
 	health := healthv1.NewHealthClient(f.conn)
 	names := []string{"", "poolwire.v1", v1.PoolService_ServiceDesc.ServiceName, v1.HostService_ServiceDesc.ServiceName,
 		v1.PifService_ServiceDesc.ServiceName, v1.NetworkService_ServiceDesc.ServiceName, v1.PrivateNetworkService_ServiceDesc.ServiceName,
-		v1.TunnelService_ServiceDesc.ServiceName,
+		v1.TunnelService_ServiceDesc.ServiceName, v1.AdoptionService_ServiceDesc.ServiceName,
 		v1.VifService_ServiceDesc.ServiceName, v1.RuleService_ServiceDesc.ServiceName, v1.FlowService_ServiceDesc.ServiceName,
 		v1.PolicyService_ServiceDesc.ServiceName, v1.AddressGroupService_ServiceDesc.ServiceName, v1.VifGroupService_ServiceDesc.ServiceName,
 		v1.ChangeService_ServiceDesc.ServiceName, v1.ClusterService_ServiceDesc.ServiceName, v1.WatchService_ServiceDesc.ServiceName}

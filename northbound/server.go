@@ -120,6 +120,7 @@ func (s *Server) Register(g *grpc.Server) {
 	v1.RegisterPifServiceServer(g, &pifService{Server: s})
 	v1.RegisterNetworkServiceServer(g, &networkService{Server: s})
 	v1.RegisterPrivateNetworkServiceServer(g, &privateNetworkService{Server: s})
+	v1.RegisterAdoptionServiceServer(g, &adoptionService{Server: s})
 	v1.RegisterTunnelServiceServer(g, &tunnelService{Server: s})
 	v1.RegisterVifServiceServer(g, &vifService{Server: s})
 	v1.RegisterRuleServiceServer(g, &ruleService{Server: s})

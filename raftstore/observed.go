@@ -1,6 +1,9 @@
 package raftstore
 
 import (
+	"maps"
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -35,6 +38,20 @@ func (v *View) Port(hostUUID, name string) *storev1.Port {
 // PortsByVif returns the interfaces of a VIF over all hosts.
 func (v *View) PortsByVif(vifUUID string) []*storev1.Port {
 	return list[*storev1.Port](v, TablePorts, indexVif, indexKey(vifUUID))
+}
+
+// PortsByAdoptable returns the tunnels that somebody else has made for a private network, over all hosts.
+func (v *View) PortsByAdoptable(uuid string) []*storev1.Port {
+	return list[*storev1.Port](v, TablePorts, indexAdoptable, indexKey(uuid))
+}
+
+// AdoptableUUIDs lists the private networks of others that tunnels on the hosts tell of, sorted.
+func (v *View) AdoptableUUIDs() []string {
+	seen := map[string]bool{}
+	for r := range v.each(resourceOf(TablePorts).name, indexAdoptable, "") {
+		seen[r.msg.(*storev1.Port).GetAdoptableUuid()] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // PortsByBridge returns the interfaces on a real bridge of a host, ordered by

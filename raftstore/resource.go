@@ -213,6 +213,7 @@ var resources = [...]resource{
 		indexes: map[string]func(proto.Message) []string{
 			indexHost:          byString((*storev1.Port).GetHostUuid),
 			indexVif:           byString((*storev1.Port).GetVifUuid),
+			indexAdoptable:     byString((*storev1.Port).GetAdoptableUuid),
 			indexBridge:        by(func(p *storev1.Port) []string { return []string{indexKey(p.GetHostUuid(), p.GetBridge())} }),
 			indexNetworkBridge: by(func(p *storev1.Port) []string { return []string{indexKey(p.GetHostUuid(), p.GetNetworkBridge())} }),
 		},

@@ -36,6 +36,7 @@ const (
 	indexLabel         = "label"
 	indexRelayVNI      = "relay_vni"
 	indexAdopted       = "adopted_from"
+	indexAdoptable     = "adoptable"
 )
 
 // metaTable holds one row, the snapshot header of the state: revision, cluster

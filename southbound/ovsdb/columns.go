@@ -32,6 +32,9 @@ type tableSpec[T any] struct {
 	columns []column[T]
 }
 
+// statusConnections is the key of Manager.status that counts the clients of a passive manager.
+const statusConnections = "n_connections"
+
 // Keys of Interface.status of a tunnel (ovs-vswitchd.conf.db(5)).
 const (
 	statusEgress        = "tunnel_egress_iface"
@@ -127,7 +130,7 @@ func managerSpec() tableSpec[ManagerRow] {
 		{name: "target", at: func(r *row) any { return &r.Target }},
 		{name: "is_connected", at: func(r *row) any { return &r.IsConnected }},
 		{name: "external_ids", at: func(r *row) any { return &r.ExternalIDs }},
-		{name: "status", at: func(r *row) any { return &r.Status }, keep: connectionStatusKeys()},
+		{name: "status", at: func(r *row) any { return &r.Status }, keep: append(connectionStatusKeys(), statusConnections)},
 	}}
 }
 

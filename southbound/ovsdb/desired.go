@@ -20,6 +20,9 @@ type Desired struct {
 	// Policing limits what interfaces of others receive, by name: the ports of VIFs on
 	// switches without meters. What was there before is noted, and put back.
 	Policing map[string]Policing
+	// Retired are tunnels of Xen Orchestra's plugin to remove, by interface name, with the network that each is marked
+	// for (Port.other_config:xo:sdn-controller:private-network-uuid). One with another mark, or with none, stays.
+	Retired map[string]string
 }
 
 // Policing is a limit on what an interface receives.

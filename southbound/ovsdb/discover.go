@@ -30,11 +30,28 @@ func Discover(s *Snapshot) Topology {
 	for _, uuid := range names(s.Bridges) {
 		d.bridge(s.Bridges[uuid])
 	}
+	d.topology.ManagerClients = managerClients(s)
 	slices.SortFunc(d.topology.Bridges, func(a, b Bridge) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(d.topology.Ports, func(a, b Port) int {
 		return cmp.Or(cmp.Compare(a.Bridge, b.Bridge), cmp.Compare(a.Name, b.Name), cmp.Compare(a.InterfaceUUID, b.InterfaceUUID))
 	})
 	return d.topology
+}
+
+// managerClients counts who has dialled the host. A manager with one client says no number (ovs-vswitchd.conf.db(5)).
+func managerClients(s *Snapshot) int {
+	clients := 0
+	for _, m := range s.Managers {
+		if !m.IsConnected || !strings.HasPrefix(m.Target, "pssl:") && !strings.HasPrefix(m.Target, "ptcp:") {
+			continue
+		}
+		n, err := strconv.Atoi(m.Status[statusConnections])
+		if err != nil || n < 1 {
+			n = 1
+		}
+		clients += n
+	}
+	return clients
 }
 
 type discovery struct {

@@ -18,8 +18,8 @@ const (
 // Plan returns the operations, for one transaction, that lead from the snapshot
 // to what is desired; none when nothing differs. The first one is the epoch guard,
 // or the claim where the host is not claimed for this epoch yet. Rows of ours that
-// are not desired go; rows of others are never deleted or rewritten. It is pure,
-// and after its result has been carried out it plans nothing.
+// are not desired go; rows of others are never deleted or rewritten, but for the
+// tunnels in Retired. It is pure, and after its result has been carried out it plans nothing.
 //
 // Errors: [ErrNoRoot], [ErrForeignCluster], [ErrNewerEpoch], [ErrBadDesired], all
 // without operations. A *ConflictError, possibly joined with others, names a wish
@@ -42,6 +42,7 @@ func Plan(s *Snapshot, d Desired) ([]Operation, error) {
 			p.unmanage(b)
 		}
 	}
+	p.retire(d.Retired)
 	p.policing(d.Policing)
 	body := p.operations()
 	if len(body) > 0 && len(head) == 0 {

@@ -95,6 +95,25 @@ func (p *planner) dropPorts(e *bridgeEdit) {
 	}
 }
 
+// retire removes tunnels of Xen Orchestra's plugin: ports of one interface, a tunnel, that carry the very mark. It is
+// the only place where a row of somebody else's goes, and nobody gets here but who asks for it by name.
+func (p *planner) retire(retired map[string]string) {
+	for _, name := range names(retired) {
+		i := p.interfaces[name]
+		if i == nil || !isTunnel(i.Type) {
+			continue
+		}
+		port := p.portOf[i.UUID]
+		if port == nil || len(port.Interfaces) != 1 || p.owned(port.ExternalIDs) || retired[name] == "" || port.OtherConfig[keyXONetwork] != retired[name] {
+			continue
+		}
+		if b := p.bridgeOf[port.UUID]; b != nil {
+			e := p.edit(b)
+			e.ports.remove = append(e.ports.remove, reference(port.UUID))
+		}
+	}
+}
+
 // isLocal reports the port that a bridge has of its own.
 func (p *planner) isLocal(port *PortRow) bool {
 	b := p.bridgeOf[port.UUID]

@@ -52,6 +52,37 @@ func TestPlanConflicts(t *testing.T) {
 	}
 }
 
+// TestPlanRetires: what goes of somebody else's is a tunnel that carries the very mark, named, and nothing else.
+func TestPlanRetires(t *testing.T) {
+	t.Parallel()
+	h := newRealHost(t)
+	const mark = "other_config:xo\\:sdn-controller\\:private-network-uuid="
+	h.vsctl("--no-wait", "add-br", "theirs")
+	for _, port := range []string{"gone", "unnamed", "other", "unmarked", "device"} {
+		h.vsctl("--no-wait", "add-port", "theirs", port, "--", "set", "Interface", port, "type=vxlan", "options:remote_ip=192.0.2.1", "options:key=5")
+	}
+	h.vsctl("--no-wait", "set", "Interface", "device", "type=internal")
+	for _, port := range []string{"gone", "unnamed", "device"} {
+		h.vsctl("--no-wait", "set", "Port", port, mark+"net1")
+	}
+	h.vsctl("--no-wait", "set", "Port", "other", mark+"net2")
+	s := h.session(nil)
+	d := Desired{Cluster: ourCluster, Epoch: 1, Retired: map[string]string{"gone": "net1", "other": "net1", "unmarked": "net1", "device": "net1", "absent": "net1"}}
+	ops, err := Plan(s.Snapshot(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Transact(testContext(t), ops); err != nil {
+		t.Fatal(err)
+	}
+	if ops, err := Plan(s.Snapshot(), d); err != nil || len(ops) > 0 {
+		t.Errorf("still to do: %+v, %v", ops, err)
+	}
+	if got := strings.Fields(h.vsctl("list-ports", "theirs")); strings.Join(got, " ") != "device other unmarked unnamed" {
+		t.Errorf("ports left: %v", got)
+	}
+}
+
 func TestPlanRefusesContradictions(t *testing.T) {
 	t.Parallel()
 	s := &Snapshot{OpenVSwitch: &OpenVSwitchRow{UUID: rootUUID}}

@@ -87,7 +87,7 @@ type ManagerRow struct {
 	UUID, Target string
 	IsConnected  bool
 	ExternalIDs  map[string]string
-	// Status is reduced to state and last_error.
+	// Status is reduced to state, last_error and n_connections.
 	Status map[string]string
 }
 

@@ -20,6 +20,8 @@ type Topology struct {
 	Bridges []Bridge
 	// Ports lists every interface once.
 	Ports []Port
+	// ManagerClients counts the clients of the managers that the host listens as, ours included where we dialled.
+	ManagerClients int
 }
 
 // Bridge is a bridge of a host, real or fake.

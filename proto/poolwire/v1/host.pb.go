@@ -600,9 +600,9 @@ type HostStatus struct {
 	DriftRepaired uint64 `protobuf:"varint,9,opt,name=drift_repaired,json=driftRepaired,proto3" json:"drift_repaired,omitempty"`
 	// Conditions an operator should know, one sentence each (foreign flows that win, locks on a standalone bridge, a tunnel that cannot be made).
 	Warnings []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// Interface that carries the tunnels of this host, as the switch resolves it; empty when not known yet.
+	// Interface that carries the tunnels of this host, as the switch resolves it; empty when not known yet, or when they leave by several.
 	TransportInterface string `protobuf:"bytes,11,opt,name=transport_interface,json=transportInterface,proto3" json:"transport_interface,omitempty"`
-	// The guard flows of all peers that must be encrypted are confirmed on the bridge of transport_interface.
+	// The guard flows of all peers that must be encrypted are confirmed on the bridge of transport_interface; false where there are no such peers.
 	Guarded       bool `protobuf:"varint,12,opt,name=guarded,proto3" json:"guarded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

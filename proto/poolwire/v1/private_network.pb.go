@@ -352,8 +352,8 @@ type PrivateNetwork struct {
 	StrictMtu bool `protobuf:"varint,23,opt,name=strict_mtu,json=strictMtu,proto3" json:"strict_mtu,omitempty"`
 	// Send multicast to every VIF. Without it, to those that joined the group by IGMP or MLD, and to multicast routers.
 	FloodMulticast bool `protobuf:"varint,24,opt,name=flood_multicast,json=floodMulticast,proto3" json:"flood_multicast,omitempty"`
-	// UUID of the private network of Xen Orchestra that this one takes over; hosts that are not members yet are reached by the
-	// tunnels it made. Empty: none, or all is taken over. See AdoptionService.
+	// Output only. UUID of the private network of Xen Orchestra that this one takes over, or took over; hosts that are not members
+	// are reached by the tunnels it made. Empty: none. See AdoptionService.
 	AdoptedFrom string `protobuf:"bytes,25,opt,name=adopted_from,json=adoptedFrom,proto3" json:"adopted_from,omitempty"`
 	// Output only. Largest MTU that fits every pair of member hosts, in bytes; 0 when not known.
 	EffectiveMtu uint32 `protobuf:"varint,26,opt,name=effective_mtu,json=effectiveMtu,proto3" json:"effective_mtu,omitempty"`

@@ -24,6 +24,7 @@ type client struct {
 	networks        poolwirev1.NetworkServiceClient
 	privateNetworks poolwirev1.PrivateNetworkServiceClient
 	tunnels         poolwirev1.TunnelServiceClient
+	adoption        poolwirev1.AdoptionServiceClient
 	vifs            poolwirev1.VifServiceClient
 	rules           poolwirev1.RuleServiceClient
 	flows           poolwirev1.FlowServiceClient
@@ -56,7 +57,8 @@ func (a *app) api() (*client, error) {
 	a.client = &client{
 		conn: conn, pools: poolwirev1.NewPoolServiceClient(conn), hosts: poolwirev1.NewHostServiceClient(conn),
 		pifs: poolwirev1.NewPifServiceClient(conn), networks: poolwirev1.NewNetworkServiceClient(conn),
-		privateNetworks: poolwirev1.NewPrivateNetworkServiceClient(conn), tunnels: poolwirev1.NewTunnelServiceClient(conn), vifs: poolwirev1.NewVifServiceClient(conn),
+		privateNetworks: poolwirev1.NewPrivateNetworkServiceClient(conn), tunnels: poolwirev1.NewTunnelServiceClient(conn),
+		adoption: poolwirev1.NewAdoptionServiceClient(conn), vifs: poolwirev1.NewVifServiceClient(conn),
 		rules: poolwirev1.NewRuleServiceClient(conn), flows: poolwirev1.NewFlowServiceClient(conn),
 		cluster: poolwirev1.NewClusterServiceClient(conn), watch: poolwirev1.NewWatchServiceClient(conn),
 		policy: poolwirev1.NewPolicyServiceClient(conn), addressGroups: poolwirev1.NewAddressGroupServiceClient(conn),

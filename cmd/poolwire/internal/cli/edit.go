@@ -21,8 +21,7 @@ const (
 func edited(ctx context.Context, change func() error) error {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := change()
-		late := pause > firstPause && ctx.Err() != nil // they took all the time there was
-		if err == nil || status.Code(err) != codes.Aborted && !late {
+		if status.Code(err) != codes.Aborted {
 			return err
 		}
 		select {

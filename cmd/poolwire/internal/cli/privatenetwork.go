@@ -15,7 +15,7 @@ func (a *app) privateNetworkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "private-network", Aliases: []string{"pn"}, Short: "Manage private networks: L2 networks over tunnels that span hosts and pools",
 	}
-	c.AddCommand(a.privateNetworkList(), a.privateNetworkShow(), a.privateNetworkGroups())
+	c.AddCommand(a.privateNetworkList(), a.privateNetworkShow(), a.privateNetworkGroups(), a.privateNetworkAdopt())
 	a.addChanges(c, a.privateNetworkCreate(), a.privateNetworkUpdate(), a.privateNetworkDelete())
 	return c
 }
