@@ -38,15 +38,16 @@ func (r *relayed) states(t *testing.T, host string, its, others poolwirev1.Tunne
 				want = its
 			}
 			if tunnel.GetState() != want {
-				return fmt.Errorf("%s to %s: %s (%s), want %s", tunnel.GetA().GetHostNameLabel(), tunnel.GetB().GetHostNameLabel(), tunnel.GetState(), tunnel.GetReason(), want)
+				return fmt.Errorf("%s to %s: %s (%s), path MTU %d of %d, want %s", tunnel.GetA().GetHostNameLabel(), tunnel.GetB().GetHostNameLabel(), tunnel.GetState(),
+					tunnel.GetReason(), tunnel.GetPathMtu(), tunnel.GetExpectedPathMtu(), want)
 			}
 		}
 		return nil
 	})
 }
 
-// reaches waits until each host's status counts so many members that it reaches.
-func (r *relayed) reaches(t *testing.T, want map[string]uint32) {
+// counts waits until each host's status counts so many members that it reaches.
+func (r *relayed) counts(t *testing.T, want map[string]uint32) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		reply, err := r.networks(t).GetPrivateNetwork(ctx, &poolwirev1.GetPrivateNetworkRequest{PrivateNetwork: "blue"})
@@ -70,7 +71,7 @@ func TestPathsAreWatched(t *testing.T) {
 	const up, down, degraded = poolwirev1.TunnelState_TUNNEL_STATE_UP, poolwirev1.TunnelState_TUNNEL_STATE_DOWN, poolwirev1.TunnelState_TUNNEL_STATE_DEGRADED
 	all := map[string]uint32{"paris1": 3, "paris2": 3, "lyon1": 3, "lyon2": 3}
 	r.states(t, "paris2", up, up)
-	r.reaches(t, all)
+	r.counts(t, all)
 	ctx := within(t, 2*time.Minute)
 	if out := r.do(t, "host", "show", "paris2"); !strings.Contains(out, "xenbr0") {
 		t.Errorf("the interface of the tunnels is not shown:\n%s", out)
@@ -82,7 +83,7 @@ func TestPathsAreWatched(t *testing.T) {
 	}
 	r.states(t, "paris2", down, up)
 	t.Logf("NIC down: shown after %v", time.Since(cut))
-	r.reaches(t, map[string]uint32{"paris1": 2, "paris2": 0, "lyon1": 2, "lyon2": 2})
+	r.counts(t, map[string]uint32{"paris1": 2, "paris2": 0, "lyon1": 2, "lyon2": 2})
 	if out := r.do(t, "tunnel", "matrix"); !strings.Contains(out, "paris2") {
 		t.Errorf("the matrix lacks a host:\n%s", out)
 	} else {
@@ -92,7 +93,7 @@ func TestPathsAreWatched(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	r.states(t, "paris2", up, up)
-	r.reaches(t, all)
+	r.counts(t, all)
 
 	if err := r.Lab.NarrowHost(ctx, r.hosts["lyon2"], 1300); err != nil {
 		t.Fatal(err)
