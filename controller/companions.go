@@ -25,7 +25,7 @@ const (
 // ignored keeps a companion's connection from being set up; its credentials are still read (ipsec.conf(5): auto).
 const ignoredOption = "ipsec_auto"
 
-// companions are the ports that a tunnel with a key needs besides, while and because ovs-monitor-ipsec is as it is.
+// companions are the ports that a protected tunnel needs besides, while and because ovs-monitor-ipsec is as it is.
 //
 // A carrier has the pair's other key while the keys change. Both hosts then know both, and it does not matter
 // which of them is first to use the new one. Without, the one that is finds no key in common, and Linux has it
@@ -37,7 +37,8 @@ const ignoredOption = "ipsec_auto"
 // there are interfaces of these names, of the tunnel's own kind: the connections of one of GRE would have the names of
 // the tunnel's own. They never change, as what they stand for is not to be cut.
 func (in rowsInput) companions(v *raftstore.View, c conduit, peer *poolwirev1.Host, tunnel ovsdb.DesiredPort) []ovsdb.DesiredPort {
-	if tunnel.PSK.IsZero() {
+	named := tunnel.Options[optionRemoteName] != ""
+	if tunnel.PSK.IsZero() && !named {
 		return nil
 	}
 	var out []ovsdb.DesiredPort
@@ -47,7 +48,7 @@ func (in rowsInput) companions(v *raftstore.View, c conduit, peer *poolwirev1.Ho
 			Options: map[string]string{"remote_ip": remote, "key": strconv.FormatUint(uint64(key), 10), ignoredOption: "ignore"},
 		})
 	}
-	if other, changing := otherPSK(v, in.secrets, in.hostUUID, peer.GetUuid()); changing {
+	if other, changing := otherPSK(v, in.secrets, in.hostUUID, peer.GetUuid()); changing && !named {
 		companion(fmt.Sprintf("pwk%x", peer.GetObjectId()), overlay.GRE, tunnel.Options["remote_ip"], carrierKey, other)
 	}
 	// The option that makes decoys harmless is there from 3.0 on.
@@ -55,12 +56,18 @@ func (in rowsInput) companions(v *raftstore.View, c conduit, peer *poolwirev1.Ho
 		return out
 	}
 	// What a decoy counts as its version must be what the tunnel counted before its keys changed: it has to change
-	// with the tunnel's addresses, and with nothing else.
+	// with the tunnel's addresses, and with nothing else that is said here; the host's certificate counts for both.
 	sum := sha256.Sum256([]byte(tunnel.Options["local_ip"] + " " + tunnel.Options["remote_ip"]))
 	nobodys := secrets.New(hex.EncodeToString(sum[:]))
+	if named {
+		nobodys = secrets.Secret{}
+	}
 	for i, way := range []string{"-in", "-out"} {
 		key := decoyKeys | peer.GetObjectId()<<3&^decoyKeys | uint32(c.encapsulation)<<1 | uint32(i)
 		companion(tunnel.Name+way, c.encapsulation, fmt.Sprintf("127.0.0.%d", 1+i), key, nobodys)
+		if named {
+			out[len(out)-1].Options[optionRemoteName] = hex.EncodeToString(sum[:])
+		}
 	}
 	return out
 }

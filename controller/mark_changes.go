@@ -116,6 +116,18 @@ func (k *marker) host(c raftstore.Change) {
 		// its neighbours were; its pool can, and so can every list that names it.
 		each(c, func(h *poolwirev1.Host) { k.neighbours(h) })
 		k.adoptions()
+		return
+	}
+	if certified(before) != certified(after) {
+		k.credentials(c.Key)
+	}
+}
+
+// credentials marks both ends of the tunnels that a host proves itself for.
+func (k *marker) credentials(host string) {
+	k.row(host)
+	for peer := range guardedPeers(k.view, host) {
+		k.row(peer)
 	}
 }
 

@@ -176,6 +176,9 @@ func (c *Controller) unfit(v *raftstore.View, pn *poolwirev1.PrivateNetwork, m r
 	if reason := carrierProblem(v, host, m.Bridge); reason != "" {
 		return reason
 	}
+	if reason := unprovable(v, pn, m.Host); reason != "" {
+		return reason
+	}
 	if limit := maxMTU(v, pn, host); limit != 0 && pn.GetMtu() > limit {
 		return fmt.Sprintf("underlay MTU %d leaves %d", v.HostFacts(host).GetTransportMtu(), limit)
 	}

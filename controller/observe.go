@@ -145,6 +145,7 @@ func (o observation) facts(v *raftstore.View) *storev1.HostFacts {
 	f := &storev1.HostFacts{
 		SystemId: o.topology.SystemID, OvsVersion: o.topology.OVSVersion,
 		CertificateSha256: o.certificate, TransportMtu: o.transportMTU(), OtherControllers: o.otherControllers(),
+		IpsecKeys: o.topology.IPsecKeys,
 	}
 	if addr, err := netip.ParseAddr(o.transport); err == nil {
 		f.TransportAddress = addr.String()

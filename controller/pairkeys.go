@@ -220,9 +220,3 @@ func psk(v *raftstore.View, sealer Sealer, a, b string) (secrets.Secret, error) 
 	}
 	return s, nil
 }
-
-// byCertificate tells whether two hosts prove who they are by certificates: when both have one.
-func byCertificate(a, b *poolwirev1.Host) bool {
-	const certificate = poolwirev1.IpsecCredential_IPSEC_CREDENTIAL_CERTIFICATE
-	return a.GetIpsec().GetCredential() == certificate && b.GetIpsec().GetCredential() == certificate
-}

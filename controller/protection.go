@@ -173,6 +173,9 @@ func (p *protection) examine(view *raftstore.View, all map[string]map[string]lin
 		q.reason = "no key yet"
 		return q
 	}
+	if q.reason = credentialProblem(view, view.Host(l.a), view.Host(l.b)); q.reason != "" {
+		return q
+	}
 	ends := [2]*linkEnd{&q.a, &q.b}
 	for i, hosts := range [2][2]string{{l.a, l.b}, {l.b, l.a}} {
 		end, there := all[hosts[0]][l.conduit.tunnelName(view.Host(hosts[1]))]
@@ -205,7 +208,7 @@ func (p *protection) obstacle(view *raftstore.View, e linkEnd, holds bool, now t
 		}
 		return ""
 	}
-	if !byCertificate(view.Host(e.host), view.Host(e.peer)) {
+	if !certified(view.Host(e.host)) {
 		if _, err := psk(view, p.lead.cfg.Secrets, e.host, e.peer); err != nil {
 			return err.Error()
 		}

@@ -287,25 +287,6 @@ func tunnelPort(c conduit, peer *poolwirev1.Host, remote, own string) ovsdb.Desi
 	}
 }
 
-// protect gives a tunnel credentials when the pair has a key, and reports whether it is to be silent: nothing must be
-// sent by it before the guard stands and both ends can negotiate. One that speaks already goes on; the guard drops
-// what is not protected.
-func (in rowsInput) protect(v *raftstore.View, p *ovsdb.DesiredPort, c conduit, peer *poolwirev1.Host) (silent bool) {
-	if _, guarded := in.peers[peer.GetUuid()]; !guarded || c.port != 0 {
-		return false
-	}
-	if v.PairKey(in.hostUUID, peer.GetUuid()) == nil {
-		return !in.live[p.Name] // the key is being made
-	}
-	if byCertificate(v.Host(in.hostUUID), peer) {
-		p.Options["remote_name"] = peer.GetUuid()
-	} else {
-		// Without a key there is no protection, and the guard lets nothing pass.
-		p.PSK, _ = psk(v, in.secrets, in.hostUUID, peer.GetUuid())
-	}
-	return !in.live[p.Name] && (in.guarded == nil || !in.guarded(peer.GetUuid(), c))
-}
-
 // Intervals of BFD. A host sends at most livenessPackets a second to all its peers together.
 const (
 	livenessInterval = 100 // ms

@@ -123,8 +123,11 @@ func (l *leader) protectionOf(view *raftstore.View, k link, networks []*poolwire
 	}
 	key := view.PairKey(k.a, k.b)
 	out.Credential, out.KeyGeneration = "psk", key.GetGeneration()
-	if byCertificate(view.Host(k.a), view.Host(k.b)) {
-		out.Credential = "certificate"
+	switch a, b := view.Host(k.a), view.Host(k.b); {
+	case mixed(a, b):
+		out.Credential, out.KeyGeneration = "", 0
+	case certified(a):
+		out.Credential, out.KeyGeneration = "certificate", 0
 	}
 	out.Protection = poolwirev1.TunnelProtection_TUNNEL_PROTECTION_PENDING
 	if view.Protection(k.a, k.b, k.conduit.encapsulation.InterfaceType()) != nil {
@@ -183,6 +186,9 @@ func (c *Controller) RotateKeys(ctx context.Context, host, peer string) (revisio
 	view := l.store.View()
 	keys := view.PairKeys()
 	keys = slices.DeleteFunc(slices.Clone(keys), func(k *storev1.PairKey) bool {
+		if certified(view.Host(k.GetHostA())) || certified(view.Host(k.GetHostB())) {
+			return true // the key is not in use
+		}
 		return host != "" && k.GetHostA() != host && k.GetHostB() != host || peer != "" && k.GetHostA() != peer && k.GetHostB() != peer
 	})
 	for some := range slices.Chunk(keys, maxKeysAtOnce) {

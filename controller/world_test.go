@@ -443,5 +443,6 @@ func (w *world) randomHost(t *rapid.T) *storev1.Command {
 	h := hostIntent(uuidOf("aaaa", 1+n/worldHosts), n)
 	h.Managed = rapid.IntRange(0, 2).Draw(t, "managed") > 0
 	h.TransportAddress = rapid.SampledFrom([]string{"", "10.0.0.1", "10.0.0.7"}).Draw(t, "address")
+	h.Ipsec = &poolwirev1.HostIpsec{Credential: poolwirev1.IpsecCredential(rapid.IntRange(1, 2).Draw(t, "credential"))}
 	return putHost(h, w.view().Host(h.Uuid) == nil)
 }

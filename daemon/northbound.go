@@ -40,7 +40,8 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		}
 	}()
 	s.api, err = northbound.New(northbound.Config{
-		NodeID: n.cfg.NodeID, Store: n.store, Live: n.control, IssueHost: n.issueHost, Identify: identify, DialLeader: n.dialNode,
+		NodeID: n.cfg.NodeID, Store: n.store, Live: n.control, IssueHost: issuer(n.authority.IssueHost), IssueIPsec: issuer(n.authority.IssueIPsec),
+		Identify: identify, DialLeader: n.dialNode,
 		Version: version.Version, Log: n.log, Metrics: n.metrics,
 	})
 	if err != nil {
@@ -145,9 +146,12 @@ func (s *northboundServers) close() {
 	}
 }
 
-func (n *node) issueHost(uuid, name string) (northbound.HostCertificate, error) {
-	c, err := n.authority.IssueHost(uuid, name)
-	return northbound.HostCertificate{CertificatePEM: c.CertPEM, PrivateKeyPEM: c.KeyPEM, CAPEM: c.CAPEM}, err
+// issuer gives what the CA makes the API's words.
+func issuer(issue func(uuid, name string) (pki.Issued, error)) func(uuid, name string) (northbound.HostCertificate, error) {
+	return func(uuid, name string) (northbound.HostCertificate, error) {
+		c, err := issue(uuid, name)
+		return northbound.HostCertificate{CertificatePEM: c.CertPEM, PrivateKeyPEM: c.KeyPEM, CAPEM: c.CAPEM}, err
+	}
 }
 
 // dialNode connects to another node's API as this node.

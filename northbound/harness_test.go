@@ -124,6 +124,9 @@ func serverConfig(store *raftstore.Store, live Live) Config {
 		IssueHost: func(string, string) (HostCertificate, error) {
 			return HostCertificate{}, errors.New("not in this test")
 		},
+		IssueIPsec: func(string, string) (HostCertificate, error) {
+			return HostCertificate{}, errors.New("not in this test")
+		},
 		Identify: func(c *x509.Certificate) (Identity, error) {
 			role, err := ParseRole(c.Subject.OrganizationalUnit[0])
 			return Identity{Name: c.Subject.CommonName, Role: role}, err

@@ -2,13 +2,8 @@ package northbound
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
@@ -143,32 +138,4 @@ func (s *hostService) UpdateHost(ctx context.Context, req *v1.UpdateHostRequest)
 		return nil, err
 	}
 	return &v1.UpdateHostResponse{Host: s.storedHost(res, req.GetHost()), Revision: res.Revision, Preview: res.preview}, nil
-}
-
-// IssueHostCertificate makes a key and a certificate that names the host.
-func (s *hostService) IssueHostCertificate(ctx context.Context, req *v1.IssueHostCertificateRequest) (*v1.IssueHostCertificateResponse, error) {
-	v, err := s.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	h, err := findHost(v, "host", req.GetHost())
-	if err != nil {
-		return nil, err
-	}
-	issued, err := s.cfg.IssueHost(h.GetUuid(), h.GetNameLabel())
-	if err != nil {
-		return nil, status.Errorf(codes.Internal, "issuing a certificate for host %q: %v", h.GetNameLabel(), err)
-	}
-	block, _ := pem.Decode(issued.CertificatePEM)
-	if block == nil {
-		return nil, status.Error(codes.Internal, "issuing a certificate: the result is not PEM")
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, status.Errorf(codes.Internal, "issuing a certificate: %v", err)
-	}
-	return &v1.IssueHostCertificateResponse{
-		CertificatePem: issued.CertificatePEM, PrivateKeyPem: issued.PrivateKeyPEM, CaPem: issued.CAPEM,
-		ExpireTime: timestamppb.New(cert.NotAfter),
-	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -228,5 +229,43 @@ func TestIssueHostCertificate(t *testing.T) {
 	}
 	if issued.Subject.CommonName != xcp1+" xcp1" || !got.GetExpireTime().AsTime().Equal(issued.NotAfter) || string(got.GetPrivateKeyPem()) != "key" || len(got.GetCaPem()) == 0 {
 		t.Errorf("%v for %s", got, issued.Subject.CommonName)
+	}
+}
+
+// TestIssueIPsecCertificate: the same for the IKE daemon, with places that no other certificate has.
+func TestIssueIPsecCertificate(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	asPEM := func(c *x509.Certificate) []byte {
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+	}
+	f := newFixtureWith(t, func(c *Config) {
+		c.IssueIPsec = func(uuid, _ string) (HostCertificate, error) {
+			cert, _ := ca.sign(&x509.Certificate{Subject: pkix.Name{CommonName: uuid}}, ca.cert)
+			return HostCertificate{CertificatePEM: asPEM(cert), PrivateKeyPEM: []byte("key"), CAPEM: asPEM(ca.cert)}, nil
+		}
+	})
+	f.populate()
+	var got [2]*v1.IssueHostCertificateResponse
+	for i := range got {
+		var err error
+		if got[i], err = f.IssueHostCertificate(f.ctx, &v1.IssueHostCertificateRequest{Host: "xcp1", Ipsec: true}); err != nil {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]string{
+			got[i].GetCertificatePath(): `^/etc/ipsec\.d/certs/poolwire-[0-9a-f]{8}\.pem$`,
+			got[i].GetPrivateKeyPath():  `^/etc/ipsec\.d/private/poolwire-[0-9a-f]{8}\.pem$`,
+			got[i].GetCaPath():          `^/etc/ipsec\.d/cacerts/poolwire-[0-9a-f]{8}\.pem$`,
+		} {
+			if !regexp.MustCompile(want).MatchString(path) {
+				t.Errorf("%q, want %s", path, want)
+			}
+		}
+	}
+	if got[0].GetCertificatePath() == got[1].GetCertificatePath() || got[0].GetPrivateKeyPath() == got[1].GetPrivateKeyPath() {
+		t.Errorf("two certificates in one place: %s, %s", got[0].GetCertificatePath(), got[1].GetPrivateKeyPath())
+	}
+	if got[0].GetCaPath() != got[1].GetCaPath() {
+		t.Errorf("one root in two places: %s, %s", got[0].GetCaPath(), got[1].GetCaPath())
 	}
 }

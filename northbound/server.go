@@ -19,7 +19,7 @@ import (
 	v1 "poolwire/proto/poolwire/v1"
 )
 
-// Config is what a Server works with. NodeID, Store, Live, IssueHost, Identify
+// Config is what a Server works with. NodeID, Store, Live, IssueHost, IssueIPsec, Identify
 // and DialLeader are required.
 type Config struct {
 	// NodeID is the Raft id of this node.
@@ -30,6 +30,8 @@ type Config struct {
 	Live Live
 	// IssueHost makes a key and a certificate for a host.
 	IssueHost func(hostUUID, name string) (HostCertificate, error)
+	// IssueIPsec makes a key and a certificate for a host's IKE daemon.
+	IssueIPsec func(hostUUID, name string) (HostCertificate, error)
 	// Identify tells whom a verified client certificate names, and the role.
 	Identify func(*x509.Certificate) (Identity, error)
 	// DialLeader connects to another node's API with this node's own
@@ -71,7 +73,7 @@ type Server struct {
 
 // New returns a server; ServerOptions and Register bring it onto gRPC servers.
 func New(cfg Config) (*Server, error) {
-	if cfg.NodeID == "" || cfg.Store == nil || cfg.Live == nil || cfg.IssueHost == nil || cfg.Identify == nil || cfg.DialLeader == nil {
+	if cfg.NodeID == "" || cfg.Store == nil || cfg.Live == nil || cfg.IssueHost == nil || cfg.IssueIPsec == nil || cfg.Identify == nil || cfg.DialLeader == nil {
 		return nil, errors.New("northbound: incomplete configuration")
 	}
 	if cfg.Log == nil {

@@ -17,6 +17,7 @@
 // Identity is a URI in the subjectAltName, never a common name:
 //
 //	poolwire://host/<uuid>     a host
+//	poolwire://ipsec/<uuid>    the IKE daemon of a host
 //	poolwire://node/<id>       a node of the controller's cluster
 //	poolwire://client/<name>   a client of the API; its role is the subject's Organization
 //

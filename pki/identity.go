@@ -19,6 +19,7 @@ type Kind string
 // The kinds of owners: the host part of the identity URI.
 const (
 	KindHost   Kind = "host"
+	KindIPsec  Kind = "ipsec"
 	KindNode   Kind = "node"
 	KindClient Kind = "client"
 )
@@ -53,7 +54,7 @@ func ParseRole(s string) (Role, error) {
 type Identity struct {
 	// Kind says what Name is.
 	Kind Kind
-	// Name is the host's uuid in lower case, the node's id or the client's name.
+	// Name is the host's uuid in lower case, of both its kinds, the node's id or the client's name.
 	Name string
 	// Role is a client's; empty for others.
 	Role Role
@@ -103,7 +104,7 @@ const nameAccepted = "1 to 64 letters, digits, '.', '_', '@' or '-', the first a
 
 func (id Identity) check() error {
 	switch id.Kind {
-	case KindHost:
+	case KindHost, KindIPsec:
 		u, err := uuid.Parse(id.Name)
 		if err != nil || u.String() != id.Name {
 			return &InputError{"host uuid", bounded(id.Name), "a uuid in lower case"}
@@ -113,7 +114,7 @@ func (id Identity) check() error {
 			return &InputError{string(id.Kind) + " name", bounded(id.Name), nameAccepted}
 		}
 	default:
-		return &InputError{"kind", bounded(string(id.Kind)), "host, node or client"}
+		return &InputError{"kind", bounded(string(id.Kind)), "host, ipsec, node or client"}
 	}
 	return nil
 }

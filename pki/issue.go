@@ -121,6 +121,9 @@ func (s leafSpec) template(now time.Time) (*x509.Certificate, error) {
 		URIs:                  []*url.URL{s.id.url()},
 	}
 	switch s.id.Kind {
+	case KindIPsec:
+		s.nameForIKE(t)
+		return t, nil
 	case KindClient:
 		t.Subject.Organization = []string{string(s.id.Role)}
 		t.KeyUsage = x509.KeyUsageDigitalSignature

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -45,32 +46,26 @@ func guardDefault(g poolwirev1.TransportGuard) poolwirev1.TransportGuard {
 	return g
 }
 
+// IpsecPaths are where a host has its certificate for IKE, the key and the CA's certificate: as is said, or by default.
+func IpsecPaths(s *poolwirev1.HostIpsec) (certificate, key, ca string) {
+	return cmp.Or(s.GetCertificatePath(), defaultCertificatePath), cmp.Or(s.GetPrivateKeyPath(), defaultPrivateKeyPath), cmp.Or(s.GetCaPath(), defaultCAPath)
+}
+
 // settleIpsec fills in defaults. Paths may be said before they are needed.
 func settleIpsec(s *poolwirev1.HostIpsec) error {
-	paths := []struct {
-		field    string
-		path     *string
-		fallback string
-	}{
-		{"ipsec.certificate_path", &s.CertificatePath, defaultCertificatePath},
-		{"ipsec.private_key_path", &s.PrivateKeyPath, defaultPrivateKeyPath},
-		{"ipsec.ca_path", &s.CaPath, defaultCAPath},
-	}
 	switch s.GetCredential() {
 	case poolwirev1.IpsecCredential_IPSEC_CREDENTIAL_UNSPECIFIED:
 		s.Credential = poolwirev1.IpsecCredential_IPSEC_CREDENTIAL_PSK
 	case poolwirev1.IpsecCredential_IPSEC_CREDENTIAL_PSK:
 	case poolwirev1.IpsecCredential_IPSEC_CREDENTIAL_CERTIFICATE:
-		for _, p := range paths {
-			if *p.path == "" {
-				*p.path = p.fallback
-			}
-		}
+		s.CertificatePath, s.PrivateKeyPath, s.CaPath = IpsecPaths(s)
 	default:
 		return &InvalidError{Field: "ipsec.credential", Value: s.GetCredential().String(), Reason: "must be PSK or CERTIFICATE"}
 	}
-	for _, p := range paths {
-		if err := checkPath(p.field, *p.path); err != nil {
+	for _, p := range []struct{ field, path string }{
+		{"ipsec.certificate_path", s.GetCertificatePath()}, {"ipsec.private_key_path", s.GetPrivateKeyPath()}, {"ipsec.ca_path", s.GetCaPath()},
+	} {
+		if err := checkPath(p.field, p.path); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,7 @@ func Discover(s *Snapshot) Topology {
 		d.topology = Topology{
 			SystemID: ids[keySystemID], XSSystemUUID: ids[keyXSSystemUUID],
 			OVSVersion: root.OVSVersion, DBVersion: root.DBVersion,
-			EncapIP: ids[KeyEncapIP], Owner: ids[KeyCluster], Epoch: claimedEpoch(ids),
+			EncapIP: ids[KeyEncapIP], IPsecKeys: ipsecKeys(root.OtherConfig), Owner: ids[KeyCluster], Epoch: claimedEpoch(ids),
 		}
 	}
 	for _, uuid := range names(s.Interfaces) {
@@ -52,6 +52,20 @@ func managerClients(s *Snapshot) int {
 		clients += n
 	}
 	return clients
+}
+
+// IPsecKeys are the keys of Open_vSwitch.other_config by which ovs-monitor-ipsec finds a host's certificate, sorted.
+func IPsecKeys() []string { return []string{"ca_cert", "certificate", "private_key"} }
+
+// ipsecKeys lists those that are set.
+func ipsecKeys(config map[string]string) []string {
+	var out []string
+	for _, key := range IPsecKeys() {
+		if config[key] != "" {
+			out = append(out, key)
+		}
+	}
+	return out
 }
 
 type discovery struct {

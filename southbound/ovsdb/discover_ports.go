@@ -68,7 +68,7 @@ func (d *discovery) classify(p *Port, bridge *BridgeRow, row *PortRow, i *Interf
 		p.Kind, p.PatchPeer = PortPatch, i.Options["peer"]
 	case isTunnel(i.Type):
 		p.Kind, p.RemoteIP = PortTunnel, i.Options["remote_ip"]
-		p.Tunnel = tunnelFacts(row, i)
+		p.Tunnel = d.tunnelFacts(row, i)
 	case i.Name == bridge.Name:
 		p.Kind = PortLocal
 	case row.FakeBridge && i.Name == row.Name:
@@ -91,7 +91,7 @@ func (d *discovery) classify(p *Port, bridge *BridgeRow, row *PortRow, i *Interf
 }
 
 // tunnelFacts reads what a switch says of a tunnel.
-func tunnelFacts(row *PortRow, i *InterfaceRow) TunnelFacts {
+func (d *discovery) tunnelFacts(row *PortRow, i *InterfaceRow) TunnelFacts {
 	t := TunnelFacts{
 		Egress: i.Status[statusEgress], EgressUp: i.Status[statusEgressCarrier] == "up",
 		Network: row.OtherConfig[keyXONetwork],
@@ -99,13 +99,21 @@ func tunnelFacts(row *PortRow, i *InterfaceRow) TunnelFacts {
 	if key, err := strconv.ParseUint(i.Options["key"], 0, 32); err == nil {
 		t.Key = uint32(key)
 	}
-	for _, credential := range []string{optionPSK, optionRemoteName, "remote_cert"} {
-		t.Protected = t.Protected || i.Options[credential] != ""
-	}
+	t.Protected = d.protected(i.Options)
 	if i.BFD["enable"] == "true" {
 		t.BFD, t.BFDDiagnostic = i.BFDStatus["state"], i.BFDStatus["diagnostic"]
 	}
 	return t
+}
+
+// protected says whether ovs-monitor-ipsec takes a tunnel's credentials: it takes no key on a host that has a
+// certificate, and no peer's name on one that has none.
+func (d *discovery) protected(options map[string]string) bool {
+	if options[optionPSK] != "" {
+		return len(d.topology.IPsecKeys) == 0
+	}
+	named := options[optionRemoteName] != "" && slices.Equal(d.topology.IPsecKeys, IPsecKeys())
+	return named || options["remote_cert"] != "" && slices.Contains(d.topology.IPsecKeys, "certificate")
 }
 
 // inactive reports a member that is not the active one of its bond. Where LACP is

@@ -13,6 +13,9 @@ type Topology struct {
 	OVSVersion, DBVersion string
 	// EncapIP is external_ids:poolwire-encap-ip, empty when not set.
 	EncapIP string
+	// IPsecKeys are those of the keys of other_config by which ovs-monitor-ipsec finds the host's certificate that are
+	// set: "ca_cert", "certificate" and "private_key".
+	IPsecKeys []string
 	// Epoch and Owner are the claim on the host: 0 and empty when there is none.
 	Epoch uint64
 	Owner string
@@ -161,7 +164,7 @@ type Port struct {
 type TunnelFacts struct {
 	// Key is options:key as a number; 0 when flows set it, or there is none.
 	Key uint32
-	// Protected is true when the tunnel has credentials for IPsec.
+	// Protected is true when the tunnel has credentials for IPsec that the host's ovs-monitor-ipsec takes.
 	Protected bool
 	// Egress is the interface that its packets leave by, EgressUp whether that has a carrier. Empty while
 	// the switch knows no route.

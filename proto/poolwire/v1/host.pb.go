@@ -269,7 +269,8 @@ const (
 	IpsecCredential_IPSEC_CREDENTIAL_UNSPECIFIED IpsecCredential = 0
 	// A random 256-bit pre-shared key per pair of hosts, made and rotated by the controller.
 	IpsecCredential_IPSEC_CREDENTIAL_PSK IpsecCredential = 1
-	// A certificate of the controller's CA that the operator has put on the host. Used between two hosts that both have one.
+	// A certificate of the controller's CA that the operator has put on the host. It is for all its tunnels: nothing passes between
+	// this host and one that has PSK.
 	IpsecCredential_IPSEC_CREDENTIAL_CERTIFICATE IpsecCredential = 2
 )
 
@@ -319,11 +320,12 @@ type HostIpsec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Default PSK.
 	Credential IpsecCredential `protobuf:"varint,1,opt,name=credential,proto3,enum=poolwire.v1.IpsecCredential" json:"credential,omitempty"`
-	// CERTIFICATE: absolute path of the certificate on the host; default "/etc/ipsec.d/certs/poolwire.pem".
+	// CERTIFICATE: absolute path of the certificate on the host; default "/etc/ipsec.d/certs/poolwire.pem". Before the extension
+	// IssueHostCertificate puts the beginning of the certificate's SHA-256, so that a new one has a place beside the old one.
 	CertificatePath string `protobuf:"bytes,2,opt,name=certificate_path,json=certificatePath,proto3" json:"certificate_path,omitempty"`
-	// CERTIFICATE: absolute path of its private key on the host; default "/etc/ipsec.d/private/poolwire.pem".
+	// CERTIFICATE: absolute path of its private key on the host, likewise; default "/etc/ipsec.d/private/poolwire.pem".
 	PrivateKeyPath string `protobuf:"bytes,3,opt,name=private_key_path,json=privateKeyPath,proto3" json:"private_key_path,omitempty"`
-	// CERTIFICATE: absolute path of the CA's certificate on the host; default "/etc/ipsec.d/cacerts/poolwire.pem".
+	// CERTIFICATE: absolute path of the CA's certificate on the host, likewise; default "/etc/ipsec.d/cacerts/poolwire.pem".
 	CaPath        string `protobuf:"bytes,4,opt,name=ca_path,json=caPath,proto3" json:"ca_path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1612,7 +1614,9 @@ func (x *ReleaseHostResponse) GetPreview() *Preview {
 type IssueHostCertificateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID or name_label.
-	Host          string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// For the host's IKE daemon, by which other hosts know it; else for its OVSDB and OpenFlow connections.
+	Ipsec         bool `protobuf:"varint,2,opt,name=ipsec,proto3" json:"ipsec,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1654,17 +1658,30 @@ func (x *IssueHostCertificateRequest) GetHost() string {
 	return ""
 }
 
-// IssueHostCertificateResponse carries what `ovs-vsctl set-ssl KEY CERT CA` takes.
+func (x *IssueHostCertificateRequest) GetIpsec() bool {
+	if x != nil {
+		return x.Ipsec
+	}
+	return false
+}
+
+// IssueHostCertificateResponse carries what `ovs-vsctl set-ssl KEY CERT CA` takes, or ovs-monitor-ipsec.
 type IssueHostCertificateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// PEM certificate; its URI SAN names the host's uuid.
+	// PEM certificate; its URI SAN names the host's uuid, and with ipsec so do its common name and DNS SAN.
 	CertificatePem []byte `protobuf:"bytes,1,opt,name=certificate_pem,json=certificatePem,proto3" json:"certificate_pem,omitempty"`
 	// PEM private key (RSA). It is not kept by the server.
 	PrivateKeyPem []byte `protobuf:"bytes,2,opt,name=private_key_pem,json=privateKeyPem,proto3" json:"private_key_pem,omitempty"`
 	// PEM root certificate of the controller.
 	CaPem []byte `protobuf:"bytes,3,opt,name=ca_pem,json=caPem,proto3" json:"ca_pem,omitempty"`
 	// When the certificate expires.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// With ipsec: where the host shall have them, as in HostIpsec.
+	CertificatePath string `protobuf:"bytes,5,opt,name=certificate_path,json=certificatePath,proto3" json:"certificate_path,omitempty"`
+	// With ipsec: where the host shall have the private key.
+	PrivateKeyPath string `protobuf:"bytes,6,opt,name=private_key_path,json=privateKeyPath,proto3" json:"private_key_path,omitempty"`
+	// With ipsec: where the host shall have the root certificate.
+	CaPath        string `protobuf:"bytes,7,opt,name=ca_path,json=caPath,proto3" json:"ca_path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1725,6 +1742,27 @@ func (x *IssueHostCertificateResponse) GetExpireTime() *timestamppb.Timestamp {
 		return x.ExpireTime
 	}
 	return nil
+}
+
+func (x *IssueHostCertificateResponse) GetCertificatePath() string {
+	if x != nil {
+		return x.CertificatePath
+	}
+	return ""
+}
+
+func (x *IssueHostCertificateResponse) GetPrivateKeyPath() string {
+	if x != nil {
+		return x.PrivateKeyPath
+	}
+	return ""
+}
+
+func (x *IssueHostCertificateResponse) GetCaPath() string {
+	if x != nil {
+		return x.CaPath
+	}
+	return ""
 }
 
 var File_poolwire_v1_host_proto protoreflect.FileDescriptor
@@ -1841,15 +1879,19 @@ const file_poolwire_v1_host_proto_rawDesc = "" +
 	"\x13ReleaseHostResponse\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.poolwire.v1.HostR\x04host\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
-	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"1\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"G\n" +
 	"\x1bIssueHostCertificateRequest\x12\x12\n" +
-	"\x04host\x18\x01 \x01(\tR\x04host\"\xc3\x01\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
+	"\x05ipsec\x18\x02 \x01(\bR\x05ipsec\"\xb1\x02\n" +
 	"\x1cIssueHostCertificateResponse\x12'\n" +
 	"\x0fcertificate_pem\x18\x01 \x01(\fR\x0ecertificatePem\x12&\n" +
 	"\x0fprivate_key_pem\x18\x02 \x01(\fR\rprivateKeyPem\x12\x15\n" +
 	"\x06ca_pem\x18\x03 \x01(\fR\x05caPem\x12;\n" +
 	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime*j\n" +
+	"expireTime\x12)\n" +
+	"\x10certificate_path\x18\x05 \x01(\tR\x0fcertificatePath\x12(\n" +
+	"\x10private_key_path\x18\x06 \x01(\tR\x0eprivateKeyPath\x12\x17\n" +
+	"\aca_path\x18\a \x01(\tR\x06caPath*j\n" +
 	"\x0eConnectionMode\x12\x1f\n" +
 	"\x1bCONNECTION_MODE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CONNECTION_MODE_PASSIVE\x10\x01\x12\x1a\n" +

@@ -33,7 +33,7 @@ func leaves(c *cobra.Command) []*cobra.Command {
 // can be tried and undone.
 func TestEveryChangeCanBeTriedAndUndone(t *testing.T) {
 	t.Parallel()
-	others := []string{"list", "show", "hits", "status", "certificate", "remove-node", "confirm", "rollback", "watch", "denied", "explain",
+	others := []string{"list", "show", "hits", "status", "certificate", "export-host", "remove-node", "confirm", "rollback", "watch", "denied", "explain",
 		"wait", "version", "dump-flows", "guard", "matrix", "groups", "rotate-keys", "help", "bash", "zsh", "fish", "powershell"}
 	for _, c := range leaves(Root()) {
 		want := !slices.Contains(others, c.Name())

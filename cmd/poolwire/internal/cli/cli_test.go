@@ -71,7 +71,7 @@ func TestBadWordsAreUsageErrorsThatNameThem(t *testing.T) {
 		{"host add xcp1", "--pool: required"},
 		{"help bogus", "unknown command"},
 		{"completion bogus", "unknown command"},
-		{"vfi list", "did you mean vif"},
+		{"vfi list", "did you mean pki or vif"},
 		{"watch bogus", `poolwire: kind "bogus": use one of pool, host, pif`},
 		{"pool create x --fail-mode bogus", `--fail-mode "bogus": use one of standalone, secure`},
 		{"pool set paris", "nothing to change: give --description, --fail-mode, --grace or --name"},

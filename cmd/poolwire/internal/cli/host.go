@@ -36,7 +36,7 @@ func (f *hostFlags) register(c *cobra.Command) {
 	p.StringVar(&f.fingerprint, "certificate-sha256", "", "SHA-256 of the host's certificate, 64 hexadecimal digits")
 	p.StringVar(&f.transport, "transport-address", "", "IP address of the host's tunnel endpoint; empty finds it out")
 	p.StringVar(&f.guard, "transport-guard", "bridge", "what guards encrypted networks: bridge (flows of Poolwire's), or host-firewall (the rules of 'host guard', for which you answer)")
-	p.StringVar(&f.credential, "ipsec-credential", "psk", "by what the host proves who it is to other hosts: psk (keys made by the controller) or certificate (see 'host certificate')")
+	p.StringVar(&f.credential, "ipsec-credential", "psk", "by what the host proves who it is to other hosts: psk (keys made by the controller) or certificate (see 'pki export-host')")
 }
 
 func (f *hostFlags) apply(c *cobra.Command, h *poolwirev1.Host, always bool) (mask []string, err error) {

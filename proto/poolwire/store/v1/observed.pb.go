@@ -113,8 +113,10 @@ type HostFacts struct {
 	TransportMtu uint32 `protobuf:"varint,5,opt,name=transport_mtu,json=transportMtu,proto3" json:"transport_mtu,omitempty"`
 	// Who else seems to control the host, one entry each: clients of its OVSDB managers, controllers of its bridges.
 	OtherControllers []string `protobuf:"bytes,6,rep,name=other_controllers,json=otherControllers,proto3" json:"other_controllers,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Keys of Open_vSwitch.other_config that are set among "ca_cert", "certificate" and "private_key", sorted.
+	IpsecKeys     []string `protobuf:"bytes,7,rep,name=ipsec_keys,json=ipsecKeys,proto3" json:"ipsec_keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HostFacts) Reset() {
@@ -185,6 +187,13 @@ func (x *HostFacts) GetTransportMtu() uint32 {
 func (x *HostFacts) GetOtherControllers() []string {
 	if x != nil {
 		return x.OtherControllers
+	}
+	return nil
+}
+
+func (x *HostFacts) GetIpsecKeys() []string {
+	if x != nil {
+		return x.IpsecKeys
 	}
 	return nil
 }
@@ -609,7 +618,7 @@ var File_poolwire_store_v1_observed_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"\n" +
-	" poolwire/store/v1/observed.proto\x12\x11poolwire.store.v1\"\xf7\x01\n" +
+	" poolwire/store/v1/observed.proto\x12\x11poolwire.store.v1\"\x96\x02\n" +
 	"\tHostFacts\x12\x1b\n" +
 	"\tsystem_id\x18\x01 \x01(\tR\bsystemId\x12-\n" +
 	"\x12certificate_sha256\x18\x02 \x01(\tR\x11certificateSha256\x12\x1f\n" +
@@ -617,7 +626,9 @@ const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"ovsVersion\x12+\n" +
 	"\x11transport_address\x18\x04 \x01(\tR\x10transportAddress\x12#\n" +
 	"\rtransport_mtu\x18\x05 \x01(\rR\ftransportMtu\x12+\n" +
-	"\x11other_controllers\x18\x06 \x03(\tR\x10otherControllers\"\xe8\x02\n" +
+	"\x11other_controllers\x18\x06 \x03(\tR\x10otherControllers\x12\x1d\n" +
+	"\n" +
+	"ipsec_keys\x18\a \x03(\tR\tipsecKeys\"\xe8\x02\n" +
 	"\x06Bridge\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n" +

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+func (a *app) pkiCommand() *cobra.Command {
+	c := &cobra.Command{Use: "pki", Short: "Make certificates for hosts, and say what to do with them there"}
+	c.AddCommand(a.pkiExportHost())
+	return c
+}
+
+func (a *app) pkiExportHost() *cobra.Command {
+	var dir string
+	var ipsec bool
+	c := &cobra.Command{
+		Use: "export-host HOST", Short: "Make a key and a certificate for a host, and print how to set the host up with them", Args: cobra.ExactArgs(1),
+		Long: `Make a key and a certificate that names the host, signed by the controller's CA,
+write them to a directory as key.pem, cert.pem and ca.pem, and print the commands
+to run on the host.
+
+Without --ipsec the certificate is for the host's connections to the controller.
+With --ipsec it is for its IKE daemon: by it other hosts know the host, in encrypted
+networks, once it is set to certificates (poolwire host set HOST --ipsec-credential
+certificate). The files get names of their own on the host, so the same commands
+replace a certificate: the new one is put beside the old one and then taken into use.
+
+The key is kept nowhere else. Copy it to the host by a safe way, and remove it here.`,
+		Example: "  poolwire pki export-host xcp1 --dir /root/xcp1\n  poolwire pki export-host --ipsec xcp1 --dir /root/xcp1-ipsec",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				h, err := api.hosts.GetHost(ctx, &poolwirev1.GetHostRequest{Host: args[0]})
+				if err != nil {
+					return err
+				}
+				r, err := api.hosts.IssueHostCertificate(ctx, &poolwirev1.IssueHostCertificateRequest{Host: h.GetHost().GetUuid(), Ipsec: ipsec})
+				if err != nil {
+					return err
+				}
+				if err := a.writeCertificate(dir, r); err != nil || a.structured() {
+					return err
+				}
+				steps := managerSteps(h.GetHost())
+				if ipsec {
+					steps = ipsecSteps(h.GetHost(), r)
+				}
+				_, err = fmt.Fprint(a.streams.Out, steps)
+				return err
+			})
+		},
+	}
+	c.Flags().StringVar(&dir, "dir", ".", "directory to write to, made when it is not there")
+	c.Flags().BoolVar(&ipsec, "ipsec", false, "for the host's IKE daemon, which protects encrypted networks")
+	return c
+}
+
+// install is a command that puts one of the three files in its place.
+func install(file, mode, path string) string {
+	return fmt.Sprintf("install -D -m %s %s %s\n", mode, file, path)
+}
+
+// managerSteps say how a host's switch gets a certificate, and its database a manager.
+func managerSteps(h *poolwirev1.Host) string {
+	const dir = "/etc/openvswitch"
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n# On %s, as root, in a directory with the three files (XCP-ng, Debian):\n", h.GetNameLabel())
+	for _, f := range []struct{ name, mode string }{{"key.pem", "600"}, {"cert.pem", "644"}, {"ca.pem", "644"}} {
+		b.WriteString(install(f.name, f.mode, filepath.Join(dir, f.name)))
+	}
+	fmt.Fprintf(&b, "ovs-vsctl set-ssl %[1]s/key.pem %[1]s/cert.pem %[1]s/ca.pem\n", dir)
+	target := "pssl:6640"
+	if h.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE {
+		target = "ssl:CONTROLLER:6640    # CONTROLLER: a node's IP address; one target for each node"
+	}
+	fmt.Fprintf(&b, "ovs-vsctl set-manager %s\n", target)
+	return b.String()
+}
+
+// ipsecSteps say how a host's IKE daemon gets a certificate, the first one or the next.
+func ipsecSteps(h *poolwirev1.Host, r *poolwirev1.IssueHostCertificateResponse) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n# On %s, as root, in a directory with the three files.\n", h.GetNameLabel())
+	b.WriteString("# 1. The packages, unless they are there. XCP-ng:\n")
+	b.WriteString("yum install openvswitch-ipsec libreswan && systemctl enable --now openvswitch-ipsec\n#    Debian, Ubuntu:\n")
+	b.WriteString("apt install openvswitch-ipsec strongswan libstrongswan-standard-plugins && systemctl enable --now openvswitch-ipsec\n")
+	b.WriteString("# 2. The files, beside those of an earlier certificate:\n")
+	b.WriteString(install("cert.pem", "644", r.GetCertificatePath()) + install("key.pem", "600", r.GetPrivateKeyPath()) + install("ca.pem", "644", r.GetCaPath()))
+	b.WriteString("#    StrongSwan (Debian, Ubuntu) reads the CA's certificate when it starts, and when it is told:\nipsec rereadcacerts\n")
+	b.WriteString("# 3. Packets wait while associations are made anew, where they would be lost (to stay: /etc/sysctl.d/poolwire.conf):\n")
+	b.WriteString("sysctl -w net.core.xfrm_larval_drop=0\n")
+	b.WriteString("# 4. All in one step. From then on the host takes no keys:\n")
+	fmt.Fprintf(&b, "ovs-vsctl set Open_vSwitch . other_config:certificate=%s other_config:private_key=%s other_config:ca_cert=%s\n",
+		r.GetCertificatePath(), r.GetPrivateKeyPath(), r.GetCaPath())
+	if h.GetIpsec().GetCredential() != poolwirev1.IpsecCredential_IPSEC_CREDENTIAL_CERTIFICATE {
+		fmt.Fprintf(&b, "# 5. Here, when its peers have certificates too:\npoolwire host set %s --ipsec-credential certificate\n", h.GetUuid())
+	} else {
+		b.WriteString("# 5. Once its tunnels are up again (poolwire tunnel list), remove the files of the earlier certificate.\n")
+	}
+	return b.String()
+}
