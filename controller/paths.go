@@ -178,6 +178,7 @@ func (p *paths) look(ctx context.Context, view *raftstore.View, t tunnelEnds) {
 
 // measure finds the largest packet that passes with the bit that forbids fragments, both ways: first what should
 // pass, and when that does not, by halving. Probes carry that bit as everything in a tunnel does (options:df_default).
+// What is known stays when the probes cannot tell.
 func (p *paths) measure(ctx context.Context, view *raftstore.View, t tunnelEnds, h *pathHealth) {
 	underlay := pairUnderlay(view, t.pair)
 	if underlay == 0 {
@@ -186,28 +187,41 @@ func (p *paths) measure(ctx context.Context, view *raftstore.View, t tunnelEnds,
 	sec := overlay.IPsec{On: view.PairKey(t.a, t.b) != nil && t.conduit.port == 0}
 	is6 := addrIsIPv6(endpoint(view, t.a))
 	size := func(mtu int) int { return overlay.InnerMTU(mtu, t.conduit.encapsulation, is6, sec) + innerHeader }
-	passes := func(mtu int) bool {
+	passes := func(mtu int) (bool, error) {
 		for way, from := range t.ends {
-			if p.lead.probe(ctx, from, t.ends[1-way], size(mtu)) != nil {
-				return false
+			err := p.lead.probe(ctx, from, t.ends[1-way], size(mtu))
+			if errors.Is(err, errProbeLost) {
+				// Only its size may be to blame: a small one tells whether the hosts can be spoken to at all.
+				return false, p.lead.probe(ctx, from, t.ends[1-way], probeHead)
+			}
+			if err != nil {
+				return false, err
 			}
 		}
-		return true
+		return true, nil
 	}
-	h.expected, h.passed = underlay, underlay
-	if passes(underlay) {
+	whole, err := passes(underlay)
+	if err != nil {
 		return
 	}
 	const least = 576 // every IPv4 host takes it (RFC 791)
 	low, high := least, underlay
-	for high-low > 4 && ctx.Err() == nil {
-		if middle := (low + high) / 2; passes(middle) {
+	for !whole && high-low > 4 {
+		middle := (low + high) / 2
+		fits, err := passes(middle)
+		switch {
+		case err != nil:
+			return
+		case fits:
 			low = middle
-		} else {
+		default:
 			high = middle
 		}
 	}
-	h.passed = low
+	if whole {
+		low = underlay
+	}
+	h.expected, h.passed = underlay, low
 }
 
 // pairUnderlay is the MTU of the underlay as both hosts of a pair have it: the smaller one, 0 when not known.

@@ -16,8 +16,12 @@ import (
 	"poolwire/raftstore"
 )
 
-// lossDegrades is the share of lost probes above which a tunnel is degraded.
-const lossDegrades = 0.02
+// A tunnel is degraded when it loses more than a share of the probes, and more than a few of them: one or two are lost
+// whenever a path comes and goes.
+const (
+	lossDegrades = 0.02
+	lossLeast    = 2.5
+)
 
 // Tunnels lists the tunnels that there are or should be, ordered by the names of their hosts and by kind.
 // ErrNotLeading: only the leader knows.
@@ -155,7 +159,7 @@ func tunnelState(t *poolwirev1.Tunnel, h pathHealth) (state poolwirev1.TunnelSta
 		return poolwirev1.TunnelState_TUNNEL_STATE_STARTING, ""
 	case h.expected != 0 && h.passed < h.expected:
 		return poolwirev1.TunnelState_TUNNEL_STATE_DEGRADED, fmt.Sprintf("the path takes packets of %d bytes, %d expected", h.passed, h.expected)
-	case t.GetLoss() > lossDegrades:
+	case t.GetLoss() > lossDegrades && t.GetLoss()*float64(t.GetProbes()) > lossLeast:
 		return poolwirev1.TunnelState_TUNNEL_STATE_DEGRADED, fmt.Sprintf("%.0f %% of probes are lost", t.GetLoss()*100)
 	}
 	return poolwirev1.TunnelState_TUNNEL_STATE_UP, ""

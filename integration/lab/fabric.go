@@ -126,8 +126,18 @@ func (l *Lab) BlackholeHost(ctx context.Context, h *Host) error {
 }
 
 // NarrowHost makes the fabric drop everything larger than mtu from and to a host, in silence, as a path does whose routers'
-// messages are filtered away. The host's NICs know nothing of it.
+// messages are filtered away. The host's NICs know nothing of it,
+// but TCP between it and the controller does, whose connections would stall else.
 func (l *Lab) NarrowHost(ctx context.Context, h *Host, mtu int) error {
+	for _, way := range []struct {
+		ns *Namespace
+		to netip.Addr
+	}{{l.controller.Namespace, h.Addr}, {h.Namespace, l.controller.Addr}} {
+		route := fmt.Sprintf("ip route replace %[1]s $(ip -o route get %[1]s | sed -n 's/.*\\(dev [^ ]*\\).*/\\1/p') mtu lock %[2]d", way.to, mtu)
+		if _, err := way.ns.Run(ctx, "sh", "-c", route); err != nil {
+			return fmt.Errorf("lab: %w", err)
+		}
+	}
 	return l.setPorts(ctx, h.nicPorts(), fmt.Sprintf("mtu %d", mtu))
 }
 
