@@ -70,9 +70,9 @@ func (r *relayed) listen(t *testing.T, group netip.Addr, vms ...*lab.VM) {
 	r.settled(t)
 }
 
-// reaches sends to a group from the VM of one host, and wants as many copies at the VMs of listening hosts, and none at others.
+// reachesGroup sends to a group from the VM of one host, and wants as many copies at the VMs of listening hosts, and none at others.
 // It returns how many tunnel packets with such frames the underlay has seen towards each host.
-func (r *relayed) reaches(t *testing.T, from string, group netip.Addr, listening ...string) map[string]int {
+func (r *relayed) reachesGroup(t *testing.T, from string, group netip.Addr, listening ...string) map[string]int {
 	t.Helper()
 	ctx := within(t, 40*time.Second)
 	for _, host := range r.names() { // the cache of connections agrees with the tables
@@ -143,7 +143,7 @@ func TestMulticastGoesToListenersOnly(t *testing.T) {
 	for _, group := range []netip.Addr{group4, group6} {
 		only := func(hosts ...string) {
 			t.Helper()
-			crossed := r.reaches(t, "paris1", group, hosts...)
+			crossed := r.reachesGroup(t, "paris1", group, hosts...)
 			for _, host := range r.names() {
 				want := 0
 				if slices.Contains(hosts, host) && host != "paris1" {
@@ -174,9 +174,9 @@ func TestMulticastGoesToListenersOnly(t *testing.T) {
 		t.Errorf("groups:\n%s", out)
 	}
 	r.do(t, "private-network", "update", "blue", "--flood-multicast")
-	r.reaches(t, "paris1", group4, r.names()...)
+	r.reachesGroup(t, "paris1", group4, r.names()...)
 	r.do(t, "private-network", "update", "blue", "--flood-multicast=false")
-	r.reaches(t, "paris1", group4, "lyon2")
+	r.reachesGroup(t, "paris1", group4, "lyon2")
 }
 
 // With relays listeners get one copy each, from wherever it is sent, and nobody else gets any.
@@ -196,7 +196,7 @@ func TestMulticastThroughRelays(t *testing.T) {
 				}
 				r.listen(t, group4, vms...)
 				for _, from := range r.names() {
-					r.reaches(t, from, group4, listening...)
+					r.reachesGroup(t, from, group4, listening...)
 				}
 				for _, f := range leave {
 					f()
@@ -207,21 +207,27 @@ func TestMulticastThroughRelays(t *testing.T) {
 	}
 }
 
-// The querier's own part: who listens is found out anew when nothing is known, by asking.
+// Who has joined while nobody listened to reports is found by asking.
 func TestListenersAreAsked(t *testing.T) {
 	t.Parallel()
 	r := newRelayed(t, "querier", poolwirev1.Topology_TOPOLOGY_MESH, poolwirev1.Encapsulation_ENCAPSULATION_VXLAN)
-	vm := r.vms["lyon2"]
-	ctx := within(t, time.Minute)
-	if err := vm.Unplug(ctx); err != nil {
+	vm, ctx := r.vms["lyon2"], within(t, time.Minute)
+	r.do(t, "private-network", "update", "blue", "--flood-multicast")
+	// A host reports what it joins twice (RFC 3376 section 5.1), and then no more until it is asked.
+	c, err := vm.Namespace.Capture(ctx, lab.CaptureOptions{Interface: vm.VIF().Card()})
+	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, r.isForgotten(vm))
-	joins(t, vm, group4)
-	joins(t, vm, group6)
-	if err := vm.Plug(ctx, r.hosts["lyon1"]); err != nil {
-		t.Fatal(err)
+	for _, group := range []netip.Addr{group4, group6} {
+		joins(t, vm, group)
+		eventually(t, func(context.Context) error {
+			if n := lab.Count(c.Packets(), func(p lab.Packet) bool { return bytes.Contains(p.Bytes[14:], group.AsSlice()) }); n < 2 {
+				return fmt.Errorf("%d reports of %s", n, group)
+			}
+			return nil
+		})
 	}
+	r.do(t, "private-network", "update", "blue", "--flood-multicast=false")
 	r.listen(t, group4, vm)
 	r.listen(t, group6, vm)
 }
