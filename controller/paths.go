@@ -23,6 +23,8 @@ const (
 	lossWindow = 100
 	// mtuEvery is how many probes of a tunnel there are to one that asks how large packets may be.
 	mtuEvery = 10
+	// sizedWait is how long a probe may take that asks for a size: many of them get lost, and hold up the others.
+	sizedWait = 700 * time.Millisecond
 	// innerHeader is the Ethernet header of a probe, which counts as overhead.
 	innerHeader = 14
 )
@@ -189,7 +191,9 @@ func (p *paths) measure(ctx context.Context, view *raftstore.View, t tunnelEnds,
 	size := func(mtu int) int { return overlay.InnerMTU(mtu, t.conduit.encapsulation, is6, sec) + innerHeader }
 	passes := func(mtu int) (bool, error) {
 		for way, from := range t.ends {
-			err := p.lead.probe(ctx, from, t.ends[1-way], size(mtu))
+			one, cancel := context.WithTimeout(ctx, sizedWait)
+			err := p.lead.probe(one, from, t.ends[1-way], size(mtu))
+			cancel()
 			if errors.Is(err, errProbeLost) {
 				// Only its size may be to blame: a small one tells whether the hosts can be spoken to at all.
 				return false, p.lead.probe(ctx, from, t.ends[1-way], probeHead)
