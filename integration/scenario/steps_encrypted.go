@@ -28,11 +28,12 @@ func encryptedBetweenPools(ctx context.Context, w *World) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cable, err := hosts["parisk1"].Capture(ctx, "")
-	if err != nil {
+	if _, err := w.Poolwire(ctx, "private-network", "create", "sealed", "--vni", "300", "--encrypted", "--host", "parisk1", "--host", "lyonk1"); err != nil {
 		return "", err
 	}
-	if _, err := w.Poolwire(ctx, "private-network", "create", "sealed", "--vni", "300", "--encrypted", "--host", "parisk1", "--host", "lyonk1"); err != nil {
+	// From now on nothing between the two hosts is in clear, of the pools' other networks neither; to other hosts it is.
+	cable, err := hosts["parisk1"].Capture(ctx, "host "+hosts["lyonk1"].Addr.String())
+	if err != nil {
 		return "", err
 	}
 	asked := time.Now()
