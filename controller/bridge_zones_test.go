@@ -44,7 +44,7 @@ func (k *cluster) exchange(h *fakeHost) {
 func TestAZoneIsFlushedOnceHoweverOftenItsFlowsAreTried(t *testing.T) {
 	t.Parallel()
 	k := newCluster(t)
-	h, _ := k.join(1)
+	h, host := k.join(1)
 	var tries atomic.Int32
 	var first atomic.Pointer[flow.Flow]
 	no := func(f flow.Flow, _ flow.Command) *openflowtest.Refusal {
@@ -66,7 +66,9 @@ func TestAZoneIsFlushedOnceHoweverOftenItsFlowsAreTried(t *testing.T) {
 		t.Errorf("flushed %d times for flows that are not in place", n)
 	}
 	h.refuse.Store(nil)
-	eventually(t, "the flows are in place", func() bool { return k.differences() == "" })
+	eventually(t, "the flows are in place, and known to be", func() bool {
+		return k.differences() == "" && k.c.current.Load().host(host).obstacle() == nil
+	})
 	k.confirmed()
 	if n := k.flushes(h, "vif1.0"); n != 2 {
 		t.Errorf("flushed %d times, want once more when the flows are in place: others could use the zone until then", n)
