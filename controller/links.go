@@ -116,25 +116,3 @@ func linkEnds(host string, t ovsdb.Topology, now time.Time) map[string]linkEnd {
 
 // silence is how long an end that has never heard the other one may take before that counts.
 const silence = 3 * time.Second
-
-// heard counts what the other hosts say of one: how many of their ends hear it, and how many do not. A tunnel
-// that is being set up says nothing yet.
-func heard(all map[string]map[string]linkEnd, host string, now time.Time) (up, down int) {
-	for from, ends := range all {
-		if from == host {
-			continue
-		}
-		for _, e := range ends {
-			if e.peer != host {
-				continue
-			}
-			switch hears, known := e.hears(); {
-			case hears:
-				up++
-			case known && (e.heardOnce || now.Sub(e.since) > silence):
-				down++
-			}
-		}
-	}
-	return up, down
-}

@@ -127,7 +127,7 @@ func (c *Controller) Preflight(v *raftstore.View, pn *poolwirev1.PrivateNetwork)
 func maxMTU(v *raftstore.View, pn *poolwirev1.PrivateNetwork, hostUUID string) uint32 {
 	underlay := v.HostFacts(hostUUID).GetTransportMtu()
 	// A pair of hosts that shares an encrypted network protects all its tunnels.
-	sec := overlay.IPsec{On: pn.GetEncrypted() || len(v.PairKeysOfHost(hostUUID)) > 0 && pn.GetUdpPort() == 0}
+	sec := overlay.IPsec{On: pn.GetEncrypted() || pn.GetUdpPort() == 0 && v.SharesKey(pn, hostUUID)}
 	return uint32(overlay.InnerMTU(int(underlay), conduitOf(pn).encapsulation, addrIsIPv6(endpoint(v, hostUUID)), sec))
 }
 
@@ -179,7 +179,7 @@ func (c *Controller) unfit(v *raftstore.View, pn *poolwirev1.PrivateNetwork, m r
 	if reason := unprovable(v, pn, m.Host); reason != "" {
 		return reason
 	}
-	if limit := maxMTU(v, pn, host); limit != 0 && pn.GetMtu() > limit {
+	if limit := maxMTU(v, pn, host); pn.GetStrictMtu() && limit != 0 && pn.GetMtu() > limit {
 		return fmt.Sprintf("underlay MTU %d leaves %d", v.HostFacts(host).GetTransportMtu(), limit)
 	}
 	return ""

@@ -105,18 +105,15 @@ func (e election) hold(stored []*storev1.Relay) []*storev1.Relay {
 		if topology == overlay.Hub {
 			place = m.Host.GetPoolUuid()
 		}
+		now := storedAt(stored, place)
 		places[place] = append(places[place], overlay.Candidate{
-			Host: m.Host.GetUuid(), Number: m.Host.GetObjectId(), Rank: e.rank(m.Host), Alive: e.alive(m.Host.GetUuid()), Ready: e.ready(m.Host),
+			Host: m.Host.GetUuid(), Number: m.Host.GetObjectId(), Rank: e.rank(m.Host), Alive: e.alive(m.Host, now), Ready: e.ready(m.Host, now),
 		})
 	}
 	var out []*storev1.Relay
 	for place, candidates := range places {
-		now := overlay.Relay{Site: place}
-		for _, r := range stored {
-			if r.GetPoolUuid() == place {
-				now.Active, now.Standby = r.GetActive(), r.GetStandby()
-			}
-		}
+		r := storedAt(stored, place)
+		now := overlay.Relay{Site: place, Active: r.GetActive(), Standby: r.GetStandby()}
 		next := overlay.Elect(now, candidates)
 		out = append(out, &storev1.Relay{PrivateNetworkUuid: e.network.GetUuid(), PoolUuid: place, Active: next.Active, Standby: next.Standby})
 	}
@@ -140,36 +137,89 @@ func (e election) rank(h *poolwirev1.Host) int {
 	return 0
 }
 
-// alive tells whether a host can pass traffic on: what the other hosts hear of it counts most. Where
-// nobody says anything, its session does.
-func (e election) alive(host string) bool {
+// storedAt is who passes traffic on at a place now; nil for nobody.
+func storedAt(stored []*storev1.Relay, place string) *storev1.Relay {
+	for _, r := range stored {
+		if r.GetPoolUuid() == place {
+			return r
+		}
+	}
+	return nil
+}
+
+// alive tells whether a host can pass traffic on: what the other members hear of it counts most. Where nobody says
+// anything, its session does.
+//
+// One that most do not hear is not, unless it is a relay and the other relay of its place is not heard by more: then the
+// fault lies elsewhere, and a third host would fare no better. Both have tunnels to the same hosts, so that they compare.
+func (e election) alive(h *poolwirev1.Host, now *storev1.Relay) bool {
+	host := h.GetUuid()
 	if endpoint(e.view, host) == "" {
 		return false
 	}
-	if up, down := heard(e.links, host, time.Now()); up+down > 0 {
-		return up >= down
+	up, down := e.heard(h)
+	if up+down == 0 {
+		actor := e.leader.host(host)
+		return actor != nil && (!actor.state.Load().away() || e.early)
 	}
-	h := e.leader.host(host)
-	return h != nil && (!h.state.Load().away() || e.early)
+	if up >= down {
+		return true
+	}
+	other := now.GetStandby()
+	switch host {
+	case now.GetActive():
+	case now.GetStandby():
+		other = now.GetActive()
+	default:
+		return false
+	}
+	others, _ := e.heard(e.view.Host(other))
+	return up > 0 && up >= others
 }
 
-// ready tells whether a host that stands by could take over now: the tunnels between it and every
-// member are there at both ends, and the hosts have confirmed everything. Hosts that are away are not waited for.
-func (e election) ready(h *poolwirev1.Host) bool {
+// heard counts the members that hear a host by the network's kind of tunnel, and those that do not. A tunnel that is
+// being set up says nothing yet.
+func (e election) heard(h *poolwirev1.Host) (up, down int) {
+	if h == nil {
+		return 0, 0
+	}
+	name, now := conduitOf(e.network).tunnelName(h), time.Now()
+	for _, m := range e.view.PrivateNetworkMembers(e.network) {
+		if end, there := e.links[m.Host.GetUuid()][name]; there && end.peer == h.GetUuid() {
+			switch hears, known := end.hears(); {
+			case hears:
+				up++
+			case known && (end.heardOnce || now.Sub(end.since) > silence):
+				down++
+			}
+		}
+	}
+	return up, down
+}
+
+// ready tells whether a host that stands by could take over now from the active one: it is heard by as many, its tunnels are
+// there at both ends, and the hosts have confirmed everything. Hosts that are away, that cannot take a change, or that the active one
+// does not serve either, are not waited for.
+func (e election) ready(h *poolwirev1.Host, now *storev1.Relay) bool {
 	self := e.leader.host(h.GetUuid())
 	if self == nil || self.state.Load().away() || self.pendingRevision() != 0 {
+		return false
+	}
+	up, _ := e.heard(h)
+	if others, _ := e.heard(e.view.Host(now.GetActive())); up < others {
 		return false
 	}
 	kind := conduitOf(e.network)
 	ms := membershipIn(e.view, e.network, h.GetUuid())
 	for _, peer := range ms.peers() {
-		a := e.leader.host(peer.Host.GetUuid())
-		if a == nil || a.state.Load().away() {
+		uuid := peer.Host.GetUuid()
+		a := e.leader.host(uuid)
+		served := uuid == now.GetActive() || now.GetActive() == "" || mayForward(e.view, e.network, now.GetActive(), uuid)
+		if a == nil || a.state.Load().away() || a.obstacle() != nil || !served {
 			continue
 		}
 		if a.pendingRevision() != 0 || e.view.Port(h.GetUuid(), kind.tunnelName(peer.Host)).GetOfport() == 0 ||
-			e.view.Port(peer.Host.GetUuid(), kind.tunnelName(h)).GetOfport() == 0 ||
-			!mayForward(e.view, e.network, h.GetUuid(), peer.Host.GetUuid()) {
+			e.view.Port(uuid, kind.tunnelName(h)).GetOfport() == 0 || !mayForward(e.view, e.network, h.GetUuid(), uuid) {
 			return false
 		}
 	}

@@ -22,7 +22,7 @@ func (s *tunnelService) DescribeHostGuard(ctx context.Context, req *v1.DescribeH
 		return nil, err
 	}
 	peers := guardedPeers(v, h.GetUuid())
-	out := &v1.DescribeHostGuardResponse{Nftables: nftables(h.GetNameLabel(), peers)}
+	out := &v1.DescribeHostGuardResponse{Nftables: nftables(h.GetNameLabel())}
 	for _, p := range peers {
 		out.Peers = append(out.Peers, p.String())
 	}
@@ -49,25 +49,17 @@ func guardedPeers(v *raftstore.View, hostUUID string) []netip.Addr {
 	return slices.Compact(out)
 }
 
-// nftables is a rule set for nft -f that replaces itself in one step. "rt ipsec missing" and "meta secpath missing" are
+// nftables is a rule set for nft -f that replaces itself in one step. "rt ipsec missing" and "meta ipsec missing" are
 // true of packets that IPsec has not touched (nft(8), ROUTING EXPRESSIONS and META EXPRESSIONS).
-func nftables(host string, peers []netip.Addr) string {
+//
+// It names no peer: whoever becomes one later, and wherever it moves, is kept from being spoken to in clear all the same.
+func nftables(host string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Keeps tunnel packets of encrypted networks from leaving or reaching %s in clear.\n", host)
+	fmt.Fprintf(&b, "# Keeps VXLAN, Geneve and GRE from leaving or reaching %s unless IPsec protects them. Needs Linux 4.20 or later.\n", host)
 	fmt.Fprint(&b, "table inet poolwire_guard\ndelete table inet poolwire_guard\ntable inet poolwire_guard {\n")
-	for _, chain := range []struct{ hook, ipsec, address string }{
-		{"output", "rt ipsec missing", "daddr"}, {"input", "meta ipsec missing", "saddr"},
-	} {
+	for _, chain := range []struct{ hook, ipsec string }{{"output", "rt ipsec missing"}, {"input", "meta ipsec missing"}} {
 		fmt.Fprintf(&b, "\tchain %s {\n\t\ttype filter hook %s priority filter - 10; policy accept;\n", chain.hook, chain.hook)
-		for _, p := range peers {
-			family, proto := "ip", "ip protocol"
-			if p.Is6() {
-				family, proto = "ip6", "meta l4proto"
-			}
-			fmt.Fprintf(&b, "\t\t%s %s %s udp dport { 4789, 6081 } %s drop\n", family, chain.address, p, chain.ipsec)
-			fmt.Fprintf(&b, "\t\t%s %s %s %s gre %s drop\n", family, chain.address, p, proto, chain.ipsec)
-		}
-		fmt.Fprint(&b, "\t}\n")
+		fmt.Fprintf(&b, "\t\tudp dport { 4789, 6081 } %s drop\n\t\tmeta l4proto gre %s drop\n\t}\n", chain.ipsec, chain.ipsec)
 	}
 	fmt.Fprint(&b, "}\n")
 	return b.String()

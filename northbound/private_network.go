@@ -130,7 +130,7 @@ func (s *privateNetworkService) UpdatePrivateNetwork(ctx context.Context, req *v
 					}
 					// A network that exists keeps its MTU, also when an underlay shrank
 					// meanwhile: a change of its name must still be possible.
-					if masks(mask, "members") || masks(mask, "mtu") {
+					if masks(mask, "members") || masks(mask, "mtu") || masks(mask, "strict_mtu") || masks(mask, "encrypted") {
 						checkPrivateNetwork(v, old, now, at)
 					}
 					if req.GetForce() || old.GetDefaultLockingMode() == now.GetDefaultLockingMode() {

@@ -32,7 +32,7 @@ func encapsulationOf(n *v1.PrivateNetwork) overlay.Encapsulation {
 // protection is how the tunnels of a network between its members are protected. A pair of hosts that shares an
 // encrypted network protects all its tunnels but those on ports of their own.
 func protection(v *raftstore.View, n *v1.PrivateNetwork, hostUUID string) overlay.IPsec {
-	return overlay.IPsec{On: n.GetEncrypted() || n.GetUdpPort() == 0 && len(v.PairKeysOfHost(hostUUID)) > 0}
+	return overlay.IPsec{On: n.GetEncrypted() || n.GetUdpPort() == 0 && v.SharesKey(n, hostUUID)}
 }
 
 // room is what one member's underlay leaves for a private network.

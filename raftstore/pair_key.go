@@ -2,10 +2,12 @@ package raftstore
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
 // maxSealed bounds a sealed key, in bytes. What is in it, only who sealed it knows.
@@ -22,6 +24,14 @@ func (v *View) PairKey(a, b string) *storev1.PairKey {
 // PairKeysOfHost returns the keys of all pairs that a host is one of.
 func (v *View) PairKeysOfHost(hostUUID string) []*storev1.PairKey {
 	return list[*storev1.PairKey](v, TablePairKeys, indexHost, indexKey(hostUUID))
+}
+
+// SharesKey reports whether a host has a key with another member of a private network.
+func (v *View) SharesKey(n *poolwirev1.PrivateNetwork, hostUUID string) bool {
+	if len(v.PairKeysOfHost(hostUUID)) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(v.PrivateNetworkMembers(n), func(m MemberHost) bool { return v.PairKey(hostUUID, m.Host.GetUuid()) != nil })
 }
 
 // pairKey is the key of two hosts in a table: the one whose UUID sorts first comes first.

@@ -1,0 +1,76 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+// A relay that only some hear keeps its place as long as the other one is heard by no more: a third host would fare no better, and
+// the place would go round for as long as the fault lasts.
+func TestARelayStaysWhereNobodyIsBetterHeard(t *testing.T) {
+	t.Parallel()
+	k := newCluster(t)
+	var uuids []string
+	for n := 1; n <= 5; n++ {
+		_, uuid := k.join(n)
+		uuids = append(uuids, uuid)
+	}
+	pn := blue(poolMember(uuidOf("aaaa", 1)))
+	pn.Topology = poolwirev1.Topology_TOPOLOGY_STAR
+	k.do(putPrivate(pn, true))
+	view := k.view()
+	now := &storev1.Relay{PrivateNetworkUuid: pn.GetUuid(), Active: uuids[0], Standby: uuids[1]}
+	// heard builds what the members say: of each host, how many of the other four hear it; nobody says anything of the rest.
+	heard := func(by map[int]int) election {
+		e := election{leader: k.c.current.Load(), view: view, network: pn, links: map[string]map[string]linkEnd{}}
+		for host, up := range by {
+			name := conduitOf(pn).tunnelName(view.Host(uuids[host]))
+			for from, uuid := range uuids {
+				if from == host {
+					continue
+				}
+				if e.links[uuid] == nil {
+					e.links[uuid] = map[string]linkEnd{}
+				}
+				end := linkEnd{host: uuid, peer: uuids[host], bfd: "down", heardOnce: true, since: time.Now()}
+				if up > 0 {
+					end.bfd = "up"
+				}
+				up--
+				e.links[uuid][name] = end
+			}
+		}
+		return e
+	}
+	for name, c := range map[string]struct {
+		by    map[int]int
+		host  int
+		alive bool
+	}{
+		"heard by all":                           {map[int]int{0: 4, 1: 4}, 0, true},
+		"heard by nobody":                        {map[int]int{0: 0, 1: 4}, 0, false},
+		"nobody hears either":                    {map[int]int{0: 0, 1: 0}, 0, false},
+		"the other is heard by more":             {map[int]int{0: 1, 1: 4}, 0, false},
+		"the other fares as badly":               {map[int]int{0: 1, 1: 1}, 0, true},
+		"the stand-in, as badly":                 {map[int]int{0: 1, 1: 1}, 1, true},
+		"the stand-in, worse":                    {map[int]int{0: 2, 1: 1}, 1, false},
+		"no relay, and most do not hear it":      {map[int]int{0: 1, 1: 1, 2: 1}, 2, false},
+		"no relay, and as many hear it as don't": {map[int]int{2: 2}, 2, true},
+	} {
+		if got := heard(c.by).alive(view.Host(uuids[c.host]), now); got != c.alive {
+			t.Errorf("%s: alive %v", name, got)
+		}
+	}
+	// What other networks' tunnels say of a host does not count.
+	e := heard(map[int]int{0: 4})
+	for _, uuid := range uuids[1:] {
+		e.links[uuid]["pwg1"] = linkEnd{host: uuid, peer: uuids[0], bfd: "down", heardOnce: true}
+		e.links[uuid]["pwn1"] = linkEnd{host: uuid, peer: uuids[0], bfd: "down", heardOnce: true}
+	}
+	if !e.alive(view.Host(uuids[0]), now) {
+		t.Error("deposed for tunnels of another kind")
+	}
+}
