@@ -44,6 +44,16 @@ func (in rowsInput) protect(v *raftstore.View, p *ovsdb.DesiredPort, c conduit, 
 	return !in.live[p.Name] && (in.guarded == nil || !in.guarded(peer.GetUuid(), c))
 }
 
+// guardedRemote is where a tunnel leads: to the peer's address, but when that has changed to the one before, for as long as the
+// host is not guarded against the new one. A tunnel that must not be in clear does not lead to where nothing stops it.
+func (in rowsInput) guardedRemote(c conduit, peer *poolwirev1.Host, remote string) string {
+	had := in.remotes[c.tunnelName(peer)]
+	if _, guarded := in.peers[peer.GetUuid()]; !guarded || c.port != 0 || had == "" || had == remote || in.guarded == nil || in.guarded(peer.GetUuid(), c) {
+		return remote
+	}
+	return had
+}
+
 // credentialProblem says what keeps two hosts from proving to each other who they are.
 func credentialProblem(v *raftstore.View, a, b *poolwirev1.Host) string {
 	if mixed(a, b) {

@@ -185,7 +185,7 @@ func (s *hostSession) rowsInput(view *raftstore.View) rowsInput {
 		hostUUID: s.uuid, cluster: s.lead.cluster, epoch: s.lead.term,
 		targets:   self.targets(view.Nodes(), fallback),
 		unmetered: s.unmetered(ovsdb.Discover(s.db.Snapshot())),
-		guarded:   s.guarded, live: s.liveTunnels(), secrets: s.lead.cfg.Secrets,
+		guarded:   s.guarded, live: s.liveTunnels(), remotes: s.tunnelRemotes(), secrets: s.lead.cfg.Secrets,
 	}
 }
 
@@ -197,6 +197,15 @@ func (s *hostSession) guarded(peerUUID string, c conduit) bool {
 	}
 	end, there := s.lead.links.of(s.uuid)[c.tunnelName(peer)]
 	return there && s.lead.mayNegotiate(end, time.Now()) == ""
+}
+
+// tunnelRemotes are the addresses that the host's tunnels lead to now, by the tunnels' names.
+func (s *hostSession) tunnelRemotes() map[string]string {
+	out := map[string]string{}
+	for name, end := range s.lead.links.of(s.uuid) {
+		out[name] = end.remote
+	}
+	return out
 }
 
 // liveTunnels names the tunnels on which BFD runs, and may.

@@ -16,6 +16,8 @@ type linkEnd struct {
 	// name is the interface, ofport its OpenFlow number, 0 while there is none.
 	name   string
 	ofport uint32
+	// remote is the address that it leads to.
+	remote string
 	// bfd is Interface.bfd_status:state, empty while BFD does not run; diagnostic says why it is not up.
 	bfd, diagnostic string
 	// egress is the interface that the packets leave by, egressUp whether it has a carrier.
@@ -106,7 +108,8 @@ func linkEnds(host string, t ovsdb.Topology, now time.Time) map[string]linkEnd {
 		}
 		ends[p.Name] = linkEnd{
 			host: host, peer: peer, conduit: kind, name: p.Name, ofport: p.OFPort,
-			bfd: clipped(p.Tunnel.BFD, maxNameLength), diagnostic: clipped(p.Tunnel.BFDDiagnostic, maxNameLength),
+			remote: clipped(p.RemoteIP, maxNameLength),
+			bfd:    clipped(p.Tunnel.BFD, maxNameLength), diagnostic: clipped(p.Tunnel.BFDDiagnostic, maxNameLength),
 			egress: clipped(p.Tunnel.Egress, maxNameLength), egressUp: p.Tunnel.EgressUp,
 			err: clipped(p.Error, maxNameLength), protected: p.Tunnel.Protected, since: now, ready: now,
 		}

@@ -136,12 +136,14 @@ func (p *protection) look(ctx context.Context) error {
 }
 
 // wake has the hosts plan again that have a tunnel which may speak now and does not: that of a network that is not
-// encrypted too, when others between the two hosts are.
+// encrypted too, when others between the two hosts are. And one that is to lead to another address.
 func (p *protection) wake(view *raftstore.View, all map[string]map[string]linkEnd, now time.Time) {
 	for uuid, ends := range all {
 		h := p.lead.host(uuid)
 		for _, e := range ends {
-			if _, speaks := e.hears(); h == nil || speaks || !e.protected || view.PairKey(uuid, e.peer) == nil {
+			_, speaks := e.hears()
+			moved := e.remote != endpoint(view, e.peer)
+			if h == nil || speaks && !moved || !e.protected || view.PairKey(uuid, e.peer) == nil {
 				continue
 			}
 			if p.lead.mayNegotiate(e, now) == "" {

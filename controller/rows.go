@@ -36,6 +36,8 @@ type rowsInput struct {
 	// interfaces on which BFD runs already. secrets opens the keys of pairs.
 	guarded func(peerUUID string, c conduit) bool
 	live    map[string]bool
+	// remotes are where tunnels lead to now, by their names.
+	remotes map[string]string
 	secrets Sealer
 	// peers are those that the host is guarded against; overlayRows finds them.
 	peers map[string]struct{}
@@ -233,7 +235,7 @@ func overlayRows(v *raftstore.View, in rowsInput, members []membership, carriers
 			if known || remote == "" || remote == endpoint(v, in.hostUUID) {
 				continue
 			}
-			p := tunnelPort(m.conduit, peer.Host, remote, own)
+			p := tunnelPort(m.conduit, peer.Host, in.guardedRemote(m.conduit, peer.Host, remote), own)
 			p.BFD = map[string]string{}
 			if in.protect(v, &p, m.conduit, peer.Host) {
 				p.BFD = nil // what it says would leave in clear

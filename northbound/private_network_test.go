@@ -113,6 +113,8 @@ func TestUpdatePrivateNetwork(t *testing.T) {
 	all := []*v1.PrivateNetworkMember{member(paris, ""), member(lyon, "")}
 	_, err = update(&v1.PrivateNetwork{Members: all, StrictMtu: true}, "members", "strict_mtu")
 	refusal{codes.InvalidArgument, "private_network.mtu", []string{"1450", `"xcp3"`, "1350"}}.check(t, err)
+	_, err = update(&v1.PrivateNetwork{StrictMtu: true, Encrypted: true}, "strict_mtu", "encrypted")
+	refusal{codes.InvalidArgument, "private_network.mtu", []string{"1450", "IPsec"}}.check(t, err)
 	got, err := update(&v1.PrivateNetwork{Members: all}, "members", "mtu")
 	if err != nil || got.GetMtu() != 1350 || len(got.GetMembers()) != 2 {
 		t.Errorf("%v, %v", got, err)

@@ -27,6 +27,9 @@ func (n *Namespace) Ping(ctx context.Context, to netip.Addr) error {
 		deadline = time.Until(at)
 	}
 	_, err := n.Run(ctx, "ping", "-n", "-c", "1", "-i", "0.05", "-w", strconv.Itoa(int(deadline.Seconds())+1), to.String())
+	if err != nil && ctx.Err() == nil && strings.Contains(err.Error(), "Destination Host Unreachable") {
+		return n.Ping(ctx, to) // ping counts what ARP has given up as an answer (ping(8), -c with -w)
+	}
 	if err != nil {
 		return fmt.Errorf("lab: %s cannot ping %s: %w", n.Name, to, err)
 	}
