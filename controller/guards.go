@@ -1,12 +1,15 @@
 package controller
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"poolwire/flowcompiler"
 	"poolwire/overlay"
 	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
 
@@ -106,6 +109,22 @@ func (l *leader) guardOf(e linkEnd) guardState {
 	}
 	return guardState{never: true, reason: "bridge " + port.GetBridge() + " of transport interface " + e.egress + " is none that Poolwire programs: " +
 		"it carries no network of the pool"}
+}
+
+// unguardable says of a host that cannot be guarded where its tunnels leave, as far as it has any, why it takes no part in an
+// encrypted network.
+func (c *Controller) unguardable(pn *poolwirev1.PrivateNetwork, host string) string {
+	l := c.current.Load()
+	if l == nil || !pn.GetEncrypted() {
+		return ""
+	}
+	ends := l.links.of(host)
+	for _, name := range slices.Sorted(maps.Keys(ends)) {
+		if g := l.guardOf(ends[name]); g.never {
+			return g.reason
+		}
+	}
+	return ""
 }
 
 // ofHost reports an interface by which the host itself sends.

@@ -179,6 +179,9 @@ func (c *Controller) unfit(v *raftstore.View, pn *poolwirev1.PrivateNetwork, m r
 	if reason := unprovable(v, pn, m.Host); reason != "" {
 		return reason
 	}
+	if reason := c.unguardable(pn, host); reason != "" {
+		return reason
+	}
 	if limit := maxMTU(v, pn, host); pn.GetStrictMtu() && limit != 0 && pn.GetMtu() > limit {
 		return fmt.Sprintf("underlay MTU %d leaves %d", v.HostFacts(host).GetTransportMtu(), limit)
 	}

@@ -42,6 +42,9 @@ func TestATransportOutsideTheSwitchIsRefused(t *testing.T) {
 		})
 	}
 	said("outside0 is on no bridge", true)
+	if out := p.do(t, "private-network", "create", "other", "--pool", "paris", "--encrypted", "--dry-run"); !strings.Contains(out, "outside0 is on no bridge") {
+		t.Errorf("a dry run says nothing of it:\n%s", out)
+	}
 	for _, name := range []string{"paris1", "paris2"} {
 		rules := p.do(t, "host", "guard", name)
 		if !strings.Contains(rules, "rt ipsec missing drop") {
