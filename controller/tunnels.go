@@ -181,7 +181,8 @@ func (c *Controller) PathWarnings(uuid string) []string {
 }
 
 // RotateKeys gives pairs of hosts new keys: those of one host when host is not empty, its pair with peer when that is not either.
-// It returns the revision of the change and how many pairs it is about.
+// It returns the revision of the change and of how many pairs the keys are replaced from now on: not of those where that is under way
+// already.
 func (c *Controller) RotateKeys(ctx context.Context, host, peer string) (revision uint64, pairs int, err error) {
 	l := c.current.Load()
 	if l == nil {
@@ -205,6 +206,7 @@ func (c *Controller) RotateKeys(ctx context.Context, host, peer string) (revisio
 		if len(put.GetPut()) == 0 {
 			continue
 		}
+		pairs += len(put.GetPut())
 		err := l.withDeadline(ctx, func(ctx context.Context) error {
 			r, err := l.store.Apply(ctx, &storev1.Command{Body: &storev1.Command_PutPairKeys{PutPairKeys: put}})
 			revision = r.Revision
@@ -214,5 +216,5 @@ func (c *Controller) RotateKeys(ctx context.Context, host, peer string) (revisio
 			return 0, 0, err
 		}
 	}
-	return max(revision, view.Revision()), len(keys), nil
+	return max(revision, view.Revision()), pairs, nil
 }

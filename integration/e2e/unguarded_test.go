@@ -23,7 +23,7 @@ func TestATransportOutsideTheSwitchIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		addr := fmt.Sprintf("100.90.1.%d", i+1)
-		for _, args := range [][]string{{"ip", "link", "add", "outside0", "type", "dummy"}, {"ip", "addr", "add", addr + "/24", "dev", "outside0"}, {"ip", "link", "set", "outside0", "up"}} {
+		for _, args := range [][]string{{"ip", "link", "add", "outside0", "type", "veth", "peer", "name", "beyond0"}, {"ip", "link", "set", "beyond0", "up"}, {"ip", "addr", "add", addr + "/24", "dev", "outside0"}, {"ip", "link", "set", "outside0", "up"}} {
 			if out, err := h.Run(ctx, args...); err != nil {
 				t.Fatal(out, err)
 			}

@@ -43,6 +43,14 @@ func newWitness(t *testing.T, h *lab.Host) *witness {
 			t.Fatal(err)
 		}
 		w.monitors[bridge] = p
+		// What is put in while the switch lists what it has may be in the list, and its end be told to nobody.
+		eventually(t, func(context.Context) error {
+			text, err := os.ReadFile(p.Log())
+			if err == nil && !strings.Contains(string(text), "FLOW_MONITOR reply") {
+				err = fmt.Errorf("the monitor of %s on %s has not begun", bridge, h.ShortName)
+			}
+			return err
+		})
 	}
 	w.seen(t)
 	return w
