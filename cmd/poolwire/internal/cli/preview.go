@@ -15,6 +15,9 @@ func (a *app) printDryRun(dry *dryRunAnswer) error {
 	}
 	p := previewOf(dry.answer)
 	a.say("%s", dry.Error())
+	if checked, is := dry.answer.(preflighted); is {
+		a.printPreflight(checked.GetPreflight())
+	}
 	for _, b := range p.GetBridges() {
 		a.printBridgeDiff(b)
 	}
@@ -30,6 +33,11 @@ func (a *app) printDryRun(dry *dryRunAnswer) error {
 		a.say("warning: %s", w)
 	}
 	return nil
+}
+
+// preflighted is an answer that says which hosts could take part in a private network.
+type preflighted interface {
+	GetPreflight() []*poolwirev1.PrivateNetworkHostStatus
 }
 
 // printBridgeDiff writes the flows of one bridge that would change, and how many

@@ -84,7 +84,6 @@ func (a *app) privateNetworkCreate() *cobra.Command {
 					return err
 				}
 				made := r.GetPrivateNetwork()
-				a.sayPreflight(r.GetPreflight())
 				return a.settlePrivateNetwork(ctx, api, fmt.Sprintf("created, VNI %d, bridge %s", made.GetVni(), made.GetBridge()), made, r.GetRevision())
 			})
 		},
@@ -170,7 +169,6 @@ func (a *app) privateNetworkUpdate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				a.sayPreflight(r.GetPreflight())
 				return a.settlePrivateNetwork(ctx, api, did(before, r.GetPrivateNetwork()), r.GetPrivateNetwork(), r.GetRevision())
 			})
 		},

@@ -109,11 +109,11 @@ var preflightColumns = []column[*poolwirev1.PrivateNetworkHostStatus]{
 	{title: "WHY-NOT", value: (*poolwirev1.PrivateNetworkHostStatus).GetReason},
 }
 
-// sayPreflight lists the hosts that would be members; nothing when there was no dry run.
-func (a *app) sayPreflight(hosts []*poolwirev1.PrivateNetworkHostStatus) {
-	if len(hosts) == 0 || a.structured() {
+// printPreflight writes which hosts can take part, and why others cannot.
+func (a *app) printPreflight(hosts []*poolwirev1.PrivateNetworkHostStatus) {
+	if len(hosts) == 0 {
 		return
 	}
-	_ = printTable(a.streams.Out, hosts, preflightColumns, false)
 	a.say("")
+	_ = printTable(a.streams.Out, hosts, preflightColumns, false)
 }
