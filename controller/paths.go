@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"poolwire/overlay"
 	"poolwire/raftstore"
 )
 
@@ -21,12 +20,6 @@ const (
 	pathsRate = 200
 	// lossWindow is over how many probes loss is counted.
 	lossWindow = 100
-	// mtuEvery is how many probes of a tunnel there are to one that asks how large packets may be.
-	mtuEvery = 10
-	// sizedWait is how long a probe may take that asks for a size: many of them get lost, and hold up the others.
-	sizedWait = 700 * time.Millisecond
-	// innerHeader is the Ethernet header of a probe, which counts as overhead.
-	innerHeader = 14
 )
 
 // pathHealth is what probes say of one tunnel: immutable once published.
@@ -36,7 +29,8 @@ type pathHealth struct {
 	// expected is the largest packet that should pass on the underlay, passed the largest that did; 0 when not known.
 	expected, passed int
 	history          [2]probeHistory
-	turns            int
+	// turns is how often loss was looked at.
+	turns int
 }
 
 // probeHistory is what became of the last probes one way: a ring of bits.
@@ -71,16 +65,23 @@ func (h *probeHistory) count() (lost, sent int) {
 	return lost, sent
 }
 
-// paths probes tunnels that are up, for loss and for the largest packet that passes.
+// paths probes tunnels that are up, for loss and for the largest packet that passes. Loss is counted round by round; searches
+// for a size take their time beside that.
 type paths struct {
 	lead *leader
+	// probe sends one probe, as [leader.probe] does.
+	probe func(ctx context.Context, from, to linkEnd, size int) error
 
-	mu     sync.Mutex
-	health map[link]pathHealth // guarded by mu
-	turn   int                 // of the next tunnel to probe; belongs to keep
+	mu       sync.Mutex
+	health   map[link]pathHealth  // guarded by mu
+	searches map[link]*sizeSearch // those under way; guarded by mu
+	working  sync.WaitGroup       // searches that have not ended, the ones called off included
+	turn     int                  // of the next tunnel to probe; belongs to keep
 }
 
-func newPaths(l *leader) *paths { return &paths{lead: l, health: map[link]pathHealth{}} }
+func newPaths(l *leader) *paths {
+	return &paths{lead: l, probe: l.probe, health: map[link]pathHealth{}, searches: map[link]*sizeSearch{}}
+}
 
 // of returns what is known of a tunnel.
 func (p *paths) of(l link) pathHealth {
@@ -91,6 +92,7 @@ func (p *paths) of(l link) pathHealth {
 
 // keep probes until ctx ends.
 func (p *paths) keep(ctx context.Context) {
+	defer p.working.Wait()
 	tick := time.NewTicker(pathsTick)
 	defer tick.Stop()
 	for {
@@ -99,7 +101,8 @@ func (p *paths) keep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		p.round(ctx)
+		view := p.lead.store.View()
+		p.round(ctx, tunnelsUp(view, p.lead.links.all()), func(t tunnelEnds) pathSizes { return sizesOf(view, t) })
 	}
 }
 
@@ -132,17 +135,10 @@ func compareLinks(x, y link) int {
 	return cmp.Or(comparePairs(x.pair, y.pair), cmp.Compare(x.conduit.encapsulation, y.conduit.encapsulation), cmp.Compare(x.conduit.port, y.conduit.port))
 }
 
-// round probes as many tunnels as the rate allows, going on where the last round stopped.
-func (p *paths) round(ctx context.Context) {
-	view := p.lead.store.View()
-	up := tunnelsUp(view, p.lead.links.all())
-	known := make(map[link]struct{}, len(up))
-	for _, t := range up {
-		known[t.link] = struct{}{}
-	}
-	p.mu.Lock()
-	maps.DeleteFunc(p.health, func(l link, _ pathHealth) bool { _, there := known[l]; return !there })
-	p.mu.Unlock()
+// round counts loss on as many of the tunnels that are up as the rate allows, going on where the last round stopped, and begins
+// to search for the size of those whose turn it is. It waits for no search.
+func (p *paths) round(ctx context.Context, up []tunnelEnds, sizes func(tunnelEnds) pathSizes) {
+	p.forget(up)
 	if len(up) == 0 {
 		return
 	}
@@ -150,89 +146,57 @@ func (p *paths) round(ctx context.Context) {
 	for range min(len(up), pathsRate/2) {
 		t := up[p.turn%len(up)]
 		p.turn++
-		wg.Go(func() { p.look(ctx, view, t) })
+		wg.Go(func() {
+			if p.look(ctx, t) {
+				p.search(ctx, t, sizes(t))
+			}
+		})
 	}
 	wg.Wait()
 }
 
-// look probes one tunnel both ways.
-func (p *paths) look(ctx context.Context, view *raftstore.View, t tunnelEnds) {
-	h := p.of(t.link)
-	for way, from := range t.ends {
-		err := p.lead.probe(ctx, from, t.ends[1-way], probeHead)
-		if err != nil && !errors.Is(err, errProbeLost) {
-			return // it was not sent: that says nothing of the path
+// forget drops what is known of tunnels that are not up any more, and calls their searches off; so it does with searches of what has
+// become another tunnel since they began.
+func (p *paths) forget(up []tunnelEnds) {
+	known := make(map[link]tunnelEnds, len(up))
+	for _, t := range up {
+		known[t.link] = t
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.health, func(l link, _ pathHealth) bool { _, there := known[l]; return !there })
+	maps.DeleteFunc(p.searches, func(l link, s *sizeSearch) bool {
+		t, there := known[l]
+		gone := !there || !s.of.same(t)
+		if gone {
+			s.cancel()
 		}
-		h.history[way].add(err != nil)
+		return gone
+	})
+}
+
+// look probes one tunnel both ways, and tells whether it is time to ask for its size.
+func (p *paths) look(ctx context.Context, t tunnelEnds) (due bool) {
+	var lost [2]bool
+	for way, from := range t.ends {
+		err := p.probe(ctx, from, t.ends[1-way], probeHead)
+		if err != nil && !errors.Is(err, errProbeLost) {
+			return false // it was not sent: that says nothing of the path
+		}
+		lost[way] = err != nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.health[t.link]
+	for way := range lost {
+		h.history[way].add(lost[way])
 	}
 	h.lost, h.sent = h.history[0].count()
 	if lost, sent := h.history[1].count(); lost*h.sent > h.lost*sent {
 		h.lost, h.sent = lost, sent
 	}
-	if h.turns%mtuEvery == 0 {
-		p.measure(ctx, view, t, &h)
-	}
+	due = h.turns%mtuEvery == 0
 	h.turns++
-	p.mu.Lock()
 	p.health[t.link] = h
-	p.mu.Unlock()
-}
-
-// measure finds the largest packet that passes with the bit that forbids fragments, both ways: first what should
-// pass, and when that does not, by halving. Probes carry that bit as everything in a tunnel does (options:df_default).
-// What is known stays when the probes cannot tell.
-func (p *paths) measure(ctx context.Context, view *raftstore.View, t tunnelEnds, h *pathHealth) {
-	underlay := pairUnderlay(view, t.pair)
-	if underlay == 0 {
-		return
-	}
-	sec := overlay.IPsec{On: view.PairKey(t.a, t.b) != nil && t.conduit.port == 0}
-	is6 := addrIsIPv6(endpoint(view, t.a))
-	size := func(mtu int) int { return overlay.InnerMTU(mtu, t.conduit.encapsulation, is6, sec) + innerHeader }
-	passes := func(mtu int) (bool, error) {
-		for way, from := range t.ends {
-			one, cancel := context.WithTimeout(ctx, sizedWait)
-			err := p.lead.probe(one, from, t.ends[1-way], size(mtu))
-			cancel()
-			if errors.Is(err, errProbeLost) {
-				// Only its size may be to blame: a small one tells whether the hosts can be spoken to at all.
-				return false, p.lead.probe(ctx, from, t.ends[1-way], probeHead)
-			}
-			if err != nil {
-				return false, err
-			}
-		}
-		return true, nil
-	}
-	whole, err := passes(underlay)
-	if err != nil {
-		return
-	}
-	const least = 576 // every IPv4 host takes it (RFC 791)
-	low, high := least, underlay
-	for !whole && high-low > 4 {
-		middle := (low + high) / 2
-		fits, err := passes(middle)
-		switch {
-		case err != nil:
-			return
-		case fits:
-			low = middle
-		default:
-			high = middle
-		}
-	}
-	if whole {
-		low = underlay
-	}
-	h.expected, h.passed = underlay, low
-}
-
-// pairUnderlay is the MTU of the underlay as both hosts of a pair have it: the smaller one, 0 when not known.
-func pairUnderlay(view *raftstore.View, p pair) int {
-	a, b := view.HostFacts(p.a).GetTransportMtu(), view.HostFacts(p.b).GetTransportMtu()
-	if a == 0 || b == 0 {
-		return 0
-	}
-	return int(min(a, b))
+	return due
 }
