@@ -48,6 +48,8 @@ type leader struct {
 	listeners *listeners
 	// protection is set before the first actor starts.
 	protection *protection
+	// rotating has room for one request that replaces keys.
+	rotating chan struct{}
 
 	mu    sync.Mutex
 	hosts map[string]*hostActor // guarded by mu
@@ -73,6 +75,7 @@ func newLeader(ctx context.Context, c *Controller, term uint64) *leader {
 	l := &leader{
 		cfg: c.cfg, store: c.cfg.Store, board: c.cfg.Board, metrics: c.metrics, term: term,
 		hosts: map[string]*hostActor{}, progress: make(chan struct{}), denied: newDeniedHub(), hits: newHitLedger(), links: newLinks(), probes: newProbes(),
+		rotating: make(chan struct{}, 1),
 	}
 	l.protection, l.paths, l.listeners = newProtection(l), newPaths(l), newListeners(l)
 	l.ctx, l.end = context.WithCancelCause(ctx)

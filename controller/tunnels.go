@@ -2,7 +2,6 @@ package controller
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"poolwire/overlay"
-	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
@@ -178,43 +176,4 @@ func (c *Controller) PathWarnings(uuid string) []string {
 		}
 	}
 	return out
-}
-
-// RotateKeys gives pairs of hosts new keys: those of one host when host is not empty, its pair with peer when that is not either.
-// It returns the revision of the change and of how many pairs the keys are replaced from now on: not of those where that is under way
-// already.
-func (c *Controller) RotateKeys(ctx context.Context, host, peer string) (revision uint64, pairs int, err error) {
-	l := c.current.Load()
-	if l == nil {
-		return 0, 0, ErrNotLeading
-	}
-	view := l.store.View()
-	keys := view.PairKeys()
-	keys = slices.DeleteFunc(slices.Clone(keys), func(k *storev1.PairKey) bool {
-		if certified(view.Host(k.GetHostA())) || certified(view.Host(k.GetHostB())) {
-			return true // the key is not in use
-		}
-		return host != "" && k.GetHostA() != host && k.GetHostB() != host || peer != "" && k.GetHostA() != peer && k.GetHostB() != peer
-	})
-	for some := range slices.Chunk(keys, maxKeysAtOnce) {
-		put := &storev1.PutPairKeys{}
-		for _, k := range some {
-			if next := l.protection.keys.announce(k); next != nil {
-				put.Put = append(put.Put, next)
-			}
-		}
-		if len(put.GetPut()) == 0 {
-			continue
-		}
-		pairs += len(put.GetPut())
-		err := l.withDeadline(ctx, func(ctx context.Context) error {
-			r, err := l.store.Apply(ctx, &storev1.Command{Body: &storev1.Command_PutPairKeys{PutPairKeys: put}})
-			revision = r.Revision
-			return err
-		})
-		if err != nil {
-			return 0, 0, err
-		}
-	}
-	return max(revision, view.Revision()), pairs, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 	"poolwire/southbound/openflow/flow"
@@ -13,7 +14,7 @@ import (
 // fakeLive is a controller whose hosts do at once what they are asked: all are
 // connected and have confirmed everything, unless a test says otherwise.
 type fakeLive struct {
-	store interface{ View() *raftstore.View }
+	store fakeStore
 
 	mu        sync.Mutex
 	state     map[string]v1.HostState
@@ -30,7 +31,13 @@ type fakeLive struct {
 	progress  chan struct{} // closed and replaced whenever something changes
 }
 
-func newFakeLive(store interface{ View() *raftstore.View }) *fakeLive {
+// fakeStore is the store that the fake's controller works on.
+type fakeStore interface {
+	View() *raftstore.View
+	Apply(ctx context.Context, cmd *storev1.Command) (raftstore.Result, error)
+}
+
+func newFakeLive(store fakeStore) *fakeLive {
 	return &fakeLive{
 		store: store, state: map[string]v1.HostState{}, refusing: map[string]string{}, lagging: map[string]bool{},
 		flows: map[string][]flow.Stats{}, private: map[string][]*v1.PrivateNetworkHostStatus{}, progress: make(chan struct{}),

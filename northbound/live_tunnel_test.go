@@ -3,6 +3,7 @@ package northbound
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
@@ -39,11 +41,14 @@ func (l *fakeLive) Tunnels() ([]*v1.Tunnel, error) {
 }
 
 // RotateKeys implements Live.
-func (l *fakeLive) RotateKeys(_ context.Context, host, peer string) (revision uint64, pairs int, err error) {
+func (l *fakeLive) RotateKeys(ctx context.Context, q *v1.RotateTunnelKeysRequest) (revision uint64, pairs int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rotated = append(l.rotated, [2]string{host, peer})
-	return 7, 2, nil
+	l.rotated = append(l.rotated, [2]string{q.GetHost(), q.GetPeer()})
+	res, err := l.store.Apply(ctx, &storev1.Command{
+		RequestId: q.GetRequestId(), Body: &storev1.Command_PutPairKeys{PutPairKeys: &storev1.PutPairKeys{Pairs: 2}},
+	})
+	return res.Revision, int(res.Pairs), err
 }
 
 // between is a tunnel between two hosts of the fixture.
@@ -118,6 +123,40 @@ func TestTunnels(t *testing.T) {
 		t.Errorf("rotated %v, %v", r, err)
 	}
 	if !slices.Equal(f.live.rotated, [][2]string{{xcp1, xcp2}}) {
+		t.Errorf("rotated %v", f.live.rotated)
+	}
+}
+
+// TestRotatesOnce: a repeated request for new keys gets the first answer and rotates nothing, also when its host is gone; its id is
+// good for no other kind of request.
+func TestRotatesOnce(t *testing.T) {
+	t.Parallel()
+	f := newWorld(t)
+	client := v1.NewTunnelServiceClient(f.conn)
+	ask := func(host, id string) (*v1.RotateTunnelKeysResponse, error) {
+		return client.RotateTunnelKeys(t.Context(), &v1.RotateTunnelKeysRequest{Host: host, RequestId: id})
+	}
+	first, err := ask(xcp1, "r")
+	if err != nil || first.GetPairs() != 2 {
+		t.Fatalf("%v, %v", first, err)
+	}
+	before := f.state()
+	for _, host := range []string{xcp1, "gone"} {
+		if again, err := ask(host, "r"); err != nil || !proto.Equal(again, first) {
+			t.Errorf("host %s: %v, %v; first it was %v", host, again, err, first)
+		}
+	}
+	if len(f.live.rotated) != 1 || f.state() != before {
+		t.Errorf("rotated %v", f.live.rotated)
+	}
+	if other, err := ask(xcp1, "s"); err != nil || other.GetRevision() == first.GetRevision() || len(f.live.rotated) != 2 {
+		t.Errorf("another request: %v, %v, rotated %v", other, err, f.live.rotated)
+	}
+	_, err = f.CreatePool(f.ctx, &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "nice"}, RequestId: "r"})
+	refusal{codes.InvalidArgument, "request_id", []string{`"r"`, "another kind of request"}}.check(t, err)
+	_, err = ask(xcp1, strings.Repeat("x", 65))
+	refusal{codes.InvalidArgument, "request_id", []string{"65 characters"}}.check(t, err)
+	if len(f.live.rotated) != 2 {
 		t.Errorf("rotated %v", f.live.rotated)
 	}
 }

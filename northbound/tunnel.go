@@ -7,6 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
@@ -190,8 +194,29 @@ func badness(s v1.TunnelState) int {
 	}, s)
 }
 
-// RotateTunnelKeys gives pairs of hosts new keys.
+// rotation is a request for new keys. It is not undone by time: what has the new key may have forgotten the old one.
+type rotation struct{ *v1.RotateTunnelKeysRequest }
+
+// GetValidateOnly implements changing.
+func (rotation) GetValidateOnly() bool { return false }
+
+// GetConfirmWithin implements changing.
+func (rotation) GetConfirmWithin() *durationpb.Duration { return nil }
+
+// noKey is a command that is always refused.
+func noKey() *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_PutPairKeys{PutPairKeys: &storev1.PutPairKeys{Put: []*storev1.PairKey{{}}}}}
+}
+
+// RotateTunnelKeys gives pairs of hosts new keys. A repeated request gets the first answer, even when its hosts are gone.
 func (s *tunnelService) RotateTunnelKeys(ctx context.Context, req *v1.RotateTunnelKeysRequest) (*v1.RotateTunnelKeysResponse, error) {
+	m := mutation{asked: rotation{req}, probe: noKey()}
+	if err := checkChange(m.asked); err != nil {
+		return nil, err
+	}
+	if first, done, err := s.repeated(ctx, m); done || err != nil {
+		return &v1.RotateTunnelKeysResponse{Revision: first.Revision, Pairs: first.Pairs}, err
+	}
 	v, err := s.read(ctx)
 	if err != nil {
 		return nil, err
@@ -199,20 +224,23 @@ func (s *tunnelService) RotateTunnelKeys(ctx context.Context, req *v1.RotateTunn
 	if req.GetHost() == "" && req.GetPeer() != "" {
 		return nil, missing("host", "the other host of the pair, beside peer")
 	}
-	var uuids [2]string
-	for i, field := range []struct{ name, value string }{{"host", req.GetHost()}, {"peer", req.GetPeer()}} {
-		if field.value == "" {
+	resolved := proto.CloneOf(req)
+	for _, field := range []struct {
+		name  string
+		value *string
+	}{{"host", &resolved.Host}, {"peer", &resolved.Peer}} {
+		if *field.value == "" {
 			continue
 		}
-		h, err := findHost(v, field.name, field.value)
+		h, err := findHost(v, field.name, *field.value)
 		if err != nil {
 			return nil, err
 		}
-		uuids[i] = h.GetUuid()
+		*field.value = h.GetUuid()
 	}
-	revision, pairs, err := s.cfg.Live.RotateKeys(ctx, uuids[0], uuids[1])
+	revision, pairs, err := s.cfg.Live.RotateKeys(ctx, resolved)
 	if err != nil {
-		return nil, err
+		return nil, s.refused(err, m)
 	}
 	return &v1.RotateTunnelKeysResponse{Revision: revision, Pairs: uint32(pairs)}, nil
 }

@@ -100,6 +100,8 @@ type Result struct {
 	UUIDs []string
 	// Replaced are the rules a PutRule in mode REPLACE removed.
 	Replaced []string
+	// Pairs is how many pairs of hosts a request for new keys was about.
+	Pairs uint32
 	// Pending is the id of the pending change that a command with confirm_within left.
 	Pending string
 	// Duplicate says that the request id was seen before: the command did

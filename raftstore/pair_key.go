@@ -3,6 +3,7 @@ package raftstore
 import (
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
@@ -78,7 +79,7 @@ func (t *tx) putPairKeys(c *storev1.PutPairKeys) (Result, error) {
 		}
 		t.put(TablePairKeys, k)
 	}
-	return Result{}, nil
+	return Result{Pairs: c.GetPairs()}, nil
 }
 
 // checkPairKey refuses a key that cannot be. Errors tell the size of a sealed key only.
@@ -93,6 +94,9 @@ func checkPairKey(field string, k *storev1.PairKey) error {
 		if n := len(sealed.bytes); n > maxSealed {
 			return &InvalidError{Field: field + "." + sealed.name, Value: fmt.Sprintf("%d bytes", n), Reason: fmt.Sprintf("must be at most %d", maxSealed)}
 		}
+	}
+	if n := utf8.RuneCountInString(k.GetRotatedBy()); n > maxRequestID {
+		return &InvalidError{Field: field + ".rotated_by", Value: fmt.Sprintf("%d characters", n), Reason: fmt.Sprintf("must be at most %d", maxRequestID)}
 	}
 	if k.GetGeneration() == 0 {
 		return &InvalidError{Field: field + ".generation", Value: "0", Reason: "must be 1 at least"}

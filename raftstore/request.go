@@ -27,7 +27,7 @@ func (t *tx) repeated(number uint32, id string) (Result, bool, error) {
 	case r.GetCommand() != number:
 		return Result{}, false, &InvalidError{Field: "request_id", Value: id, Reason: "was used for another kind of request"}
 	}
-	res := Result{Revision: r.GetRevision(), UUIDs: r.GetUuids(), Duplicate: true}
+	res := Result{Revision: r.GetRevision(), UUIDs: r.GetUuids(), Pairs: r.GetPairs(), Duplicate: true}
 	if number == numberPutRule && len(res.UUIDs) > 1 {
 		res.UUIDs, res.Replaced = res.UUIDs[:1], res.UUIDs[1:]
 	}
@@ -41,6 +41,11 @@ func (t *tx) repeated(number uint32, id string) (Result, bool, error) {
 // those it replaced.
 const numberPutRule = 11
 
+// Requested reports whether a request id is remembered: a command that has it does nothing.
+func (v *View) Requested(id string) bool {
+	return id != "" && get[*storev1.Request](v, TableRequests, id) != nil
+}
+
 // remember keeps the outcome of a command that carried a request id. It
 // returns by how much the number of remembered requests grew.
 func (t *tx) remember(number uint32, id string, res Result, have int) int {
@@ -48,7 +53,7 @@ func (t *tx) remember(number uint32, id string, res Result, have int) int {
 		return 0
 	}
 	uuids := append(append([]string{}, res.UUIDs...), res.Replaced...)
-	t.put(TableRequests, &storev1.Request{Id: id, Command: number, Revision: t.revision, Uuids: uuids})
+	t.put(TableRequests, &storev1.Request{Id: id, Command: number, Revision: t.revision, Uuids: uuids, Pairs: res.Pairs})
 	if have < maxRequests {
 		return 1
 	}

@@ -860,7 +860,9 @@ type RotateTunnelKeysRequest struct {
 	// Only pairs with this host (UUID or name_label) when set.
 	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	// Only its pair with this host when set; needs host.
-	Peer          string `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	Peer string `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
+	// As in CreatePoolRequest.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -905,6 +907,13 @@ func (x *RotateTunnelKeysRequest) GetHost() string {
 func (x *RotateTunnelKeysRequest) GetPeer() string {
 	if x != nil {
 		return x.Peer
+	}
+	return ""
+}
+
+func (x *RotateTunnelKeysRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
 	}
 	return ""
 }
@@ -1132,10 +1141,12 @@ const file_poolwire_v1_tunnel_proto_rawDesc = "" +
 	"protection\x18\x04 \x01(\x0e2\x1d.poolwire.v1.TunnelProtectionR\n" +
 	"protection\x12\x12\n" +
 	"\x04loss\x18\x05 \x01(\x01R\x04loss\x12\x18\n" +
-	"\arelayed\x18\x06 \x01(\bR\arelayed\"A\n" +
+	"\arelayed\x18\x06 \x01(\bR\arelayed\"`\n" +
 	"\x17RotateTunnelKeysRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
-	"\x04peer\x18\x02 \x01(\tR\x04peer\"L\n" +
+	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"L\n" +
 	"\x18RotateTunnelKeysResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05pairs\x18\x02 \x01(\rR\x05pairs\".\n" +

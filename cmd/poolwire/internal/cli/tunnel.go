@@ -78,7 +78,10 @@ func (a *app) tunnelRotateKeys() *cobra.Command {
 	q := &poolwirev1.RotateTunnelKeysRequest{}
 	c := &cobra.Command{
 		Use: "rotate-keys", Short: "Give pairs of hosts new keys: all pairs, those of one host, or one pair", Args: cobra.NoArgs,
-		Example: "  poolwire tunnel rotate-keys\n  poolwire tunnel rotate-keys --host xcp1 --peer xcp2",
+		Long: "Give pairs of hosts new keys: all pairs, those of one host, or one pair. Traffic goes on meanwhile.\n\n" +
+			"A command whose answer got lost can be repeated without rotating twice when it has a --request-id: a word of your own,\n" +
+			"up to 64 characters, that no other request has.",
+		Example: "  poolwire tunnel rotate-keys --request-id 2026-07\n  poolwire tunnel rotate-keys --host xcp1 --peer xcp2",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 				r, err := api.tunnels.RotateTunnelKeys(ctx, q)
@@ -92,5 +95,6 @@ func (a *app) tunnelRotateKeys() *cobra.Command {
 	}
 	c.Flags().StringVar(&q.Host, "host", "", "only pairs with this host")
 	c.Flags().StringVar(&q.Peer, "peer", "", "only its pair with this one")
+	c.Flags().StringVar(&q.RequestId, "request-id", "", "rotate only once however often a command with this id is repeated")
 	return c
 }

@@ -1603,6 +1603,8 @@ type PairKey struct {
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Revision at which no network needs the pair any more; 0 while one does.
 	UnneededSince uint64 `protobuf:"varint,7,opt,name=unneeded_since,json=unneededSince,proto3" json:"unneeded_since,omitempty"`
+	// The request id by which the last rotation was asked for; empty for none. A repeated request does not rotate the pair again.
+	RotatedBy     string `protobuf:"bytes,8,opt,name=rotated_by,json=rotatedBy,proto3" json:"rotated_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1686,13 +1688,22 @@ func (x *PairKey) GetUnneededSince() uint64 {
 	return 0
 }
 
+func (x *PairKey) GetRotatedBy() string {
+	if x != nil {
+		return x.RotatedBy
+	}
+	return ""
+}
+
 // PutPairKeys stores keys of pairs. Those of hosts that are gone are passed over.
 type PutPairKeys struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Pairs with their new keys; each replaces what is stored of the pair.
 	Put []*PairKey `protobuf:"bytes,1,rep,name=put,proto3" json:"put,omitempty"`
 	// Pairs to forget; only hosts and generation count, and the generation must be the stored one.
-	Forget        []*PairKey `protobuf:"bytes,2,rep,name=forget,proto3" json:"forget,omitempty"`
+	Forget []*PairKey `protobuf:"bytes,2,rep,name=forget,proto3" json:"forget,omitempty"`
+	// Of the last command of a request: how many pairs the request is about. It is remembered with the request's id.
+	Pairs         uint32 `protobuf:"varint,3,opt,name=pairs,proto3" json:"pairs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1739,6 +1750,13 @@ func (x *PutPairKeys) GetForget() []*PairKey {
 		return x.Forget
 	}
 	return nil
+}
+
+func (x *PutPairKeys) GetPairs() uint32 {
+	if x != nil {
+		return x.Pairs
+	}
+	return 0
 }
 
 // Relay is who passes the traffic of a private network on, in one place.
@@ -2410,7 +2428,7 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x16\n" +
 	"\x06before\x18\x03 \x01(\fR\x06before\x12\x18\n" +
 	"\aremoved\x18\x04 \x01(\bR\aremoved\x12\x12\n" +
-	"\x04name\x18\x05 \x01(\tR\x04name\"\x82\x02\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\"\xa1\x02\n" +
 	"\aPairKey\x12\x15\n" +
 	"\x06host_a\x18\x01 \x01(\tR\x05hostA\x12\x15\n" +
 	"\x06host_b\x18\x02 \x01(\tR\x05hostB\x12\x1d\n" +
@@ -2422,10 +2440,13 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"generation\x12;\n" +
 	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12%\n" +
-	"\x0eunneeded_since\x18\a \x01(\x04R\runneededSince\"o\n" +
+	"\x0eunneeded_since\x18\a \x01(\x04R\runneededSince\x12\x1d\n" +
+	"\n" +
+	"rotated_by\x18\b \x01(\tR\trotatedBy\"\x85\x01\n" +
 	"\vPutPairKeys\x12,\n" +
 	"\x03put\x18\x01 \x03(\v2\x1a.poolwire.store.v1.PairKeyR\x03put\x122\n" +
-	"\x06forget\x18\x02 \x03(\v2\x1a.poolwire.store.v1.PairKeyR\x06forget\"\x88\x01\n" +
+	"\x06forget\x18\x02 \x03(\v2\x1a.poolwire.store.v1.PairKeyR\x06forget\x12\x14\n" +
+	"\x05pairs\x18\x03 \x01(\rR\x05pairs\"\x88\x01\n" +
 	"\x05Relay\x120\n" +
 	"\x14private_network_uuid\x18\x01 \x01(\tR\x12privateNetworkUuid\x12\x1b\n" +
 	"\tpool_uuid\x18\x02 \x01(\tR\bpoolUuid\x12\x16\n" +

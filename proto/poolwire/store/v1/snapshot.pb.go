@@ -159,7 +159,9 @@ type Request struct {
 	// Revision of the outcome.
 	Revision uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	// UUIDs of the resources the command wrote, the first being the one asked for.
-	Uuids         []string `protobuf:"bytes,4,rep,name=uuids,proto3" json:"uuids,omitempty"`
+	Uuids []string `protobuf:"bytes,4,rep,name=uuids,proto3" json:"uuids,omitempty"`
+	// How many pairs of hosts a request for new keys was about.
+	Pairs         uint32 `protobuf:"varint,5,opt,name=pairs,proto3" json:"pairs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -222,6 +224,13 @@ func (x *Request) GetUuids() []string {
 	return nil
 }
 
+func (x *Request) GetPairs() uint32 {
+	if x != nil {
+		return x.Pairs
+	}
+	return 0
+}
+
 var File_poolwire_store_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
@@ -234,12 +243,13 @@ const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
 	"\x0elast_object_id\x18\x04 \x01(\rR\flastObjectId\">\n" +
 	"\x0eSnapshotRecord\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\rR\x05table\x12\x16\n" +
-	"\x06object\x18\x02 \x01(\fR\x06object\"e\n" +
+	"\x06object\x18\x02 \x01(\fR\x06object\"{\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\acommand\x18\x02 \x01(\rR\acommand\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x14\n" +
-	"\x05uuids\x18\x04 \x03(\tR\x05uuidsB*Z(poolwire/proto/poolwire/store/v1;storev1b\x06proto3"
+	"\x05uuids\x18\x04 \x03(\tR\x05uuids\x12\x14\n" +
+	"\x05pairs\x18\x05 \x01(\rR\x05pairsB*Z(poolwire/proto/poolwire/store/v1;storev1b\x06proto3"
 
 var (
 	file_poolwire_store_v1_snapshot_proto_rawDescOnce sync.Once
