@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,12 +29,12 @@ const (
 // keepRelays elects who passes traffic on, until ctx ends. What is elected is stored, so that the next
 // leader does not start over.
 func (l *leader) keepRelays(ctx context.Context) {
-	began := time.Now()
+	k := relayKeeper{leader: l, began: time.Now(), trials: map[relayPlace]*overlay.Trials{}}
 	look := time.NewTimer(relaysRest)
 	defer look.Stop()
 	for {
 		links, progress := l.links.next(), l.nextProgress()
-		if err := l.electRelays(ctx, began); err != nil && ctx.Err() == nil {
+		if err := k.elect(ctx); err != nil && ctx.Err() == nil {
 			l.cfg.Log.Warn("relays could not be stored", "error", err)
 		}
 		look.Reset(relaysRest)
@@ -53,9 +54,24 @@ func (l *leader) keepRelays(ctx context.Context) {
 	}
 }
 
-// electRelays looks at all networks whose traffic is passed on.
-func (l *leader) electRelays(ctx context.Context, began time.Time) error {
-	view := l.store.View()
+// relayKeeper elects relays for one leader.
+type relayKeeper struct {
+	*leader
+	began time.Time
+	// trials says which hosts have lost a place lately. It ends with the leader: the next one gives them another chance.
+	trials map[relayPlace]*overlay.Trials
+}
+
+// relayPlace is where a relay passes traffic on: a network, and the pool whose hub it is, empty for the centre of a star.
+type relayPlace struct{ network, pool string }
+
+// elect looks at all networks whose traffic is passed on.
+func (k *relayKeeper) elect(ctx context.Context) error {
+	view := k.store.View()
+	maps.DeleteFunc(k.trials, func(p relayPlace, _ *overlay.Trials) bool {
+		pn := view.PrivateNetwork(p.network)
+		return pn == nil || topologyOf(pn) == overlay.Mesh
+	})
 	var all map[string]map[string]linkEnd
 	var errs []error
 	for _, pn := range view.PrivateNetworks() {
@@ -64,22 +80,30 @@ func (l *leader) electRelays(ctx context.Context, began time.Time) error {
 			continue
 		}
 		if all == nil {
-			all = l.links.all()
+			all = k.links.all()
 		}
-		e := election{leader: l, view: view, network: pn, links: all, early: time.Since(began) < startupGrace}
-		now := e.hold(stored)
+		e := election{leader: k.leader, view: view, network: pn, links: all, early: time.Since(k.began) < startupGrace}
+		now := e.hold(stored, k.trialsAt)
 		if slices.EqualFunc(stored, now, func(a, b *storev1.Relay) bool { return proto.Equal(a, b) }) {
 			continue
 		}
-		l.cfg.Log.Info("relays elected", "network", pn.GetNameLabel(), "relays", relayText(view, now), "before", relayText(view, stored))
-		errs = append(errs, l.withDeadline(ctx, func(ctx context.Context) error {
-			_, err := l.store.Apply(ctx, &storev1.Command{Body: &storev1.Command_PutRelays{
+		k.cfg.Log.Info("relays elected", "network", pn.GetNameLabel(), "relays", relayText(view, now), "before", relayText(view, stored))
+		errs = append(errs, k.withDeadline(ctx, func(ctx context.Context) error {
+			_, err := k.store.Apply(ctx, &storev1.Command{Body: &storev1.Command_PutRelays{
 				PutRelays: &storev1.PutRelays{PrivateNetworkUuids: []string{pn.GetUuid()}, Relays: now},
 			}})
 			return err
 		}))
 	}
 	return errors.Join(errs...)
+}
+
+// trialsAt is what is remembered of a place.
+func (k *relayKeeper) trialsAt(p relayPlace) *overlay.Trials {
+	if k.trials[p] == nil {
+		k.trials[p] = &overlay.Trials{}
+	}
+	return k.trials[p]
 }
 
 // election is the choice of the relays of one network.
@@ -93,7 +117,7 @@ type election struct {
 }
 
 // hold elects for every place, ordered by pool.
-func (e election) hold(stored []*storev1.Relay) []*storev1.Relay {
+func (e election) hold(stored []*storev1.Relay, trials func(relayPlace) *overlay.Trials) []*storev1.Relay {
 	places := map[string][]overlay.Candidate{}
 	topology := topologyOf(e.network)
 	if topology == overlay.Mesh {
@@ -108,13 +132,14 @@ func (e election) hold(stored []*storev1.Relay) []*storev1.Relay {
 		now := storedAt(stored, place)
 		places[place] = append(places[place], overlay.Candidate{
 			Host: m.Host.GetUuid(), Number: m.Host.GetObjectId(), Rank: e.rank(m.Host), Alive: e.alive(m.Host, now), Ready: e.ready(m.Host, now),
+			Heard: e.heardAsActive(m.Host, now),
 		})
 	}
 	var out []*storev1.Relay
 	for place, candidates := range places {
 		r := storedAt(stored, place)
 		now := overlay.Relay{Site: place, Active: r.GetActive(), Standby: r.GetStandby()}
-		next := overlay.Elect(now, candidates)
+		next := trials(relayPlace{e.network.GetUuid(), place}).Elect(now, candidates, e.leader.cfg.Clock.Now())
 		out = append(out, &storev1.Relay{PrivateNetworkUuid: e.network.GetUuid(), PoolUuid: place, Active: next.Active, Standby: next.Standby})
 	}
 	slices.SortFunc(out, func(a, b *storev1.Relay) int { return strings.Compare(a.GetPoolUuid(), b.GetPoolUuid()) })
@@ -177,24 +202,41 @@ func (e election) alive(h *poolwirev1.Host, now *storev1.Relay) bool {
 	return up > 0 && up >= others
 }
 
-// heard counts the members that hear a host by the network's kind of tunnel, and those that do not. A tunnel that is
-// being set up says nothing yet.
+// heard counts the members that hear a host by the network's kind of tunnel, and those that do not.
 func (e election) heard(h *poolwirev1.Host) (up, down int) {
-	if h == nil {
-		return 0, 0
-	}
-	name, now := conduitOf(e.network).tunnelName(h), time.Now()
 	for _, m := range e.view.PrivateNetworkMembers(e.network) {
-		if end, there := e.links[m.Host.GetUuid()][name]; there && end.peer == h.GetUuid() {
-			switch hears, known := end.hears(); {
-			case hears:
-				up++
-			case known && (end.heardOnce || now.Sub(end.since) > silence):
-				down++
-			}
+		switch hears, known := e.hears(m.Host, h); {
+		case hears:
+			up++
+		case known:
+			down++
 		}
 	}
 	return up, down
+}
+
+// hears tells whether one host hears another by the network's kind of tunnel. A tunnel that is being set up says nothing yet.
+func (e election) hears(from, h *poolwirev1.Host) (hears, known bool) {
+	if h == nil {
+		return false, false
+	}
+	end, there := e.links[from.GetUuid()][conduitOf(e.network).tunnelName(h)]
+	if !there || end.peer != h.GetUuid() {
+		return false, false
+	}
+	hears, known = end.hears()
+	return hears, hears || known && (end.heardOnce || time.Since(end.since) > silence)
+}
+
+// heardAsActive tells whether everybody who hears the active relay, the relay itself included, hears this host too, as far as they
+// have tunnels to it.
+func (e election) heardAsActive(h *poolwirev1.Host, now *storev1.Relay) bool {
+	active := e.view.Host(now.GetActive())
+	return !slices.ContainsFunc(e.view.PrivateNetworkMembers(e.network), func(m raftstore.MemberHost) bool {
+		hears, known := e.hears(m.Host, h)
+		hearsActive, _ := e.hears(m.Host, active)
+		return known && !hears && (hearsActive || m.Host.GetUuid() == now.GetActive())
+	})
 }
 
 // ready tells whether a host that stands by could take over now from the active one: it is heard by as many, its tunnels are

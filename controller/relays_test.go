@@ -74,3 +74,58 @@ func TestARelayStaysWhereNobodyIsBetterHeard(t *testing.T) {
 		t.Error("deposed for tunnels of another kind")
 	}
 }
+
+// Whether a relay that lost its place may come back is asked of those who hear the active one, and of it: whom nobody reaches has no say,
+// nor has who has no tunnel to it, or a new one.
+func TestHeardAsTheActiveOneIs(t *testing.T) {
+	t.Parallel()
+	s := newState(t)
+	pool := s.pool(1)
+	var uuids []string
+	for n := 1; n <= 4; n++ {
+		uuids = append(uuids, s.host(pool, n))
+	}
+	pn := blue(poolMember(pool))
+	pn.Topology = poolwirev1.Topology_TOPOLOGY_STAR
+	s.do(putPrivate(pn, true))
+	view := s.view()
+	lost, active := view.Host(uuids[0]), view.Host(uuids[1])
+	const yes, no, soon, none = "up", "down", "init", ""
+	for name, tt := range map[string]struct {
+		// lost and active say what hosts 2, 3 and 4 hear of the lost relay, hosts 3 and 4 of the active one, which is host 2.
+		lost   [3]string
+		active [2]string
+		want   bool
+	}{
+		"by all":                         {[3]string{yes, yes, yes}, [2]string{yes, yes}, true},
+		"by those with a tunnel":         {[3]string{yes, none, none}, [2]string{yes, yes}, true},
+		"not by the active one":          {[3]string{no, yes, yes}, [2]string{yes, yes}, false},
+		"not by one of its hosts":        {[3]string{yes, yes, no}, [2]string{yes, yes}, false},
+		"not by one that hears neither":  {[3]string{yes, yes, no}, [2]string{yes, no}, true},
+		"tunnels that are just set up":   {[3]string{yes, yes, soon}, [2]string{yes, yes}, true},
+		"nobody says anything about it":  {[3]string{}, [2]string{yes, yes}, true},
+		"nobody but the active is heard": {[3]string{yes, no, no}, [2]string{no, no}, true},
+	} {
+		e := election{view: view, network: pn, links: map[string]map[string]linkEnd{}}
+		put := func(from int, to *poolwirev1.Host, bfd string) {
+			if bfd == none {
+				return
+			}
+			if e.links[uuids[from]] == nil {
+				e.links[uuids[from]] = map[string]linkEnd{}
+			}
+			e.links[uuids[from]][conduitOf(pn).tunnelName(to)] = linkEnd{
+				host: uuids[from], peer: to.GetUuid(), bfd: bfd, heardOnce: bfd != soon, since: time.Now(),
+			}
+		}
+		for i, bfd := range tt.lost {
+			put(i+1, lost, bfd)
+		}
+		for i, bfd := range tt.active {
+			put(i+2, active, bfd)
+		}
+		if got := e.heardAsActive(lost, &storev1.Relay{Active: active.GetUuid()}); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

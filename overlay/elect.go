@@ -16,6 +16,10 @@ type Candidate struct {
 	Alive bool
 	// Ready: everything it needs to pass traffic on is in place, on it and on the hosts around it.
 	Ready bool
+	// Heard: whoever hears the active host and has a tunnel to this one hears it too. It counts for hosts that lost a place, see [Trials].
+	Heard bool
+	// Held: it lost a place not long ago. It is chosen where nobody else is left only, and takes nobody's place.
+	Held bool
 }
 
 // Elect says who is to pass traffic on at a place, given who does now. It changes as little as
@@ -49,7 +53,7 @@ func Elect(now Relay, candidates []Candidate) Relay {
 func successor(now Relay, by map[string]Candidate, alive []Candidate) string {
 	active, standby := by[now.Active], by[now.Standby]
 	switch {
-	case active.Alive && standby.Alive && standby.Ready && preferred(standby, active):
+	case active.Alive && standby.Alive && standby.Ready && !standby.Held && preferred(standby, active):
 		return standby.Host
 	case active.Alive:
 		return active.Host
@@ -60,19 +64,23 @@ func successor(now Relay, by map[string]Candidate, alive []Candidate) string {
 }
 
 // standby is who stands by next: whoever the operator prefers to the active one, else who
-// does now, else the best.
+// does now, else the best. Where nobody but held hosts is left, the one that stands by goes on with it whether it is
+// heard or not: another place for it there is none.
 func standby(now Relay, active string, by map[string]Candidate, alive []Candidate) string {
 	others := slices.DeleteFunc(slices.Clone(alive), func(c Candidate) bool { return c.Host == active })
-	if len(others) == 0 {
+	have := by[now.Standby]
+	if now.Standby == active {
+		have = by[now.Active] // they have changed places
+	}
+	switch {
+	case have.Held && have.Host == now.Standby && (len(others) == 0 || others[0].Held):
+		return have.Host
+	case len(others) == 0:
 		return ""
 	}
 	best := others[0]
-	held := by[now.Standby]
-	if now.Standby == active {
-		held = by[now.Active] // they have changed places
-	}
-	if held.Alive && held.Host != active && !preferred(best, held) {
-		return held.Host
+	if have.Alive && have.Host != active && (!have.Held || best.Held) && !preferred(best, have) {
+		return have.Host
 	}
 	return best.Host
 }
@@ -82,8 +90,14 @@ func preferred(a, b Candidate) bool {
 	return a.Rank != 0 && (b.Rank == 0 || a.Rank < b.Rank)
 }
 
+// better orders candidates from the best: those that are held come last.
 func better(a, b Candidate) int {
 	switch {
+	case a.Held != b.Held:
+		if b.Held {
+			return -1
+		}
+		return 1
 	case preferred(a, b):
 		return -1
 	case preferred(b, a):
