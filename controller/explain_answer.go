@@ -65,7 +65,12 @@ func explain(ctx context.Context, view *raftstore.View, q explainQuestion) (*exp
 	if err := x.depend(); err != nil {
 		return nil, err
 	}
+	group, err := x.explainGroup(first)
+	if err != nil {
+		return nil, err
+	}
 	x.answer(first)
+	x.answerGroup(group)
 	return x, nil
 }
 

@@ -40,6 +40,11 @@ func (e *emitter) multicastBase() {
 	}
 }
 
+// IsGroupJoined tells whether a flow of table multicast is that of a group that somebody listens to.
+func IsGroupJoined(f flow.Flow) bool {
+	return f.Table == uint8(TableMulticast) && bandMulticastGroup.Low <= f.Priority && f.Priority <= bandMulticastGroup.High
+}
+
 // everyone is the table that floods.
 func (e *emitter) everyone() Table {
 	if e.compiler.bridge.Kind == OverlayBridge {

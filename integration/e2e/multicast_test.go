@@ -158,6 +158,12 @@ func TestMulticastGoesToListenersOnly(t *testing.T) {
 		leave := joins(t, r.vms["lyon2"], group)
 		r.listen(t, group, r.vms["lyon2"])
 		only("lyon2")
+		said := r.do(t, "explain", "--vif", r.vms["paris1"].VIF().UUID, "--to", group.String(), "--proto", "udp")
+		for _, want := range []string{"passes: 1 of the 1 VIFs", "those who listen", r.vms["lyon2"].VIF().UUID, "by paris1, lyon2"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("explain lacks %q:\n%s", want, said)
+			}
+		}
 		leaveToo := joins(t, beside, group) // on the sender's own host
 		r.listen(t, group, r.vms["lyon2"], beside)
 		only("lyon2")

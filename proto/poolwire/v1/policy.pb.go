@@ -1866,7 +1866,9 @@ type ExplainResponse struct {
 	Packet string `protobuf:"bytes,7,opt,name=packet,proto3" json:"packet,omitempty"`
 	// What the verdict depends on that is not known, one line each: a router between two networks, an address that was made up and that rules tell
 	// apart from others. The verdict is then that of what is known, and of the address in packet.
-	DependsOn     []string `protobuf:"bytes,8,rep,name=depends_on,json=dependsOn,proto3" json:"depends_on,omitempty"`
+	DependsOn []string `protobuf:"bytes,8,rep,name=depends_on,json=dependsOn,proto3" json:"depends_on,omitempty"`
+	// Of what a VIF sends to a multicast group of IPv4 or IPv6 on a private network: whom it goes to; absent for other packets.
+	Multicast     *ExplainMulticast `protobuf:"bytes,9,opt,name=multicast,proto3" json:"multicast,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1957,6 +1959,213 @@ func (x *ExplainResponse) GetDependsOn() []string {
 	return nil
 }
 
+func (x *ExplainResponse) GetMulticast() *ExplainMulticast {
+	if x != nil {
+		return x.Multicast
+	}
+	return nil
+}
+
+// ExplainMulticast is where a packet for a multicast group goes on a private network.
+type ExplainMulticast struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the private network.
+	PrivateNetworkUuid string `protobuf:"bytes,1,opt,name=private_network_uuid,json=privateNetworkUuid,proto3" json:"private_network_uuid,omitempty"`
+	// Its name_label.
+	PrivateNetworkNameLabel string `protobuf:"bytes,2,opt,name=private_network_name_label,json=privateNetworkNameLabel,proto3" json:"private_network_name_label,omitempty"`
+	// MAC address of the group, which other groups may have too.
+	MacAddress string `protobuf:"bytes,3,opt,name=mac_address,json=macAddress,proto3" json:"mac_address,omitempty"`
+	// Whom the network sends it to, in words, and why.
+	GoesTo string `protobuf:"bytes,4,opt,name=goes_to,json=goesTo,proto3" json:"goes_to,omitempty"`
+	// Who asks the VIFs which groups they listen to, in words.
+	Querier string `protobuf:"bytes,5,opt,name=querier,proto3" json:"querier,omitempty"`
+	// The VIFs that listen to the group, those of multicast routers, and where it goes to everybody all others; without the sender.
+	Listeners []*ExplainListener `protobuf:"bytes,6,rep,name=listeners,proto3" json:"listeners,omitempty"`
+	// How many more there are, which the packet was not followed to.
+	More          uint32 `protobuf:"varint,7,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainMulticast) Reset() {
+	*x = ExplainMulticast{}
+	mi := &file_poolwire_v1_policy_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainMulticast) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainMulticast) ProtoMessage() {}
+
+func (x *ExplainMulticast) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_policy_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainMulticast.ProtoReflect.Descriptor instead.
+func (*ExplainMulticast) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ExplainMulticast) GetPrivateNetworkUuid() string {
+	if x != nil {
+		return x.PrivateNetworkUuid
+	}
+	return ""
+}
+
+func (x *ExplainMulticast) GetPrivateNetworkNameLabel() string {
+	if x != nil {
+		return x.PrivateNetworkNameLabel
+	}
+	return ""
+}
+
+func (x *ExplainMulticast) GetMacAddress() string {
+	if x != nil {
+		return x.MacAddress
+	}
+	return ""
+}
+
+func (x *ExplainMulticast) GetGoesTo() string {
+	if x != nil {
+		return x.GoesTo
+	}
+	return ""
+}
+
+func (x *ExplainMulticast) GetQuerier() string {
+	if x != nil {
+		return x.Querier
+	}
+	return ""
+}
+
+func (x *ExplainMulticast) GetListeners() []*ExplainListener {
+	if x != nil {
+		return x.Listeners
+	}
+	return nil
+}
+
+func (x *ExplainMulticast) GetMore() uint32 {
+	if x != nil {
+		return x.More
+	}
+	return 0
+}
+
+// ExplainListener is one VIF, and what becomes of its copy of a packet for a multicast group.
+type ExplainListener struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the VIF.
+	VifUuid string `protobuf:"bytes,1,opt,name=vif_uuid,json=vifUuid,proto3" json:"vif_uuid,omitempty"`
+	// Its name_label.
+	VifNameLabel string `protobuf:"bytes,2,opt,name=vif_name_label,json=vifNameLabel,proto3" json:"vif_name_label,omitempty"`
+	// The groups that it has joined and that have this MAC address; empty for a VIF that listens to none of them.
+	Groups []string `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	// It gets all groups of the family: a multicast router is behind it, or it has joined more groups than are told apart.
+	AllGroups bool `protobuf:"varint,4,opt,name=all_groups,json=allGroups,proto3" json:"all_groups,omitempty"`
+	// It gets a copy.
+	Gets bool `protobuf:"varint,5,opt,name=gets,proto3" json:"gets,omitempty"`
+	// Why it gets none.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The hosts on the way of its copy, by name_label, the sender's first.
+	Hosts         []string `protobuf:"bytes,7,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainListener) Reset() {
+	*x = ExplainListener{}
+	mi := &file_poolwire_v1_policy_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainListener) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainListener) ProtoMessage() {}
+
+func (x *ExplainListener) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_policy_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainListener.ProtoReflect.Descriptor instead.
+func (*ExplainListener) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ExplainListener) GetVifUuid() string {
+	if x != nil {
+		return x.VifUuid
+	}
+	return ""
+}
+
+func (x *ExplainListener) GetVifNameLabel() string {
+	if x != nil {
+		return x.VifNameLabel
+	}
+	return ""
+}
+
+func (x *ExplainListener) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ExplainListener) GetAllGroups() bool {
+	if x != nil {
+		return x.AllGroups
+	}
+	return false
+}
+
+func (x *ExplainListener) GetGets() bool {
+	if x != nil {
+		return x.Gets
+	}
+	return false
+}
+
+func (x *ExplainListener) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ExplainListener) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
 // ExplainStep is one table.
 type ExplainStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1980,7 +2189,7 @@ type ExplainStep struct {
 
 func (x *ExplainStep) Reset() {
 	*x = ExplainStep{}
-	mi := &file_poolwire_v1_policy_proto_msgTypes[16]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2201,7 @@ func (x *ExplainStep) String() string {
 func (*ExplainStep) ProtoMessage() {}
 
 func (x *ExplainStep) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_policy_proto_msgTypes[16]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2214,7 @@ func (x *ExplainStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainStep.ProtoReflect.Descriptor instead.
 func (*ExplainStep) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{16}
+	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExplainStep) GetHost() string {
@@ -2068,7 +2277,7 @@ type GetRuleHitsRequest struct {
 
 func (x *GetRuleHitsRequest) Reset() {
 	*x = GetRuleHitsRequest{}
-	mi := &file_poolwire_v1_policy_proto_msgTypes[17]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2289,7 @@ func (x *GetRuleHitsRequest) String() string {
 func (*GetRuleHitsRequest) ProtoMessage() {}
 
 func (x *GetRuleHitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_policy_proto_msgTypes[17]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2302,7 @@ func (x *GetRuleHitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRuleHitsRequest.ProtoReflect.Descriptor instead.
 func (*GetRuleHitsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{17}
+	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetRuleHitsRequest) GetRules() []string {
@@ -2116,7 +2325,7 @@ type GetRuleHitsResponse struct {
 
 func (x *GetRuleHitsResponse) Reset() {
 	*x = GetRuleHitsResponse{}
-	mi := &file_poolwire_v1_policy_proto_msgTypes[18]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2337,7 @@ func (x *GetRuleHitsResponse) String() string {
 func (*GetRuleHitsResponse) ProtoMessage() {}
 
 func (x *GetRuleHitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_policy_proto_msgTypes[18]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2350,7 @@ func (x *GetRuleHitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRuleHitsResponse.ProtoReflect.Descriptor instead.
 func (*GetRuleHitsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{18}
+	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetRuleHitsResponse) GetHits() []*RuleHits {
@@ -2178,7 +2387,7 @@ type RuleHits struct {
 
 func (x *RuleHits) Reset() {
 	*x = RuleHits{}
-	mi := &file_poolwire_v1_policy_proto_msgTypes[19]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2399,7 @@ func (x *RuleHits) String() string {
 func (*RuleHits) ProtoMessage() {}
 
 func (x *RuleHits) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_policy_proto_msgTypes[19]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2412,7 @@ func (x *RuleHits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleHits.ProtoReflect.Descriptor instead.
 func (*RuleHits) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{19}
+	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RuleHits) GetRuleUuid() string {
@@ -2260,7 +2469,7 @@ type HostHits struct {
 
 func (x *HostHits) Reset() {
 	*x = HostHits{}
-	mi := &file_poolwire_v1_policy_proto_msgTypes[20]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2481,7 @@ func (x *HostHits) String() string {
 func (*HostHits) ProtoMessage() {}
 
 func (x *HostHits) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_policy_proto_msgTypes[20]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2494,7 @@ func (x *HostHits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHits.ProtoReflect.Descriptor instead.
 func (*HostHits) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{20}
+	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HostHits) GetHostUuid() string {
@@ -2336,7 +2545,7 @@ type WatchDeniedRequest struct {
 
 func (x *WatchDeniedRequest) Reset() {
 	*x = WatchDeniedRequest{}
-	mi := &file_poolwire_v1_policy_proto_msgTypes[21]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2348,7 +2557,7 @@ func (x *WatchDeniedRequest) String() string {
 func (*WatchDeniedRequest) ProtoMessage() {}
 
 func (x *WatchDeniedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_policy_proto_msgTypes[21]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2361,7 +2570,7 @@ func (x *WatchDeniedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeniedRequest.ProtoReflect.Descriptor instead.
 func (*WatchDeniedRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{21}
+	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WatchDeniedRequest) GetVif() string {
@@ -2427,7 +2636,7 @@ type WatchDeniedResponse struct {
 
 func (x *WatchDeniedResponse) Reset() {
 	*x = WatchDeniedResponse{}
-	mi := &file_poolwire_v1_policy_proto_msgTypes[22]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +2648,7 @@ func (x *WatchDeniedResponse) String() string {
 func (*WatchDeniedResponse) ProtoMessage() {}
 
 func (x *WatchDeniedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_policy_proto_msgTypes[22]
+	mi := &file_poolwire_v1_policy_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2452,7 +2661,7 @@ func (x *WatchDeniedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDeniedResponse.ProtoReflect.Descriptor instead.
 func (*WatchDeniedResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{22}
+	return file_poolwire_v1_policy_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WatchDeniedResponse) GetTime() *timestamppb.Timestamp {
@@ -2754,7 +2963,7 @@ const file_poolwire_v1_policy_proto_rawDesc = "" +
 	"\n" +
 	"_icmp_typeB\f\n" +
 	"\n" +
-	"_icmp_code\"\xb9\x02\n" +
+	"_icmp_code\"\xf6\x02\n" +
 	"\x0fExplainResponse\x12.\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x14.poolwire.v1.VerdictR\averdict\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12.\n" +
@@ -2765,7 +2974,26 @@ const file_poolwire_v1_policy_proto_rawDesc = "" +
 	"\vassumptions\x18\x06 \x03(\tR\vassumptions\x12\x16\n" +
 	"\x06packet\x18\a \x01(\tR\x06packet\x12\x1d\n" +
 	"\n" +
-	"depends_on\x18\b \x03(\tR\tdependsOn\"\xb9\x01\n" +
+	"depends_on\x18\b \x03(\tR\tdependsOn\x12;\n" +
+	"\tmulticast\x18\t \x01(\v2\x1d.poolwire.v1.ExplainMulticastR\tmulticast\"\xa5\x02\n" +
+	"\x10ExplainMulticast\x120\n" +
+	"\x14private_network_uuid\x18\x01 \x01(\tR\x12privateNetworkUuid\x12;\n" +
+	"\x1aprivate_network_name_label\x18\x02 \x01(\tR\x17privateNetworkNameLabel\x12\x1f\n" +
+	"\vmac_address\x18\x03 \x01(\tR\n" +
+	"macAddress\x12\x17\n" +
+	"\agoes_to\x18\x04 \x01(\tR\x06goesTo\x12\x18\n" +
+	"\aquerier\x18\x05 \x01(\tR\aquerier\x12:\n" +
+	"\tlisteners\x18\x06 \x03(\v2\x1c.poolwire.v1.ExplainListenerR\tlisteners\x12\x12\n" +
+	"\x04more\x18\a \x01(\rR\x04more\"\xcb\x01\n" +
+	"\x0fExplainListener\x12\x19\n" +
+	"\bvif_uuid\x18\x01 \x01(\tR\avifUuid\x12$\n" +
+	"\x0evif_name_label\x18\x02 \x01(\tR\fvifNameLabel\x12\x16\n" +
+	"\x06groups\x18\x03 \x03(\tR\x06groups\x12\x1d\n" +
+	"\n" +
+	"all_groups\x18\x04 \x01(\bR\tallGroups\x12\x12\n" +
+	"\x04gets\x18\x05 \x01(\bR\x04gets\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05hosts\x18\a \x03(\tR\x05hosts\"\xb9\x01\n" +
 	"\vExplainStep\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06bridge\x18\x02 \x01(\tR\x06bridge\x12\x14\n" +
@@ -2875,7 +3103,7 @@ func file_poolwire_v1_policy_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_v1_policy_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_poolwire_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_poolwire_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_poolwire_v1_policy_proto_goTypes = []any{
 	(PolicyLevel)(0),                   // 0: poolwire.v1.PolicyLevel
 	(PolicySection)(0),                 // 1: poolwire.v1.PolicySection
@@ -2899,18 +3127,20 @@ var file_poolwire_v1_policy_proto_goTypes = []any{
 	(*PolicyEntry)(nil),                // 19: poolwire.v1.PolicyEntry
 	(*ExplainRequest)(nil),             // 20: poolwire.v1.ExplainRequest
 	(*ExplainResponse)(nil),            // 21: poolwire.v1.ExplainResponse
-	(*ExplainStep)(nil),                // 22: poolwire.v1.ExplainStep
-	(*GetRuleHitsRequest)(nil),         // 23: poolwire.v1.GetRuleHitsRequest
-	(*GetRuleHitsResponse)(nil),        // 24: poolwire.v1.GetRuleHitsResponse
-	(*RuleHits)(nil),                   // 25: poolwire.v1.RuleHits
-	(*HostHits)(nil),                   // 26: poolwire.v1.HostHits
-	(*WatchDeniedRequest)(nil),         // 27: poolwire.v1.WatchDeniedRequest
-	(*WatchDeniedResponse)(nil),        // 28: poolwire.v1.WatchDeniedResponse
-	(*timestamppb.Timestamp)(nil),      // 29: google.protobuf.Timestamp
-	(*Realization)(nil),                // 30: poolwire.v1.Realization
-	(*durationpb.Duration)(nil),        // 31: google.protobuf.Duration
-	(*Preview)(nil),                    // 32: poolwire.v1.Preview
-	(*fieldmaskpb.FieldMask)(nil),      // 33: google.protobuf.FieldMask
+	(*ExplainMulticast)(nil),           // 22: poolwire.v1.ExplainMulticast
+	(*ExplainListener)(nil),            // 23: poolwire.v1.ExplainListener
+	(*ExplainStep)(nil),                // 24: poolwire.v1.ExplainStep
+	(*GetRuleHitsRequest)(nil),         // 25: poolwire.v1.GetRuleHitsRequest
+	(*GetRuleHitsResponse)(nil),        // 26: poolwire.v1.GetRuleHitsResponse
+	(*RuleHits)(nil),                   // 27: poolwire.v1.RuleHits
+	(*HostHits)(nil),                   // 28: poolwire.v1.HostHits
+	(*WatchDeniedRequest)(nil),         // 29: poolwire.v1.WatchDeniedRequest
+	(*WatchDeniedResponse)(nil),        // 30: poolwire.v1.WatchDeniedResponse
+	(*timestamppb.Timestamp)(nil),      // 31: google.protobuf.Timestamp
+	(*Realization)(nil),                // 32: poolwire.v1.Realization
+	(*durationpb.Duration)(nil),        // 33: google.protobuf.Duration
+	(*Preview)(nil),                    // 34: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil),      // 35: google.protobuf.FieldMask
 }
 var file_poolwire_v1_policy_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.PolicyRule.level:type_name -> poolwire.v1.PolicyLevel
@@ -2918,23 +3148,23 @@ var file_poolwire_v1_policy_proto_depIdxs = []int32{
 	2,  // 2: poolwire.v1.PolicyRule.action:type_name -> poolwire.v1.RuleAction
 	3,  // 3: poolwire.v1.PolicyRule.direction:type_name -> poolwire.v1.TrafficDirection
 	4,  // 4: poolwire.v1.PolicyRule.established_sessions:type_name -> poolwire.v1.EstablishedSessions
-	29, // 5: poolwire.v1.PolicyRule.expire_time:type_name -> google.protobuf.Timestamp
-	30, // 6: poolwire.v1.PolicyRule.realization:type_name -> poolwire.v1.Realization
-	29, // 7: poolwire.v1.PolicyRule.create_time:type_name -> google.protobuf.Timestamp
+	31, // 5: poolwire.v1.PolicyRule.expire_time:type_name -> google.protobuf.Timestamp
+	32, // 6: poolwire.v1.PolicyRule.realization:type_name -> poolwire.v1.Realization
+	31, // 7: poolwire.v1.PolicyRule.create_time:type_name -> google.protobuf.Timestamp
 	6,  // 8: poolwire.v1.CreatePolicyRuleRequest.policy_rule:type_name -> poolwire.v1.PolicyRule
-	31, // 9: poolwire.v1.CreatePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	33, // 9: poolwire.v1.CreatePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
 	6,  // 10: poolwire.v1.CreatePolicyRuleResponse.policy_rule:type_name -> poolwire.v1.PolicyRule
-	32, // 11: poolwire.v1.CreatePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
+	34, // 11: poolwire.v1.CreatePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
 	6,  // 12: poolwire.v1.GetPolicyRuleResponse.policy_rule:type_name -> poolwire.v1.PolicyRule
 	0,  // 13: poolwire.v1.ListPolicyRulesRequest.level:type_name -> poolwire.v1.PolicyLevel
 	6,  // 14: poolwire.v1.ListPolicyRulesResponse.policy_rules:type_name -> poolwire.v1.PolicyRule
 	6,  // 15: poolwire.v1.UpdatePolicyRuleRequest.policy_rule:type_name -> poolwire.v1.PolicyRule
-	33, // 16: poolwire.v1.UpdatePolicyRuleRequest.update_mask:type_name -> google.protobuf.FieldMask
-	31, // 17: poolwire.v1.UpdatePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	35, // 16: poolwire.v1.UpdatePolicyRuleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	33, // 17: poolwire.v1.UpdatePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
 	6,  // 18: poolwire.v1.UpdatePolicyRuleResponse.policy_rule:type_name -> poolwire.v1.PolicyRule
-	32, // 19: poolwire.v1.UpdatePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
-	31, // 20: poolwire.v1.DeletePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
-	32, // 21: poolwire.v1.DeletePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
+	34, // 19: poolwire.v1.UpdatePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
+	33, // 20: poolwire.v1.DeletePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
+	34, // 21: poolwire.v1.DeletePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
 	19, // 22: poolwire.v1.GetEffectivePolicyResponse.inbound:type_name -> poolwire.v1.PolicyEntry
 	19, // 23: poolwire.v1.GetEffectivePolicyResponse.outbound:type_name -> poolwire.v1.PolicyEntry
 	0,  // 24: poolwire.v1.PolicyEntry.level:type_name -> poolwire.v1.PolicyLevel
@@ -2942,37 +3172,39 @@ var file_poolwire_v1_policy_proto_depIdxs = []int32{
 	2,  // 26: poolwire.v1.PolicyEntry.action:type_name -> poolwire.v1.RuleAction
 	3,  // 27: poolwire.v1.ExplainRequest.direction:type_name -> poolwire.v1.TrafficDirection
 	5,  // 28: poolwire.v1.ExplainResponse.verdict:type_name -> poolwire.v1.Verdict
-	22, // 29: poolwire.v1.ExplainResponse.steps:type_name -> poolwire.v1.ExplainStep
+	24, // 29: poolwire.v1.ExplainResponse.steps:type_name -> poolwire.v1.ExplainStep
 	19, // 30: poolwire.v1.ExplainResponse.decided_by:type_name -> poolwire.v1.PolicyEntry
-	25, // 31: poolwire.v1.GetRuleHitsResponse.hits:type_name -> poolwire.v1.RuleHits
-	26, // 32: poolwire.v1.RuleHits.hosts:type_name -> poolwire.v1.HostHits
-	31, // 33: poolwire.v1.HostHits.age:type_name -> google.protobuf.Duration
-	29, // 34: poolwire.v1.WatchDeniedResponse.time:type_name -> google.protobuf.Timestamp
-	3,  // 35: poolwire.v1.WatchDeniedResponse.direction:type_name -> poolwire.v1.TrafficDirection
-	2,  // 36: poolwire.v1.WatchDeniedResponse.action:type_name -> poolwire.v1.RuleAction
-	7,  // 37: poolwire.v1.PolicyService.CreatePolicyRule:input_type -> poolwire.v1.CreatePolicyRuleRequest
-	9,  // 38: poolwire.v1.PolicyService.GetPolicyRule:input_type -> poolwire.v1.GetPolicyRuleRequest
-	11, // 39: poolwire.v1.PolicyService.ListPolicyRules:input_type -> poolwire.v1.ListPolicyRulesRequest
-	13, // 40: poolwire.v1.PolicyService.UpdatePolicyRule:input_type -> poolwire.v1.UpdatePolicyRuleRequest
-	15, // 41: poolwire.v1.PolicyService.DeletePolicyRule:input_type -> poolwire.v1.DeletePolicyRuleRequest
-	17, // 42: poolwire.v1.PolicyService.GetEffectivePolicy:input_type -> poolwire.v1.GetEffectivePolicyRequest
-	20, // 43: poolwire.v1.PolicyService.Explain:input_type -> poolwire.v1.ExplainRequest
-	23, // 44: poolwire.v1.PolicyService.GetRuleHits:input_type -> poolwire.v1.GetRuleHitsRequest
-	27, // 45: poolwire.v1.PolicyService.WatchDenied:input_type -> poolwire.v1.WatchDeniedRequest
-	8,  // 46: poolwire.v1.PolicyService.CreatePolicyRule:output_type -> poolwire.v1.CreatePolicyRuleResponse
-	10, // 47: poolwire.v1.PolicyService.GetPolicyRule:output_type -> poolwire.v1.GetPolicyRuleResponse
-	12, // 48: poolwire.v1.PolicyService.ListPolicyRules:output_type -> poolwire.v1.ListPolicyRulesResponse
-	14, // 49: poolwire.v1.PolicyService.UpdatePolicyRule:output_type -> poolwire.v1.UpdatePolicyRuleResponse
-	16, // 50: poolwire.v1.PolicyService.DeletePolicyRule:output_type -> poolwire.v1.DeletePolicyRuleResponse
-	18, // 51: poolwire.v1.PolicyService.GetEffectivePolicy:output_type -> poolwire.v1.GetEffectivePolicyResponse
-	21, // 52: poolwire.v1.PolicyService.Explain:output_type -> poolwire.v1.ExplainResponse
-	24, // 53: poolwire.v1.PolicyService.GetRuleHits:output_type -> poolwire.v1.GetRuleHitsResponse
-	28, // 54: poolwire.v1.PolicyService.WatchDenied:output_type -> poolwire.v1.WatchDeniedResponse
-	46, // [46:55] is the sub-list for method output_type
-	37, // [37:46] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	22, // 31: poolwire.v1.ExplainResponse.multicast:type_name -> poolwire.v1.ExplainMulticast
+	23, // 32: poolwire.v1.ExplainMulticast.listeners:type_name -> poolwire.v1.ExplainListener
+	27, // 33: poolwire.v1.GetRuleHitsResponse.hits:type_name -> poolwire.v1.RuleHits
+	28, // 34: poolwire.v1.RuleHits.hosts:type_name -> poolwire.v1.HostHits
+	33, // 35: poolwire.v1.HostHits.age:type_name -> google.protobuf.Duration
+	31, // 36: poolwire.v1.WatchDeniedResponse.time:type_name -> google.protobuf.Timestamp
+	3,  // 37: poolwire.v1.WatchDeniedResponse.direction:type_name -> poolwire.v1.TrafficDirection
+	2,  // 38: poolwire.v1.WatchDeniedResponse.action:type_name -> poolwire.v1.RuleAction
+	7,  // 39: poolwire.v1.PolicyService.CreatePolicyRule:input_type -> poolwire.v1.CreatePolicyRuleRequest
+	9,  // 40: poolwire.v1.PolicyService.GetPolicyRule:input_type -> poolwire.v1.GetPolicyRuleRequest
+	11, // 41: poolwire.v1.PolicyService.ListPolicyRules:input_type -> poolwire.v1.ListPolicyRulesRequest
+	13, // 42: poolwire.v1.PolicyService.UpdatePolicyRule:input_type -> poolwire.v1.UpdatePolicyRuleRequest
+	15, // 43: poolwire.v1.PolicyService.DeletePolicyRule:input_type -> poolwire.v1.DeletePolicyRuleRequest
+	17, // 44: poolwire.v1.PolicyService.GetEffectivePolicy:input_type -> poolwire.v1.GetEffectivePolicyRequest
+	20, // 45: poolwire.v1.PolicyService.Explain:input_type -> poolwire.v1.ExplainRequest
+	25, // 46: poolwire.v1.PolicyService.GetRuleHits:input_type -> poolwire.v1.GetRuleHitsRequest
+	29, // 47: poolwire.v1.PolicyService.WatchDenied:input_type -> poolwire.v1.WatchDeniedRequest
+	8,  // 48: poolwire.v1.PolicyService.CreatePolicyRule:output_type -> poolwire.v1.CreatePolicyRuleResponse
+	10, // 49: poolwire.v1.PolicyService.GetPolicyRule:output_type -> poolwire.v1.GetPolicyRuleResponse
+	12, // 50: poolwire.v1.PolicyService.ListPolicyRules:output_type -> poolwire.v1.ListPolicyRulesResponse
+	14, // 51: poolwire.v1.PolicyService.UpdatePolicyRule:output_type -> poolwire.v1.UpdatePolicyRuleResponse
+	16, // 52: poolwire.v1.PolicyService.DeletePolicyRule:output_type -> poolwire.v1.DeletePolicyRuleResponse
+	18, // 53: poolwire.v1.PolicyService.GetEffectivePolicy:output_type -> poolwire.v1.GetEffectivePolicyResponse
+	21, // 54: poolwire.v1.PolicyService.Explain:output_type -> poolwire.v1.ExplainResponse
+	26, // 55: poolwire.v1.PolicyService.GetRuleHits:output_type -> poolwire.v1.GetRuleHitsResponse
+	30, // 56: poolwire.v1.PolicyService.WatchDenied:output_type -> poolwire.v1.WatchDeniedResponse
+	48, // [48:57] is the sub-list for method output_type
+	39, // [39:48] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_policy_proto_init() }
@@ -2990,7 +3222,7 @@ func file_poolwire_v1_policy_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_policy_proto_rawDesc), len(file_poolwire_v1_policy_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,10 @@ Where part of the way is not known, or an address is made up that rules tell
 apart from others, the answer begins with "as far as is known" and says what it
 depends on.
 
+Of what a VIF sends to a multicast group on a private network it says whom that
+goes to: who has joined the group, where the multicast routers are, and which of
+them get it, by which hosts.
+
 With -o wide every step shows the flow that matched.`
 
 // explainFlags describe a packet.
@@ -44,6 +48,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Example: "  poolwire explain --vif xcp1/vif1.0 --to 10.0.0.7 --proto tcp --port 22\n" +
 			"  poolwire explain --vif web1 --from 2001:db8::9 --proto icmpv6 --icmp-type 128 -o wide\n" +
 			"  poolwire explain --vif web1 --to db1 --proto tcp --port 5432 --established\n" +
+			"  poolwire explain --vif tv1 --to 239.1.2.3 --proto udp --port 5004\n" +
 			"  poolwire explain --vif gw1 --to 192.0.2.9 --local-address 192.0.2.100 --source-mac 00:00:5e:00:01:33",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			req, err := f.request(cmd)
@@ -116,6 +121,9 @@ func (a *app) printExplanation(r *poolwirev1.ExplainResponse) error {
 	}
 	a.say("%s: %s", dash(enumWord(r.GetVerdict().String(), "VERDICT_")), r.GetSummary())
 	if err := a.printDecider(r.GetDecidedBy()); err != nil {
+		return err
+	}
+	if err := a.printMulticast(r.GetMulticast()); err != nil {
 		return err
 	}
 	a.sayList("it depends on", r.GetDependsOn())

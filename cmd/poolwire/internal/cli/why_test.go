@@ -66,6 +66,38 @@ taken for granted
 	}
 }
 
+func TestExplainSaysWhomAGroupGoesTo(t *testing.T) {
+	t.Parallel()
+	f := policyServer()
+	f.explanation = &poolwirev1.ExplainResponse{
+		Verdict: poolwirev1.Verdict_VERDICT_PASSES, Summary: "2 of the 3 VIFs that it is for on blue get it",
+		Multicast: &poolwirev1.ExplainMulticast{
+			PrivateNetworkNameLabel: "blue", MacAddress: "01:00:5e:01:02:03", GoesTo: "those who listen", Querier: "Poolwire asks", More: 4,
+			Listeners: []*poolwirev1.ExplainListener{
+				{VifUuid: vifUUID, VifNameLabel: "gw", AllGroups: true, Gets: true, Hosts: []string{"paris1", "lyon2"}},
+				{VifUuid: vifUUID, VifNameLabel: "tv2\x1b[31m", Groups: []string{"239.1.2.3", "238.129.2.3"}, Gets: true, Hosts: []string{"paris1"}},
+				{VifUuid: vifUUID, Groups: []string{"239.1.2.3"}, Reason: "by no-streams on lyon1"},
+			},
+		},
+	}
+	code, out, errs := f.run(t, "explain", "--vif", "web1", "--to", "239.1.2.3", "--proto", "udp")
+	want := `passes: 2 of the 3 VIFs that it is for on blue get it
+
+multicast for 01:00:5e:01:02:03 on private network blue
+  goes to  those who listen
+  querier  Poolwire asks
+
+VIF                                   LISTENS-TO             GETS-IT
+gw                                    all groups             by paris1, lyon2
+tv2 [31m                              239.1.2.3,238.129.2.3  by paris1
+` + vifUUID + `  239.1.2.3              no: by no-streams on lyon1
+and 4 more VIFs, which the packet was not followed to
+`
+	if d := cmp.Diff(want, out); d != "" || code != exitOK {
+		t.Errorf("exit %d, %s: %s", code, errs, d)
+	}
+}
+
 func TestExplainAsksWhatWasSaid(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
