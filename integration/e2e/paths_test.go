@@ -77,12 +77,17 @@ func TestPathsAreWatched(t *testing.T) {
 		t.Errorf("the interface of the tunnels is not shown:\n%s", out)
 	}
 
+	r.pathsUp(t)
 	cut := time.Now()
 	if out, err := r.hosts["paris2"].Run(ctx, "ip", "link", "set", "eth0", "down"); err != nil {
 		t.Fatal(out, err)
 	}
 	r.states(t, "paris2", down, up)
-	t.Logf("NIC down: shown after %v", time.Since(cut))
+	took := time.Since(cut)
+	t.Logf("NIC down: shown after %v", took)
+	if took > noticed {
+		t.Errorf("NIC down: shown only after %v", took)
+	}
 	r.counts(t, map[string]uint32{"paris1": 2, "paris2": 0, "lyon1": 2, "lyon2": 2})
 	if out := r.do(t, "tunnel", "matrix"); !strings.Contains(out, "paris2") {
 		t.Errorf("the matrix lacks a host:\n%s", out)
