@@ -168,7 +168,11 @@ func (s *System) Join(ctx context.Context, pool string, active bool, opts lab.Ho
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"host", "add", opts.Name, "--pool", pool, "--wait", "none"}
+	patience, err := clientTimeout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{"host", "add", opts.Name, "--pool", pool, "--wait", "none"}, patience...)
 	if active {
 		args = append(args, "--mode", "active", "--system-id", h.UUID)
 	} else {
@@ -177,7 +181,7 @@ func (s *System) Join(ctx context.Context, pool string, active bool, opts lab.Ho
 	if _, err := s.Poolwire(ctx, args...); err != nil {
 		return nil, err
 	}
-	if _, err := s.Poolwire(ctx, "host", "certificate", opts.Name, "--dir", filepath.Join(h.Dir, "pki")); err != nil {
+	if _, err := s.Poolwire(ctx, append([]string{"host", "certificate", opts.Name, "--dir", filepath.Join(h.Dir, "pki")}, patience...)...); err != nil {
 		return nil, err
 	}
 	if err := h.SetTLS(ctx, hostTLS(h.Dir)); err != nil {
@@ -193,15 +197,29 @@ func (s *System) Join(ctx context.Context, pool string, active bool, opts lab.Ho
 	return h, s.AwaitHost(ctx, opts.Name)
 }
 
-// AwaitHost waits until a host is connected and everything is confirmed.
+// clientTimeout makes the client wait until ctx ends, rather than for its own 30 seconds: the key of a host's certificate is
+// an RSA key, which on a machine that is busy with other things has been seen to take 10 seconds to find.
+func clientTimeout(ctx context.Context) ([]string, error) {
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return nil, nil
+	}
+	left := time.Until(deadline).Round(time.Second)
+	if left <= 0 {
+		return nil, context.DeadlineExceeded
+	}
+	return []string{"--timeout", left.String()}, nil
+}
+
+// AwaitHost waits until a host is connected and everything is confirmed, or ctx ends. Meanwhile both sides may rest between
+// their attempts: the daemon up to 10 seconds, a switch up to 8, and a switch that does not know that the daemon has
+// given its connection up notices only after 20.
 func (s *System) AwaitHost(ctx context.Context, name string) error {
 	conn, err := s.Conn()
 	if err != nil {
 		return err
 	}
 	hosts := poolwirev1.NewHostServiceClient(conn)
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
 	for {
 		r, err := hosts.GetHost(ctx, &poolwirev1.GetHostRequest{Host: name}, grpc.WaitForReady(true))
 		if err == nil && r.GetHost().GetStatus().GetState() == poolwirev1.HostState_HOST_STATE_READY {
