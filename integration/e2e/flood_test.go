@@ -24,6 +24,7 @@ const underway = 100 * time.Millisecond
 // flood is numbered broadcasts that the VM on every host sends without a pause, and what all others get of them.
 type flood struct {
 	*relayed
+	places   map[string]relayPlace
 	captures map[string]*lab.Capture
 	done     chan struct{}
 	senders  sync.WaitGroup

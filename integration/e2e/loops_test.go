@@ -18,8 +18,34 @@ import (
 // bothRelays are who passes traffic on at a place: the active host and its stand-in, by name.
 type bothRelays struct{ active, standby string }
 
-// relaysBy are the relays by pool; that of a star is under "".
-type relaysBy map[string]bothRelays
+// relayPlace is a place where traffic is passed on: its hosts, and those of them that the operator prefers, best first.
+type relayPlace struct{ hosts, preferred []string }
+
+// agrees tells whether these are the relays that the place is to have once a host was lost, "" for none, where there were others
+// before: the best of the preferred ones, else who it was, else the stand-in of that.
+func (p relayPlace) agrees(was, now bothRelays, lost string) bool {
+	isLost := func(host string) bool { return host == lost }
+	here, preferred := slices.DeleteFunc(slices.Clone(p.hosts), isLost), slices.DeleteFunc(slices.Clone(p.preferred), isLost)
+	active := was.active
+	if active == lost {
+		active = was.standby
+	}
+	if len(preferred) > 0 {
+		active = preferred[0]
+	}
+	if active != "" && now.active != active || !slices.Contains(here, now.active) {
+		return false
+	}
+	isActive := func(host string) bool { return host == now.active }
+	here, preferred = slices.DeleteFunc(here, isActive), slices.DeleteFunc(preferred, isActive)
+	switch {
+	case len(preferred) > 0:
+		return now.standby == preferred[0]
+	case len(here) == 0:
+		return now.standby == ""
+	}
+	return slices.Contains(here, now.standby)
+}
 
 // noticed is how long it may take until a lost host shows, and another one is active in its place.
 const noticed = time.Second
@@ -43,12 +69,10 @@ func unplugging() losing {
 		func(ctx context.Context, l *lab.Lab, h *lab.Host) error { return l.HealHost(ctx, h) }}
 }
 
-// ordeal is a host lost, and what becomes of the relays by that.
+// ordeal is the loss of a host, or of the active relay of a place.
 type ordeal struct {
 	losing
-	host string
-	// without are the relays while the host is lost, after those when it is back.
-	without, after relaysBy
+	host, place string
 }
 
 // newFlooded makes a network over the hosts, the way an operator does, with a VM on each.
@@ -84,52 +108,43 @@ func newFlooded(t *testing.T, name string, hosts []string, args ...string) *rela
 func TestNobodyHearsTwice(t *testing.T) {
 	t.Parallel()
 	four := []string{"paris1", "paris2", "lyon1", "lyon2"}
+	five := append(slices.Clone(four), "paris3")
 	for _, c := range []struct {
 		name    string
 		hosts   []string
 		args    []string
-		relays  relaysBy
+		places  map[string]relayPlace // by pool
 		ordeals []ordeal
-		// far tells whether two hosts talk to each other over relays of their places.
+		// far tells whether two hosts talk to each other over relays.
 		far func(a, b string) bool
 	}{
 		{
-			name: "mesh", hosts: four, relays: relaysBy{},
-			ordeals: []ordeal{
-				{crashing(), "paris1", relaysBy{}, relaysBy{}},
-				{unplugging(), "lyon2", relaysBy{}, relaysBy{}},
-			},
-			far: func(string, string) bool { return false },
+			name: "mesh", hosts: four,
+			ordeals: []ordeal{{losing: crashing(), host: "paris1"}, {losing: unplugging(), host: "lyon2"}},
+			far:     func(string, string) bool { return false },
 		},
 		{
 			name: "star", hosts: four, args: []string{"--topology", "star", "--preferred-center", "paris2"},
-			relays: relaysBy{"": {"paris2", "paris1"}},
-			ordeals: []ordeal{
-				{crashing(), "paris2", relaysBy{"": {"paris1", "lyon1"}}, relaysBy{"": {"paris2", "paris1"}}},
-				{unplugging(), "paris2", relaysBy{"": {"paris1", "lyon1"}}, relaysBy{"": {"paris2", "paris1"}}},
-			},
-			far: func(string, string) bool { return true },
+			places:  map[string]relayPlace{"": {four, []string{"paris2"}}},
+			ordeals: []ordeal{{losing: crashing()}, {losing: unplugging()}},
+			far:     func(string, string) bool { return true },
 		},
 		{
-			name: "hub", hosts: []string{"paris1", "paris2", "paris3", "lyon1", "lyon2"},
-			args:   []string{"--topology", "hub", "--hub", "paris=paris3,paris2", "--encapsulation", "gre"},
-			relays: relaysBy{"paris": {"paris3", "paris2"}, "lyon": {"lyon1", "lyon2"}},
-			ordeals: []ordeal{
-				{crashing(), "paris3", relaysBy{"paris": {"paris2", "paris1"}, "lyon": {"lyon1", "lyon2"}}, relaysBy{"paris": {"paris3", "paris2"}, "lyon": {"lyon1", "lyon2"}}},
-				// Nobody prefers either of lyon's: who has taken over stays.
-				{unplugging(), "lyon1", relaysBy{"paris": {"paris3", "paris2"}, "lyon": {"lyon2", ""}}, relaysBy{"paris": {"paris3", "paris2"}, "lyon": {"lyon2", "lyon1"}}},
-			},
-			far: func(a, b string) bool { return a[0] != b[0] },
+			name: "hub", hosts: five, args: []string{"--topology", "hub", "--hub", "paris=paris3,paris2", "--encapsulation", "gre"},
+			places:  map[string]relayPlace{"paris": {[]string{"paris1", "paris2", "paris3"}, []string{"paris3", "paris2"}}, "lyon": {[]string{"lyon1", "lyon2"}, nil}},
+			ordeals: []ordeal{{losing: crashing(), place: "paris"}, {losing: unplugging(), place: "lyon"}},
+			far:     func(a, b string) bool { return a[0] != b[0] },
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := newFlooded(t, "loop-"+c.name, c.hosts, c.args...)
-			r.relayedBy(t, c.relays)
+			r.relayedBy(t, c.places, nil, "")
 			r.settled(t)
 			r.pathsUp(t)
 			r.everyoneHears(t, c.hosts...)
 			f := r.flood(t)
+			f.places = c.places
 			f.goesOn(t)
 			var losses []loss
 			for _, o := range c.ordeals {
@@ -143,13 +158,17 @@ func TestNobodyHearsTwice(t *testing.T) {
 // suffer loses a host and has it back, while the flood goes on.
 func (f *flood) suffer(t *testing.T, o ordeal, far func(a, b string) bool) loss {
 	t.Helper()
+	was := f.relayedBy(t, f.places, nil, "")
+	if len(f.places) > 0 {
+		o.host = was[o.place].active
+	}
 	ctx, h := within(t, 2*time.Minute), f.hosts[o.host]
 	out := loss{name: o.name + " " + o.host, host: o.host, passes: far, gone: time.Now()}
 	if err := o.lose(ctx, f.Lab, h); err != nil {
 		t.Fatal(err)
 	}
 	f.deaf(t, o.host)
-	f.relayedBy(t, o.without)
+	was = f.relayedBy(t, f.places, was, o.host)
 	took := time.Since(out.gone)
 	t.Logf("%s: seen after %v", out.name, took)
 	if took > noticed {
@@ -167,7 +186,7 @@ func (f *flood) suffer(t *testing.T, o ordeal, far func(a, b string) bool) loss 
 	if err := f.AwaitHost(ctx, o.host); err != nil {
 		t.Fatal(err)
 	}
-	f.relayedBy(t, o.after)
+	f.relayedBy(t, f.places, was, "")
 	f.settled(t)
 	f.pathsUp(t)
 	for _, other := range living {
@@ -199,21 +218,28 @@ func (r *relayed) deaf(t *testing.T, host string) {
 	})
 }
 
-// relayedBy waits until exactly these pass traffic on.
-func (r *relayed) relayedBy(t *testing.T, want relaysBy) {
+// relayedBy waits until those pass traffic on at all places who should after a host was lost, and returns them.
+func (r *relayed) relayedBy(t *testing.T, places map[string]relayPlace, was map[string]bothRelays, lost string) map[string]bothRelays {
 	t.Helper()
 	names, pools := map[string]string{"": ""}, map[string]string{"": ""}
 	for _, h := range r.list(t) {
 		names[h.GetUuid()] = h.GetNameLabel()
 		pools[h.GetPoolUuid()] = strings.TrimRight(h.GetNameLabel(), "0123456789")
 	}
+	var got map[string]bothRelays
 	r.relays(t, func(all []*poolwirev1.PrivateNetworkRelay) bool {
-		got := relaysBy{}
+		got = map[string]bothRelays{}
 		for _, p := range all {
 			got[pools[p.GetPoolUuid()]] = bothRelays{names[p.GetActiveHostUuid()], names[p.GetStandbyHostUuid()]}
 		}
-		return maps.Equal(got, want)
+		for name, place := range places {
+			if now, there := got[name]; !there || !place.agrees(was[name], now, lost) {
+				return false
+			}
+		}
+		return len(got) == len(places)
 	})
+	return got
 }
 
 // confirmed waits until hosts have confirmed the latest revision, and their switches do as their tables say.

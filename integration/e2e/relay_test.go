@@ -164,7 +164,7 @@ func (r *relayed) relays(t *testing.T, want func([]*poolwirev1.PrivateNetworkRel
 	eventually(t, func(ctx context.Context) error {
 		reply, err := r.networks(t).GetPrivateNetwork(ctx, &poolwirev1.GetPrivateNetworkRequest{PrivateNetwork: "blue"})
 		if err != nil {
-			return err
+			return fmt.Errorf("%w; relays were %v", err, last)
 		}
 		if last = reply.GetPrivateNetwork().GetRelays(); !want(last) {
 			return fmt.Errorf("relays are %v", last)
