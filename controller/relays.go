@@ -220,8 +220,8 @@ func (e election) hears(from, h *poolwirev1.Host) (hears, known bool) {
 	if h == nil {
 		return false, false
 	}
-	end, there := e.links[from.GetUuid()][conduitOf(e.network).tunnelName(h)]
-	if !there || end.peer != h.GetUuid() {
+	end, there := e.end(from.GetUuid(), h)
+	if !there {
 		return false, false
 	}
 	hears, known = end.hears()
@@ -239,7 +239,39 @@ func (e election) heardAsActive(h *poolwirev1.Host, now *storev1.Relay) bool {
 	})
 }
 
-// ready tells whether a host that stands by could take over now from the active one: it is heard by as many, its tunnels are
+// end is the near end of a host's tunnel to another one, of the network's kind.
+func (e election) end(from string, to *poolwirev1.Host) (linkEnd, bool) {
+	end, there := e.links[from][conduitOf(e.network).tunnelName(to)]
+	return end, there && end.peer == to.GetUuid()
+}
+
+// replaces tells whether whoever hears the active relay hears a host that is to take its place too, and the active one itself,
+// unless it says nothing. To count them would not do: one that comes back hears some of the others before it says so, and has
+// heard the active one last of all, which until then counts for one less.
+func (e election) replaces(h *poolwirev1.Host, active string) bool {
+	was := e.view.Host(active)
+	for _, m := range e.view.PrivateNetworkMembers(e.network) {
+		member := m.Host.GetUuid()
+		end, there := e.end(member, h)
+		hears, known := end.hears()
+		switch {
+		case member == h.GetUuid() || there && hears:
+		case member == active:
+			if there && known {
+				return false
+			}
+		case was != nil:
+			if other, there := e.end(member, was); there {
+				if up, _ := other.hears(); up {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// ready tells whether a host that stands by could take over now from the active one: all hear it who hear that, its tunnels are
 // there at both ends, and the hosts have confirmed everything. Hosts that are away, that cannot take a change, or that the active one
 // does not serve either, are not waited for.
 func (e election) ready(h *poolwirev1.Host, now *storev1.Relay) bool {
@@ -247,8 +279,7 @@ func (e election) ready(h *poolwirev1.Host, now *storev1.Relay) bool {
 	if self == nil || self.state.Load().away() || self.pendingRevision() != 0 {
 		return false
 	}
-	up, _ := e.heard(h)
-	if others, _ := e.heard(e.view.Host(now.GetActive())); up < others {
+	if !e.replaces(h, now.GetActive()) {
 		return false
 	}
 	kind := conduitOf(e.network)

@@ -129,3 +129,45 @@ func TestHeardAsTheActiveOneIs(t *testing.T) {
 		}
 	}
 }
+
+// A preferred relay that comes back waits for everybody who hears the active one, however many that is: to the hosts that do not
+// hear it yet it could pass nothing on.
+func TestAReturningRelayWaitsForAllWhoHearTheOther(t *testing.T) {
+	t.Parallel()
+	k := newCluster(t)
+	var uuids []string
+	for n := 1; n <= 4; n++ {
+		_, uuid := k.join(n)
+		uuids = append(uuids, uuid)
+	}
+	pn := blue(poolMember(uuidOf("aaaa", 1)))
+	pn.Topology = poolwirev1.Topology_TOPOLOGY_STAR
+	k.do(putPrivate(pn, true))
+	view := k.view()
+	const back, active = 0, 1
+	for name, c := range map[string]struct {
+		// ends is what is said of tunnels: from and to, then what the near end says.
+		ends map[[2]int]string
+		want bool
+	}{
+		"all hear both":                      {map[[2]int]string{{1, 0}: "up", {2, 0}: "up", {3, 0}: "up", {0, 1}: "up", {2, 1}: "up", {3, 1}: "up"}, true},
+		"it has not heard the active one":    {map[[2]int]string{{1, 0}: "up", {2, 0}: "up", {3, 0}: "down", {0, 1}: "down", {2, 1}: "up", {3, 1}: "up"}, false},
+		"nor has the active one":             {map[[2]int]string{{1, 0}: "init", {2, 0}: "up", {3, 0}: "up", {0, 1}: "down", {2, 1}: "up", {3, 1}: "up"}, false},
+		"the active one says nothing":        {map[[2]int]string{{2, 0}: "up", {3, 0}: "up", {2, 1}: "up", {3, 1}: "up"}, true},
+		"a host says nothing of it":          {map[[2]int]string{{1, 0}: "up", {2, 0}: "up", {2, 1}: "up", {3, 1}: "up"}, false},
+		"nobody hears the host that is mute": {map[[2]int]string{{1, 0}: "up", {2, 0}: "up", {2, 1}: "up", {3, 0}: "down", {3, 1}: "down"}, true},
+		"nobody hears the active one":        {map[[2]int]string{{1, 0}: "up", {2, 0}: "up", {2, 1}: "down", {3, 1}: "down"}, true},
+	} {
+		e := election{leader: k.c.current.Load(), view: view, network: pn, links: map[string]map[string]linkEnd{}}
+		for between, bfd := range c.ends {
+			from, to := uuids[between[0]], uuids[between[1]]
+			if e.links[from] == nil {
+				e.links[from] = map[string]linkEnd{}
+			}
+			e.links[from][conduitOf(pn).tunnelName(view.Host(to))] = linkEnd{host: from, peer: to, bfd: bfd, heardOnce: true, since: time.Now()}
+		}
+		if got := e.replaces(view.Host(uuids[back]), uuids[active]); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
