@@ -71,6 +71,13 @@ const (
 	FieldCTZone      Field = of.OXM_CLASS_NXM_1<<7 | of.NXM_NX_CT_ZONE
 	FieldCTMark      Field = of.OXM_CLASS_NXM_1<<7 | of.NXM_NX_CT_MARK
 	FieldCTLabel     Field = of.OXM_CLASS_NXM_1<<7 | of.NXM_NX_CT_LABEL
+
+	// FieldNDReserved is what follows the checksum of a neighbour solicitation or advertisement: of the latter its
+	// flags (RFC 4861 section 4.4). FieldNDOptionType is the type of its link-layer address option. Open vSwitch has
+	// both since 2.11. On a datapath that does not know them, as the kernel's does not, it refuses to set them to a
+	// value, but copies another field there ([MoveField]).
+	FieldNDReserved   Field = ericsson + 1
+	FieldNDOptionType Field = ericsson + 2
 )
 
 // Registers is how many 32-bit registers Open vSwitch has: reg0 to reg15.

@@ -96,8 +96,8 @@ func niciraTable() []fieldInfo {
 		{nicira + 124, nicira + 124, "ct_tp_src", "NXM_NX_CT_TP_SRC", 16, formatDecimal},
 		{nicira + 125, nicira + 125, "ct_tp_dst", "NXM_NX_CT_TP_DST", 16, formatDecimal},
 
-		{ericsson + 1, ericsson + 1, "nd_reserved", "ERICOXM_OF_ICMPV6_ND_RESERVED", 32, formatDecimal},
-		{ericsson + 2, ericsson + 2, "nd_options_type", "ERICOXM_OF_ICMPV6_ND_OPTIONS_TYPE", 8, formatDecimal},
+		{FieldNDReserved, FieldNDReserved, "nd_reserved", "ERICOXM_OF_ICMPV6_ND_RESERVED", 32, formatDecimal},
+		{FieldNDOptionType, FieldNDOptionType, "nd_options_type", "ERICOXM_OF_ICMPV6_ND_OPTIONS_TYPE", 8, formatDecimal},
 	}
 }
 

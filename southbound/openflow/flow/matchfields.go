@@ -83,6 +83,12 @@ func (b *MatchBuilder) IPProto(proto uint8) *MatchBuilder {
 	return b
 }
 
+// IPTTL matches the time to live of IPv4, or the hop limit of IPv6. It needs EthType.
+func (b *MatchBuilder) IPTTL(ttl uint8) *MatchBuilder {
+	b.setUint(FieldIPTTL, 1, uint64(ttl))
+	return b
+}
+
 // IPv4Src matches the IPv4 source address. The zero Prefix matches any
 // packet. It panics for an IPv6 prefix: leaving the field out instead would
 // silently widen the match.

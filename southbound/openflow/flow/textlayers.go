@@ -90,7 +90,7 @@ func (p *printer) transport(view *matchView) {
 	for _, f := range [...]Field{FieldICMPCode, FieldICMP6Code} {
 		p.decimalMasked("icmp_code", view.take(f))
 	}
-	for _, f := range [...]Field{FieldNDTarget, FieldNDSLL, FieldNDTLL, ericsson + 1, ericsson + 2, FieldTCPFlags} {
+	for _, f := range [...]Field{FieldNDTarget, FieldNDSLL, FieldNDTLL, FieldNDReserved, FieldNDOptionType, FieldTCPFlags} {
 		p.field(f, view.take(f))
 	}
 }
