@@ -46,6 +46,7 @@ func (p *Packet) ipKey(k *key) {
 			k.setAddress(slotTarget6, slotTarget6, p.NDTarget)
 		}
 		k[slotHardwareSource], k[slotHardwareTarget] = fromMAC(p.NDSource), fromMAC(p.NDTargetMAC)
+		k[slotNDReserved], k[slotNDOption] = uint64(p.NDReserved), uint64(p.NDOption)
 	}
 }
 
@@ -89,6 +90,7 @@ func (k *key) packet() Packet {
 	if p.IsNeighbor() {
 		p.NDTarget = k.address6(slotTarget6)
 		p.NDSource, p.NDTargetMAC = toMAC(k[slotHardwareSource]), toMAC(k[slotHardwareTarget])
+		p.NDReserved, p.NDOption = uint32(k[slotNDReserved]), uint8(k[slotNDOption])
 	}
 	return p
 }

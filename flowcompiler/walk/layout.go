@@ -41,6 +41,8 @@ const (
 	slotHardwareTarget
 	slotTarget6
 	slotTarget6Low
+	slotNDReserved
+	slotNDOption
 	slotConjunction
 	slotCTState
 	slotCTZone
@@ -68,9 +70,11 @@ type place struct {
 
 // The classes of OXM headers that fields of ours have (OpenFlow 1.3 section 7.2.3.2).
 const (
-	classNXM0  = 0x0000
-	classNXM1  = 0x0001
-	classBasic = 0x8000
+	classNXM0 = 0x0000
+	classNXM1 = 0x0001
+	// classEricsson is that of the fields of neighbour discovery which Open vSwitch has besides OpenFlow's.
+	classEricsson = 0x1000
+	classBasic    = 0x8000
 )
 
 // placeOf finds a field by its class and number. Actions name fields by their older
@@ -88,6 +92,8 @@ func placeOf(f flow.Field) (place, bool) {
 			return place{slotReg0 + slot(number), 32}, true
 		}
 		places = niciraPlaces[:]
+	case classEricsson:
+		places = ericssonPlaces[:]
 	}
 	if int(number) >= len(places) {
 		return place{}, false
@@ -121,6 +127,9 @@ var niciraPlaces = [...]place{
 	105: {slotCTState, 32}, 106: {slotCTZone, 16}, 107: {slotCTMark, 32}, 119: {slotCTProto, 8}, 120: {slotCTSrc4, 32}, 121: {slotCTDst4, 32},
 	122: {slotCTSrc6, 128}, 123: {slotCTDst6, 128}, 124: {slotCTSrcPort, 16}, 125: {slotCTDstPort, 16},
 }
+
+// ericssonPlaces are the fields of class 0x1000, by number. Never written to.
+var ericssonPlaces = [...]place{1: {slotNDReserved, 32}, 2: {slotNDOption, 8}}
 
 // subfield is some bits of a place.
 type subfield struct {

@@ -85,6 +85,11 @@ type Packet struct {
 	NDTarget netip.Addr
 	// NDSource and NDTargetMAC are the link-layer address options of these; zero for none.
 	NDSource, NDTargetMAC flow.MAC
+	// NDReserved is what follows the checksum of these: of an advertisement the flags R, S and O in the highest bits.
+	NDReserved uint32
+	// NDOption is the type of their link-layer address option: 1 for the source's, 2 for the target's, 0 for none. It
+	// is not made up from the options above.
+	NDOption uint8
 
 	// Registers and Metadata are what the tables have noted.
 	Registers [flow.Registers]uint32

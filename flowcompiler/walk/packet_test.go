@@ -51,6 +51,7 @@ func randomPacket(t *rapid.T) Packet {
 	}
 	if p.IsNeighbor() {
 		p.NDTarget, p.NDSource, p.NDTargetMAC = v6("target"), mac("sll"), mac("tll")
+		p.NDReserved, p.NDOption = rapid.Uint32().Draw(t, "reserved"), rapid.Uint8().Draw(t, "option")
 	}
 	if rapid.Bool().Draw(t, "tracked") {
 		p.Connection = p.OwnTuple(CTTracked | CTEstablished)

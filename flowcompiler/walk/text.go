@@ -94,6 +94,12 @@ func (t *text) neighbor(p *Packet) {
 	} else {
 		t.add("nd_tll=%v", p.NDTargetMAC)
 	}
+	if p.NDReserved != 0 {
+		t.add("nd_reserved=%d", p.NDReserved)
+	}
+	if p.NDOption != 0 {
+		t.add("nd_options_type=%d", p.NDOption)
+	}
 }
 
 func (t *text) connection(p *Packet) {
