@@ -42,7 +42,7 @@ const (
 	ActionClone
 	// ActionPushVLAN puts a VLAN tag on, or changes it.
 	ActionPushVLAN
-	// ActionAnswer writes addresses of Ethernet and ARP, and ARP's operation.
+	// ActionAnswer writes addresses of Ethernet and ARP, ARP's operation and ICMPv6's type.
 	ActionAnswer
 )
 
@@ -77,6 +77,7 @@ var answerFields = [...]flow.Field{
 	2,      // NXM_OF_ETH_SRC
 	15, 16, // NXM_OF_ARP_OP, NXM_OF_ARP_SPA
 	flow.FieldReg0 + 17, // NXM_NX_ARP_SHA
+	flow.FieldReg0 + 21, // NXM_NX_ICMPV6_TYPE
 }
 
 func (e *effects) addNext(table uint8) { e.next[table/64] |= 1 << (table % 64) }

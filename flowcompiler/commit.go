@@ -115,7 +115,7 @@ func (c *Compiler) compilePart(e *emitter, id partID) {
 	case partGroup:
 		c.compileGroup(e, groupKey{id.major, id.minor})
 	case partNeighbor:
-		c.compileNeighbor(e, neighborKey{id.major, uint32(id.minor)})
+		c.compileNeighbor(e, id.minor)
 	}
 }
 

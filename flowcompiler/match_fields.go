@@ -62,6 +62,7 @@ const (
 	MatchConjID
 	MatchIPFrag
 	MatchARPOp
+	MatchIPTTL
 )
 
 // matchField ties a field to its OXM identity and to the name ovs-ofctl prints.
@@ -123,6 +124,7 @@ var matchFields = [...]matchField{
 	{MatchConjID, flow.FieldReg0 + 37, "conj_id"},
 	{MatchIPFrag, flow.FieldIPFrag, "nw_frag"},
 	{MatchARPOp, flow.FieldARPOp, "arp_op"},
+	{MatchIPTTL, flow.FieldIPTTL, "nw_ttl"},
 }
 
 // Names lists the fields of the set, by the names that ovs-ofctl prints.

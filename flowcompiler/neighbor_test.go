@@ -14,7 +14,7 @@ import (
 func (w world) changeNeighbor(c *Compiler) {
 	n := Neighbor{
 		Network: w.id("network", 1, 3), MAC: w.mac(), VIF: w.id("vif", 100, 3),
-		Addr: rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8"), netip.MustParseAddr("2001:db8::7")}).Draw(w.t, "addr"),
+		Addr: rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8"), netip.MustParseAddr("2001:db8::7"), netip.MustParseAddr("2001:db8:0:1::7"), netip.IPv6Unspecified()}).Draw(w.t, "addr"),
 	}
 	if rapid.IntRange(0, 2).Draw(w.t, "remove") == 0 {
 		c.RemoveNeighbor(n.Network, n.Addr)
@@ -27,6 +27,9 @@ func (w world) changeNeighbor(c *Compiler) {
 var (
 	addrA, addrB = netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("192.0.2.11")
 	addrRemote   = netip.MustParseAddr("192.0.2.21")
+
+	addr6A, addr6B = netip.MustParseAddr("2001:db8::10"), netip.MustParseAddr("2001:db8::11")
+	addr6Remote    = netip.MustParseAddr("2001:db8::21")
 )
 
 const vifRemote = 120
@@ -36,10 +39,13 @@ func neighborInput() Input {
 	in := redInput()
 	in.VIFs[0].Locking, in.VIFs[0].IPv4 = Locked, []netip.Prefix{netip.PrefixFrom(addrA, 32)}
 	in.VIFs[1].Locking, in.VIFs[1].IPv4 = Locked, []netip.Prefix{netip.PrefixFrom(addrB, 32)}
+	in.VIFs[0].IPv6, in.VIFs[1].IPv6 = []netip.Prefix{netip.PrefixFrom(addr6A, 128)}, []netip.Prefix{netip.PrefixFrom(addr6B, 128)}
 	in.Remotes = []Remote{{Network: netRed, Host: hostTwo, MACs: []flow.MAC{remoteMAC}}}
 	in.Neighbors = []Neighbor{
 		{Network: netRed, Addr: addrB, MAC: macB, VIF: 101},
 		{Network: netRed, Addr: addrRemote, MAC: remoteMAC, VIF: vifRemote},
+		{Network: netRed, Addr: addr6B, MAC: macB, VIF: 101},
+		{Network: netRed, Addr: addr6Remote, MAC: remoteMAC, VIF: vifRemote},
 	}
 	return in
 }
@@ -54,13 +60,24 @@ func TestGoldenNeighbor(t *testing.T) {
 	silent := neighborInput()
 	silent.Bridge.NoAnswers = true
 	golden(t, TableNeighbor, "no_answers", silent)
+	old := neighborInput()
+	old.Bridge.NoAdverts = true
+	golden(t, TableNeighbor, "no_adverts", old)
+	golden(t, TableAdvertise, "base", redInput())
+	golden(t, TableAdvertise, "base_no_adverts", old)
 }
 
 // TestNeighborTouchesOnlyItself: a neighbour that comes, moves or goes changes its own flows alone.
 func TestNeighborTouchesOnlyItself(t *testing.T) {
 	t.Parallel()
 	c := mustCompile(t, neighborInput())
-	one := Neighbor{Network: netRed, Addr: netip.MustParseAddr("192.0.2.30"), MAC: remoteMAC3, VIF: 130}
+	for _, text := range []string{"192.0.2.30", "2001:db8::30"} {
+		touchesOnlyItself(t, c, Neighbor{Network: netRed, Addr: netip.MustParseAddr(text), MAC: remoteMAC3, VIF: 130})
+	}
+}
+
+func touchesOnlyItself(t *testing.T, c *Compiler, one Neighbor) {
+	t.Helper()
 	c.SetNeighbor(one)
 	if d := mustCommit(t, c); len(d.Flows.Add) != 3 || d.Flows.Len() != 3 {
 		t.Errorf("a new neighbour: %v", d.Flows)
@@ -104,6 +121,51 @@ func TestNeighborsInTheEvaluator(t *testing.T) {
 	for _, o := range tables.Run(ask, evaluator.Options{}).Outputs {
 		if o.Port == ask.InPort || o.Packet.ARPOp != arpRequest {
 			t.Errorf("a request that nobody answers leaves as %+v", o)
+		}
+	}
+}
+
+// TestAdvertsInTheEvaluator: the same of a solicitation, and that nobody makes one up for an address that is looked for
+// before it is used.
+func TestAdvertsInTheEvaluator(t *testing.T) {
+	t.Parallel()
+	tables, err := evaluator.New(mustCompile(t, neighborInput()).Flows())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := evaluator.Packet{
+		InPort: 1, EthSrc: macA, EthDst: remoteMAC, EtherType: evaluator.EtherTypeIPv6, Proto: evaluator.ProtoICMPv6, TTL: 255,
+		SrcPort: neighborSolicitation, Src: addr6A, Dst: addr6Remote, NDTarget: addr6Remote, NDSource: macA, NDOption: 1,
+	}
+	out := tables.Run(ask, evaluator.Options{}).Outputs
+	if len(out) != 1 || out[0].Port != ask.InPort {
+		t.Fatalf("outputs: %+v", out)
+	}
+	got := out[0].Packet
+	if got.EthSrc != remoteMAC || got.EthDst != macA || got.Src != addr6Remote || got.Dst != addr6A || got.TTL != 255 ||
+		got.SrcPort != neighborAdvertisement || got.DstPort != 0 || got.NDTarget != addr6Remote || got.NDTargetMAC != remoteMAC ||
+		got.NDReserved != advertFlags || got.NDOption != targetLinkLayer {
+		t.Errorf("the answer is %+v", got)
+	}
+	for name, change := range map[string]func(*evaluator.Packet){
+		"of nobody known": func(p *evaluator.Packet) { p.NDTarget = netip.MustParseAddr("2001:db8::99") },
+		"before it is used": func(p *evaluator.Packet) {
+			p.InPort, p.EthSrc, p.Src, p.NDSource = 200, macC, netip.IPv6Unspecified(), flow.MAC{}
+		},
+		"without the sender's address":    func(p *evaluator.Packet) { p.NDSource, p.NDOption = flow.MAC{}, 0 },
+		"from beyond the link":            func(p *evaluator.Packet) { p.InPort, p.EthSrc, p.NDSource, p.TTL = 200, macC, macC, 254 },
+		"of another code, and so no such": func(p *evaluator.Packet) { p.InPort, p.EthSrc, p.NDSource, p.DstPort = 200, macC, macC, 1 },
+	} {
+		p := ask
+		change(&p)
+		outputs := tables.Run(p, evaluator.Options{}).Outputs
+		if len(outputs) == 0 {
+			t.Errorf("a solicitation %s is dropped", name)
+		}
+		for _, o := range outputs {
+			if o.Port == p.InPort || o.Packet.SrcPort != neighborSolicitation {
+				t.Errorf("a solicitation %s leaves as %+v", name, o)
+			}
 		}
 	}
 }

@@ -41,6 +41,9 @@ type Bridge struct {
 	GuardAll bool
 	// NoAnswers keeps the switch from answering in the place of neighbours: a rule decides over ARP.
 	NoAnswers bool
+	// NoAdverts keeps the switch from answering neighbour solicitations: a rule decides over them, or it cannot make
+	// an advertisement (see [AdvertProbe]).
+	NoAdverts bool
 	// NoMeters is for a switch without meters: nothing is limited, logged or rejected
 	// there, and what would be rejected is dropped.
 	NoMeters bool

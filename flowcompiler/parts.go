@@ -153,6 +153,7 @@ func (c *Compiler) compileBase(e *emitter) {
 	e.outVerdictBase()
 	e.admitBase()
 	e.neighborBase()
+	e.advertiseBase()
 	e.multicastBase()
 	e.reportsBase()
 	e.deliverBase()

@@ -122,10 +122,13 @@ var (
 
 // Table neighbor.
 var (
-	bandNeighborNever  = Band{300, 300, "ARP probes, and what VIFs send that are isolated or in a community: not answered here"}
+	bandNeighborNever  = Band{300, 300, "probes for addresses that are not in use yet, what cannot be answered, and what VIFs send that are isolated or in a community: not answered here"}
 	bandNeighborOwn    = Band{200, 200, "for an address by the VIF that has it, or that claims it: not answered here"}
-	bandNeighborAnswer = Band{100, 100, "an ARP request for the address of a VIF that nobody else has: answered"}
+	bandNeighborAnswer = Band{100, 100, "an ARP request or a neighbour solicitation for the address of a VIF that nobody else has: answered"}
 )
+
+// Table advertise.
+var bandAdvertise = Band{100, 100, "flags, target link-layer address, and back to the VIF that asked"}
 
 // bandLearned is the priority of the flows the switch learns.
 var bandLearned = Band{100, 100, "learned by the switch"}

@@ -74,6 +74,10 @@ const (
 	FieldSessions
 	// FieldAnswer is 1 while a packet walks the rules of the direction that it answers.
 	FieldAnswer
+	// FieldAdvertFlags are the flags of an advertisement that the switch makes.
+	FieldAdvertFlags
+	// FieldAdvertOption is the type of its option.
+	FieldAdvertOption
 )
 
 // Values of FieldSource.
@@ -346,6 +350,18 @@ var fields = [...]FieldRow{
 		Holds:   "whether the packet walks the rules of the direction in which the connection was opened that it answers, not those of its own",
 		Written: []Table{TableOutPolicy, TableInState, TableInPolicy},
 		Read:    []Table{TableMandatoryOut, TableDefaultOut, TableMandatoryIn, TableDefaultIn},
+	},
+	{
+		Field: FieldAdvertFlags, Name: "advert_flags", Register: 6, Low: 0, Bits: 32,
+		Holds:   "the flags of an advertisement, on their way into it",
+		Written: []Table{TableAdvertise},
+		Read:    []Table{TableAdvertise},
+	},
+	{
+		Field: FieldAdvertOption, Name: "advert_option", Register: 5, Low: 0, Bits: 8,
+		Holds:   "the type of the option of an advertisement, on its way into it",
+		Written: []Table{TableAdvertise},
+		Read:    []Table{TableAdvertise},
 	},
 }
 

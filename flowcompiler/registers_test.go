@@ -53,11 +53,13 @@ func TestFieldRowsAreComplete(t *testing.T) {
 }
 
 // readOtherwise tells whether a table may read a register by another way than a match:
-// the connection tracker is told the zone, and the controller what it needs to know.
+// the connection tracker is told the zone, and the controller what it needs to know. An
+// advertisement is made of what is copied there.
 func readOtherwise(row TableRow, register int) bool {
 	reads := func(f Field) bool { return fields[f].Register == register }
 	return row.Actions&ActionTrack != 0 && reads(FieldZone) ||
-		row.Table == TableDenied && (reads(FieldRule) || reads(FieldSubject))
+		row.Table == TableDenied && (reads(FieldRule) || reads(FieldSubject)) ||
+		row.Table == TableAdvertise && (reads(FieldAdvertFlags) || reads(FieldAdvertOption))
 }
 
 // TestOnlyDeclaredTablesReadRegisters: what a table's row allows to match, and

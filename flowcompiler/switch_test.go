@@ -330,6 +330,7 @@ var (
 	tracedVLAN   = regexp.MustCompile(`(?m)^Flow: .*dl_vlan=(\d+)`)
 	datapathLine = regexp.MustCompile(`(?m)^Datapath actions: (.*)$`)
 	datapathItem = regexp.MustCompile(`[a-z_0-9]+(\([^()]*(\([^()]*(\([^()]*\)[^()]*)*\)[^()]*)*\))?`)
+	setAnswer    = regexp.MustCompile(`^set\((eth|arp|ipv6|icmpv6|nd|nd_ext)\(`)
 	pushedVLAN   = regexp.MustCompile(`^push_vlan\(vid=(\d+)`)
 )
 
@@ -379,7 +380,7 @@ func (b *testBridge) leavesBy(actions, tag string) []string {
 			tag = ""
 		case isClone:
 			ports = append(ports, b.leavesBy(strings.TrimSuffix(cloned, ")"), tag)...)
-		case strings.HasPrefix(item, "meter("), strings.HasPrefix(item, "userspace("), strings.HasPrefix(item, "set(eth("), strings.HasPrefix(item, "set(arp("):
+		case strings.HasPrefix(item, "meter("), strings.HasPrefix(item, "userspace("), setAnswer.MatchString(item):
 			// A limit, a sample of what is denied, or an answer that is made.
 		case strings.HasPrefix(item, "ct("), strings.HasPrefix(item, "recirc("), item == "ct_clear", item == "drop":
 		default:

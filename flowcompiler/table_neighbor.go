@@ -13,15 +13,25 @@ const (
 )
 
 // neighborBase lets pass what nobody else may answer. A probe for an address that is not in use yet
-// (RFC 5227 section 2.1.1: no sender address) is the owner's to hear and to defend against. A
-// restricted VIF may not be one that the neighbour talks to.
+// (RFC 5227 section 2.1.1, RFC 4861 section 4.3: no sender address) is the owner's to hear and to
+// defend against. A restricted VIF may not be one that the neighbour talks to.
+//
+// A solicitation without the sender's link-layer address has no option that could become that of the
+// answer, which the switch cannot add. One to everyone must have it (RFC 4861 section 4.3); one to
+// the owner alone need not, and the owner answers it.
 func (e *emitter) neighborBase() {
-	if !e.compiler.answers() {
+	if e.compiler.beforeDestination() != TableNeighbor {
 		return
 	}
 	base, next := Cookie{Kind: KindBase}, e.goTo(TableDestination)
 	e.at(TableNeighbor, bandMiss.Low).emit(base, flow.NewMatch(), next)
-	e.at(TableNeighbor, bandNeighborNever.Low).emit(base, flow.NewMatch().ARPOp(arpRequest).ARPSPA(unspecified4), next)
+	if e.compiler.answers() {
+		e.at(TableNeighbor, bandNeighborNever.Low).emit(base, flow.NewMatch().ARPOp(arpRequest).ARPSPA(unspecified4), next)
+	}
+	if e.compiler.advertises() {
+		e.at(TableNeighbor, bandNeighborNever.Low).emit(base, icmp6(flow.NewMatch(), neighborSolicitation).IPv6Src(unspecified6), next)
+		e.at(TableNeighbor, bandNeighborNever.Low).emit(base, icmp6(flow.NewMatch(), neighborSolicitation).NDSLL(flow.MAC{}), next)
+	}
 	if !e.compiler.bridge.NoPolicies {
 		e.at(TableNeighbor, bandNeighborNever.Low).emit(base, FieldRestricted.match(flow.NewMatch(), 1), next)
 	}
@@ -29,19 +39,25 @@ func (e *emitter) neighborBase() {
 
 // beforeDestination is where packets from VIFs of private networks go on from table learn.
 func (c *Compiler) beforeDestination() Table {
-	if c.answers() {
+	if c.answers() || c.advertises() {
 		return TableNeighbor
 	}
 	return TableDestination
 }
 
 // compileNeighbor emits the flows of one neighbour.
-func (c *Compiler) compileNeighbor(e *emitter, key neighborKey) {
+func (c *Compiler) compileNeighbor(e *emitter, number uint64) {
+	key := c.byNumber[number]
 	n, network := c.neighbors[key], c.networks[key.network]
-	if n == nil || network == nil || !network.Private || n.MAC.IsZero() || !c.answers() {
+	if n == nil || network == nil || !network.Private || n.MAC.IsZero() {
 		return
 	}
-	e.neighborAnswer(n)
+	switch {
+	case n.Addr.Is4() && c.answers():
+		e.neighborAnswer(n)
+	case n.Addr.Is6() && c.advertises():
+		e.neighborAdvert(n)
+	}
 }
 
 // neighborAnswer answers an ARP request for the neighbour's address from any VIF but the neighbour

@@ -25,6 +25,7 @@ const (
 	TableLearn        Table = 25
 	TableAdmit        Table = 27
 	TableNeighbor     Table = 28
+	TableAdvertise    Table = 29
 	TableDestination  Table = 30
 	TableMulticast    Table = 32
 	TableReports      Table = 33
@@ -173,12 +174,21 @@ var tables = [...]TableRow{
 	},
 	{
 		Table: TableNeighbor, Name: "neighbor",
-		Decides: "private networks: does a VIF ask by ARP for the address of another, which can be answered here in its place?",
-		Match:   MatchReg0 | MatchReg1 | MatchReg2 | MatchEthType | MatchVLAN | MatchARPOp | MatchARPSPA | MatchARPTPA,
-		Next:    []Table{TableDestination},
+		Decides: "private networks: does a VIF ask, by ARP or neighbour discovery, for the address of another, which can be answered here in its place?",
+		Match: MatchReg0 | MatchReg1 | MatchReg2 | MatchEthType | MatchVLAN | MatchARPOp | MatchARPSPA | MatchARPTPA |
+			MatchIPProto | MatchIPTTL | MatchIPv6Src | MatchICMPv6Type | MatchICMPv6Code | MatchNDTarget | MatchNDSLL,
+		Next:    []Table{TableAdvertise, TableDestination},
 		Actions: ActionReverse | ActionAnswer | ActionOutput,
 		Bands:   []Band{bandNeighborNever, bandNeighborOwn, bandNeighborAnswer, bandMiss},
 		Miss:    "on to destination",
+	},
+	{
+		Table: TableAdvertise, Name: "advertise",
+		Decides: "what else makes a neighbour solicitation the advertisement that answers it: what may be written only into one",
+		Match:   MatchEthType | MatchIPProto | MatchICMPv6Type,
+		Actions: ActionLoad | ActionReverse | ActionOutput,
+		Bands:   []Band{bandAdvertise},
+		Miss:    "drop",
 	},
 	{
 		Table: TableDestination, Name: "destination",

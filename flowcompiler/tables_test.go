@@ -35,7 +35,7 @@ func TestTablesOnlyLeadForward(t *testing.T) {
 func TestTableNumbersAreFixed(t *testing.T) {
 	t.Parallel()
 	for table, name := range map[Table]string{
-		0: "classify", 5: "vlan", 10: "spoof_guard", 20: "from_vif", 22: "from_trunk", 25: "learn", 27: "admit", 28: "neighbor", 30: "destination", 35: "learned", 36: "deliver",
+		0: "classify", 5: "vlan", 10: "spoof_guard", 20: "from_vif", 22: "from_trunk", 25: "learn", 27: "admit", 28: "neighbor", 29: "advertise", 30: "destination", 35: "learned", 36: "deliver",
 		37: "flood", 40: "to_vif", 45: "host_delivery", 50: "forward", 60: "tunnel_out",
 		12: "guest_guard", 14: "out_state", 23: "out_policy", 24: "out_verdict", 38: "in_state", 39: "in_track", 41: "in_policy", 42: "in_verdict",
 		48: "denied", 70: "mandatory_out", 71: "default_out", 75: "mandatory_in", 76: "default_in",
