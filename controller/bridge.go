@@ -68,6 +68,8 @@ type bridgeState struct {
 	meters meterState
 	// noTracker: its datapath cannot track connections in zones. It stays known too.
 	noTracker bool
+	// noAdverts: it cannot make neighbour advertisements. It stays known too.
+	noAdverts bool
 	// guards are those that the switch has confirmed, by the UUID of the peer; not to be written to.
 	guards map[string]flowcompiler.Guard
 	// copied names the ports that NORMAL should not flood to, flagless those that it still

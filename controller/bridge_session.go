@@ -32,6 +32,8 @@ type session struct {
 	noMeters, zonesKnown bool
 	// noTracker: its datapath cannot track connections in zones.
 	noTracker bool
+	// noAdverts: it cannot make neighbour advertisements.
+	noAdverts bool
 	flood     flood
 	// samples bounds what is told of denied packets, answers tells their senders. lied: the
 	// switch has told of a packet of others.
@@ -45,6 +47,7 @@ func (a *bridgeActor) newSession(sw *openflow.Switch) *session {
 	return &session{
 		bridgeActor: a, sw: sw, program: newProgram(), full: true, sync: a.newSync(), flood: flood{closed: map[uint32]bool{}, due: true},
 		samples: bucket{perSecond: samplesPerSecond}, answers: newAnswerer(), queries: newInquiry(), noTracker: a.state.Load().noTracker,
+		noAdverts: a.state.Load().noAdverts,
 	}
 }
 
@@ -60,10 +63,8 @@ func (a *bridgeActor) serve(ctx context.Context, sw *openflow.Switch, arrivals <
 	if err := s.findMeters(ctx); err != nil {
 		return err
 	}
-	if s.noTracker { // it may have another kernel now
-		if err := s.findTracker(ctx); err != nil {
-			return err
-		}
+	if err := s.findAgain(ctx); err != nil {
+		return err
 	}
 	if err := s.setFragments(ctx, openflow.FragmentsMatch); err != nil {
 		return err
@@ -241,7 +242,7 @@ func (s *session) step(ctx context.Context) error {
 	}
 	s.lead.metrics.compile.Observe(time.Since(begin).Seconds())
 	if err := s.push(ctx, delta); err != nil {
-		lacks, asking := s.lacksTracker(ctx, err)
+		lacks, asking := s.lacks(ctx, err)
 		switch {
 		case asking != nil:
 			return asking
@@ -278,7 +279,8 @@ func (s *session) step(ctx context.Context) error {
 // model is the bridge as the store and this session know it.
 func (s *session) model(view *raftstore.View, host *poolwirev1.Host) model {
 	m := newModel(view, host, s.name, s.ports, s.lead.policies.none())
-	m.noMeters, m.noTracker, m.closed, m.judged = s.noMeters, s.noTracker, s.flood.closed, s.lead.policies.judgeARP()
+	m.noMeters, m.noTracker, m.closed, m.judged = s.noMeters, s.noTracker, s.flood.closed, s.lead.policies.judge()
+	m.noAdverts = s.noAdverts
 	return m
 }
 

@@ -243,7 +243,7 @@ func (k *cluster) differences() string {
 			}
 			fresh := newProgram()
 			m := newModel(view, host, b.GetName(), numbersOf(ports), newPolicies(view).none())
-			m.noMeters, m.judged = k.unmetered(host.GetUuid(), b.GetName()), newPolicies(view).judgeARP()
+			m.noMeters, m.judged = k.unmetered(host.GetUuid(), b.GetName()), newPolicies(view).judge()
 			if _, err := fresh.apply(m, markSet{all: true}); err != nil {
 				return err.Error()
 			}

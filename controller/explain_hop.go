@@ -49,10 +49,12 @@ func (j *journey) next(from hop, out walk.Output) (hops []hop, delivered bool) {
 	return nil, false
 }
 
-// answered tells whether the switch has answered an ARP request in the receiver's place (table neighbor): the answer
-// goes to the sender.
+// answered tells whether the switch has answered an ARP request or a neighbour solicitation in the receiver's place (table
+// neighbor): the answer goes to the sender.
 func answered(from hop, out walk.Output) bool {
-	return from.packet.EtherType == walk.EtherTypeARP && from.packet.InPort == out.Port && from.packet.ARPOp != out.Packet.ARPOp
+	asked := from.packet.EtherType == walk.EtherTypeARP && from.packet.ARPOp != out.Packet.ARPOp ||
+		from.packet.IsNeighbor() && from.packet.SrcPort != out.Packet.SrcPort
+	return asked && from.packet.InPort == out.Port
 }
 
 // switched follows what the switch's own forwarding takes: to the receiver where it is

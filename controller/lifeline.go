@@ -59,7 +59,7 @@ func (a *bridgeActor) lifeline(ctx context.Context, sw *openflow.Switch) error {
 		return err
 	}
 	m := newModel(view, host, a.name, s.ports, false)
-	m.noTracker = s.noTracker
+	m.noTracker, m.noAdverts = s.noTracker, true
 	// Tunnels of encrypted networks are up again as soon as the switch is, and where peers are may have changed.
 	m.guardAll = len(view.PairKeysOfHost(a.host.uuid)) > 0
 	if _, err := s.program.apply(m, marks); err != nil {

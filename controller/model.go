@@ -25,8 +25,10 @@ type model struct {
 	admit bool
 	// noMeters is for a switch without meters, noTracker for one whose datapath has no connection tracker with zones.
 	noMeters, noTracker bool
-	// judged: a rule decides over ARP.
-	judged bool
+	// judged is what rules decide over.
+	judged judged
+	// noAdverts is for a switch that cannot make neighbour advertisements.
+	noAdverts bool
 	// guardAll guards the host against everybody.
 	guardAll bool
 	// closed are the OpenFlow numbers of the ports that NORMAL does not flood to.
@@ -65,7 +67,8 @@ func (m model) base() flowcompiler.Bridge {
 	}
 	version := m.view.HostFacts(m.host.GetUuid()).GetOvsVersion()
 	b.NoLearnLimit, b.NoPolicies, b.NoMeters = predates(version, 2, 8), noPolicies(version) || m.noTracker, m.noMeters
-	b.GuardAll, b.NoAnswers, b.NoTracker = m.guardAll, m.judged, m.noTracker
+	b.GuardAll, b.NoAnswers, b.NoTracker = m.guardAll, m.judged.arp, m.noTracker
+	b.NoAdverts = m.judged.nd || m.noAdverts || predates(version, 2, 11)
 	for _, name := range m.networkBridges() {
 		// A port that nobody knows yet may be on any of them.
 		if n := m.networkOn(name); n.Private || n.DefaultLocking == flowcompiler.Disabled {

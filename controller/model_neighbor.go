@@ -13,10 +13,10 @@ import (
 type claim struct {
 	vif uint32 // object id
 	mac flow.MAC
-	// answered are the IPv4 addresses for which the VIF may be answered for, if nobody else claims them.
+	// answered are the addresses for which the VIF may be answered for, if nobody else claims them.
 	answered []netip.Addr
-	// others are all others: ranges, those of VIFs that are restricted or not locked, and those that may be
-	// at another MAC address or move from VIF to VIF.
+	// others are all others: ranges, those of VIFs that are restricted or not locked, those that may be
+	// at another MAC address or move from VIF to VIF, and IPv6 addresses of routers.
 	others []netip.Prefix
 }
 
@@ -51,21 +51,55 @@ func claimOf(v *poolwirev1.Vif, mac flow.MAC) claim {
 	}
 	certain := v.GetLockingMode() == poolwirev1.LockingMode_LOCKING_MODE_LOCKED && isolation(v) == flowcompiler.Promiscuous && !mac.IsZero()
 	for _, prefix := range prefixes(v.GetIpv4Allowed()) {
-		if certain && prefix.IsSingleIP() && prefix.Addr().Is4() {
-			c.answered = append(c.answered, prefix.Addr())
-		} else {
-			c.others = append(c.others, prefix)
-		}
+		c.claim(prefix, certain && prefix.Addr().Is4())
+	}
+	host := certain && !mayRoute(v)
+	for _, prefix := range prefixes(v.GetIpv6Allowed()) {
+		c.claim(prefix, host && prefix.Addr().Is6() && !prefix.Addr().Is4In6())
+	}
+	if v.GetLockingMode() == poolwirev1.LockingMode_LOCKING_MODE_LOCKED && !mac.IsZero() {
+		local := linkLocalOf(mac) // allowed without a word
+		c.claim(netip.PrefixFrom(local, local.BitLen()), host)
 	}
 	return c
 }
 
+// claim adds a prefix. With certain the VIF may be answered for there, if it is one address.
+func (c *claim) claim(prefix netip.Prefix, certain bool) {
+	if certain && prefix.IsSingleIP() {
+		c.answered = append(c.answered, prefix.Addr())
+	} else {
+		c.others = append(c.others, prefix)
+	}
+}
+
+// mayRoute tells whether others may have the VIF as a router. What answers in its place would tell them that it is none.
+func mayRoute(v *poolwirev1.Vif) bool {
+	return v.GetAllowRouterAdvertisements() || len(v.GetVirtualRouters()) > 0
+}
+
 // claimsDiffer tells whether a VIF claims something else than before, wherever it is plugged.
 func claimsDiffer(a, b *poolwirev1.Vif) bool {
-	return a.GetLockingMode() != b.GetLockingMode() || isolation(a) != isolation(b) || a.GetObjectId() != b.GetObjectId() || !sameAddresses(a, b)
+	return a.GetLockingMode() != b.GetLockingMode() || isolation(a) != isolation(b) || a.GetObjectId() != b.GetObjectId() ||
+		mayRoute(a) != mayRoute(b) || !sameAddresses(a, b)
 }
 
 // namesARP and policyNamesARP tell whether a rule decides over ARP. Only one that names it does.
 func namesARP(r *poolwirev1.Rule) bool { return r.GetProtocol() == poolwirev1.Protocol_PROTOCOL_ARP }
 
 func policyNamesARP(r *poolwirev1.PolicyRule) bool { return strings.EqualFold(r.GetProtocol(), "arp") }
+
+// policyNamesND tells whether a rule decides over neighbour solicitations or advertisements. Only one that names them does.
+func policyNamesND(r *poolwirev1.PolicyRule) bool {
+	return strings.EqualFold(r.GetProtocol(), "icmpv6") && r.IcmpType != nil && (r.GetIcmpType() == 135 || r.GetIcmpType() == 136)
+}
+
+// deniesND tells whether a rule of XCP-ng's form keeps neighbour discovery back: it is IPv6 like any other to it. What
+// such a rule lets pass would pass without.
+func deniesND(r *poolwirev1.Rule) bool {
+	if r.GetAllow() || r.GetProtocol() != poolwirev1.Protocol_PROTOCOL_IP && r.GetProtocol() != poolwirev1.Protocol_PROTOCOL_ICMP {
+		return false
+	}
+	prefix := parsePrefix(r.GetIpRange())
+	return !prefix.IsValid() || prefix.Addr().Is6()
+}

@@ -16,17 +16,20 @@ import (
 type policies struct {
 	mu    sync.Mutex
 	count int
-	// arp counts the rules that decide over ARP.
-	arp int
+	// arp counts the rules that decide over ARP, nd those that decide over neighbour discovery.
+	arp, nd int
 }
+
+// judged says what rules decide over. It is not answered for then: that would be a way around the rule.
+type judged struct{ arp, nd bool }
 
 func newPolicies(v *raftstore.View) *policies {
 	p := &policies{count: len(v.Rules()) + len(v.PolicyRules())}
 	for _, r := range v.Rules() {
-		p.arp += presence(namesARP(r))
+		p.decide(r, 1)
 	}
 	for _, r := range v.PolicyRules() {
-		p.arp += presence(policyNamesARP(r))
+		p.decide(r, 1)
 	}
 	for _, vif := range v.Vifs() {
 		p.count += presence(restrains(vif))
@@ -47,24 +50,25 @@ func (p *policies) none() bool {
 	return p.count == 0
 }
 
-// judgeARP reports whether any rule decides over ARP. Then nobody is answered for: it would be
-// a way around the rule.
-func (p *policies) judgeARP() bool {
+// judge reports what any rule decides over.
+func (p *policies) judge() judged {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.arp > 0
+	return p.judged()
 }
 
-// change follows one change and reports whether none or judgeARP answers differently now.
+func (p *policies) judged() judged { return judged{arp: p.arp > 0, nd: p.nd > 0} }
+
+// change follows one change and reports whether none or judge answers differently now.
 func (p *policies) change(c raftstore.Change) (flipped bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, judged := p.count == 0, p.arp > 0
+	before, was := p.count == 0, p.judged()
 	switch c.Table {
 	case raftstore.TableRules, raftstore.TablePolicyRules:
 		p.count += presence(c.After != nil) - presence(c.Before != nil)
-		was, is := rulesIn(c)
-		p.arp += presence(is) - presence(was)
+		p.decide(c.Before, -1)
+		p.decide(c.After, 1)
 	case raftstore.TableVifs:
 		was, _ := c.Before.(*poolwirev1.Vif)
 		is, _ := c.After.(*poolwirev1.Vif)
@@ -78,21 +82,23 @@ func (p *policies) change(c raftstore.Change) (flipped bool) {
 		is, _ := c.After.(*poolwirev1.PrivateNetwork)
 		p.count += presence(guards(is)) - presence(guards(was))
 	}
-	return before != (p.count == 0) || judged != (p.arp > 0)
+	return before != (p.count == 0) || was != p.judged()
 }
 
-// rulesIn reports whether what a change replaces, and what it puts in place, are rules that name ARP.
-func rulesIn(c raftstore.Change) (was, is bool) {
-	names := func(m any) bool {
-		switch r := m.(type) {
-		case *poolwirev1.Rule:
-			return r != nil && namesARP(r)
-		case *poolwirev1.PolicyRule:
-			return r != nil && policyNamesARP(r)
+// decide counts a rule, or takes it back. What is no rule counts for nothing.
+func (p *policies) decide(rule any, by int) {
+	switch r := rule.(type) {
+	case *poolwirev1.Rule:
+		if r != nil {
+			p.arp += by * presence(namesARP(r))
+			p.nd += by * presence(deniesND(r))
 		}
-		return false
+	case *poolwirev1.PolicyRule:
+		if r != nil {
+			p.arp += by * presence(policyNamesARP(r))
+			p.nd += by * presence(policyNamesND(r))
+		}
 	}
-	return names(c.Before), names(c.After)
 }
 
 // restrains reports a VIF that something holds back by itself.

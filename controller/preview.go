@@ -158,7 +158,7 @@ func compileAndCrowd(view *raftstore.View, at bridgeAt) (*flowcompiler.Compiler,
 	p := newProgram()
 	rules := newPolicies(view)
 	m := newModel(view, host, at.bridge, reportedNumbers(view, at), rules.none())
-	m.judged = rules.judgeARP()
+	m.judged = rules.judge()
 	// As when the switch has been told which ports not to flood to.
 	m.closed = map[uint32]bool{}
 	for _, port := range view.PortsByBridge(at.host, at.bridge) {

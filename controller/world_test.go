@@ -122,7 +122,7 @@ func (w *world) step() {
 
 func (w *world) model(place at, b *bench) model {
 	m := newModel(w.view(), w.view().Host(place.host), place.bridge, b.ports, w.policies.none())
-	m.judged = w.policies.judgeARP()
+	m.judged = w.policies.judge()
 	return m
 }
 
