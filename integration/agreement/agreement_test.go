@@ -55,7 +55,7 @@ func TestAgreement(t *testing.T) {
 // tally counts what the packets of a run have met, so that a run which tests nothing is
 // seen.
 type tally struct {
-	packets, passed, dropped, byRule, tracked, committed, copies, conjunctions int
+	packets, passed, dropped, byRule, tracked, committed, copies, conjunctions, answered, advertised int
 }
 
 func (c *tally) add(e expectation, got walk.Trace) {
@@ -71,6 +71,11 @@ func (c *tally) add(e expectation, got walk.Trace) {
 	}
 	if slices.ContainsFunc(verdicts, func(v reference.Verdict) bool { return v.Rule != 0 }) {
 		c.byRule++
+	}
+	if e.answer != nil && e.answer.EtherType == walk.EtherTypeARP {
+		c.answered++
+	} else if e.answer != nil {
+		c.advertised++
 	}
 	if len(got.Lookups) > 0 {
 		c.tracked++
@@ -92,6 +97,9 @@ func (c *tally) check(t *testing.T) {
 		if n < c.packets/20 {
 			t.Errorf("only %d of %d packets were %s: the worlds test too little", n, c.packets, name)
 		}
+	}
+	if c.answered < c.packets/1000 || c.advertised < c.packets/1000 {
+		t.Errorf("%d ARP requests and %d solicitations were answered: the worlds test too little", c.answered, c.advertised)
 	}
 	if c.conjunctions == 0 || c.committed == 0 {
 		t.Errorf("%d packets met a conjunction, of %d the connection was remembered: the worlds test too little", c.conjunctions, c.committed)
@@ -142,6 +150,12 @@ func (w *world) disagreement(got walk.Trace, want expectation) string {
 	}
 	if out, _ := copies(got, w.forward); !slices.Equal(ignorePriorityTags(out), ignorePriorityTags(want.out)) {
 		return fmt.Sprintf("goes to %v, should to %v (%s)", out, want.out, want)
+	}
+	if want.answer != nil {
+		answer := got.Outputs[0].Packet
+		if answer.Registers, answer.NDSource = want.answer.Registers, want.answer.NDSource; answer != *want.answer {
+			return fmt.Sprintf("the answer is %s, should be %s", answer.Text(), want.answer.Text())
+		}
 	}
 	if mine, should := w.committed(got, want), w.commits(want); !slices.Equal(mine, should) {
 		return fmt.Sprintf("remembers the connection in zones %v, should in %v (%s)", mine, should, want)

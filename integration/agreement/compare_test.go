@@ -129,6 +129,9 @@ func sorted(list []copyOut) []copyOut {
 
 func endOf(p walk.Packet) end {
 	e := end{registers: map[int]uint32{}, ethernet: fmt.Sprintf("dl_src=%v,dl_dst=%v", p.EthSrc, p.EthDst)}
+	if p.IsNeighbor() {
+		e.discovery = fmt.Sprintf("ipv6_src=%v ipv6_dst=%v icmp_type=%d nd_target=%v nd_sll=%v nd_tll=%v", p.Src, p.Dst, p.SrcPort, p.NDTarget, p.NDSource, p.NDTargetMAC)
+	}
 	if p.VLAN != 0 {
 		e.vlan = fmt.Sprintf("dl_vlan=%d,dl_vlan_pcp=%d", p.VLAN&0xfff, p.PCP)
 	}
@@ -141,7 +144,7 @@ func endOf(p walk.Packet) end {
 }
 
 func (e end) equal(o end) bool {
-	if e.vlan != o.vlan || e.ethernet != o.ethernet || len(e.registers) != len(o.registers) {
+	if e.vlan != o.vlan || e.ethernet != o.ethernet || e.discovery != o.discovery || len(e.registers) != len(o.registers) {
 		return false
 	}
 	for n, value := range e.registers {

@@ -17,6 +17,8 @@ type expectation struct {
 	sender   *flowcompiler.VIF
 	sent     *reference.Verdict
 	received map[uint32]reference.Verdict
+	// answer is what the switch itself answers the sender, and nobody else hears.
+	answer *walk.Packet
 }
 
 // expect works out what becomes of a packet.
@@ -29,6 +31,12 @@ func (w *world) expect(p walk.Packet, s session) expectation {
 		v := w.ref.Sends(sender, seen, s.in(sender.Zone))
 		e.sent = &v
 		if !v.Pass || !w.private && !w.mayUse(sender, p.EthSrc) {
+			return e
+		}
+	}
+	if w.private && sender != nil {
+		if answer, ok := w.ref.Answer(sender, p); ok {
+			e.answer, e.out = &answer, []copyOut{{port: p.InPort}}
 			return e
 		}
 	}

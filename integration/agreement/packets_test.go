@@ -39,7 +39,11 @@ func (w *pool) packet() walk.Packet {
 	if w.chance(5) {
 		p.VLAN, p.PCP = walk.VLANPresent|pick(w.Rand, w.vlans), uint8(w.IntN(8))
 	}
-	switch w.IntN(12) {
+	switch w.IntN(13) {
+	case 12:
+		p.EtherType, p.TTL, p.Proto, p.SrcPort = walk.EtherTypeIPv6, 255, walk.ProtoICMPv6, 135
+		p.Src, p.Dst = pick(w.Rand, w.v6), pick(w.Rand, w.v6)
+		w.neighbor(&p)
 	case 0, 1:
 		w.arp(&p)
 	case 2:
@@ -125,9 +129,15 @@ func (w *pool) neighbor(p *walk.Packet) {
 		option = pick(w.Rand, w.macs)
 	}
 	if p.SrcPort == 135 {
-		p.NDSource = option
+		p.NDSource, p.NDOption = option, 1
 	} else {
-		p.NDTargetMAC = option
+		p.NDTargetMAC, p.NDOption = option, 2
+	}
+	if option.IsZero() {
+		p.NDOption = 0
+	}
+	if w.chance(8) {
+		p.TTL = 254
 	}
 }
 

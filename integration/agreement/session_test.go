@@ -24,6 +24,9 @@ func (w *world) packetFor() walk.Packet {
 	if !w.chance(8) {
 		p.EthSrc = vifMAC(i)
 		p.ARPSender = p.EthSrc
+		if !p.NDSource.IsZero() && !w.chance(8) {
+			p.NDSource = p.EthSrc
+		}
 	}
 	if (p.VLAN != 0 && i >= vifs/2 || w.private) && !w.chance(8) {
 		p.VLAN, p.PCP = 0, 0

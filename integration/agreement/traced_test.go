@@ -39,6 +39,8 @@ type end struct {
 	registers map[int]uint32
 	vlan      string
 	ethernet  string
+	// discovery is what a neighbour solicitation or advertisement says.
+	discovery string
 }
 
 var (
@@ -47,6 +49,7 @@ var (
 	register   = regexp.MustCompile(`\breg(\d+)=(0x[0-9a-f]+|0)\b`)
 	vlanOf     = regexp.MustCompile(`\b(dl_vlan=\d+,dl_vlan_pcp=\d+|vlan_tci=0x[0-9a-f]+)`)
 	ethernetOf = regexp.MustCompile(`\bdl_src=[0-9a-f:]+,dl_dst=[0-9a-f:]+`)
+	discovery  = regexp.MustCompile(`\b(?:ipv6_src|ipv6_dst|icmp_type|nd_target|nd_sll|nd_tll)=[0-9a-f:.]+`)
 	innerVLAN  = regexp.MustCompile(`\bdl_vlan1=`)
 	pushVLAN   = regexp.MustCompile(`^push_vlan\(vid=(\d+)`)
 )
@@ -109,6 +112,9 @@ func parseEnd(text string) end {
 	e := end{registers: map[int]uint32{}, vlan: vlanOf.FindString(text), ethernet: ethernetOf.FindString(text)}
 	if e.vlan == "vlan_tci=0x0000" {
 		e.vlan = ""
+	}
+	if strings.Contains(text, "nd_target=") && strings.Contains(text, "nw_frag=no") && strings.Contains(text, "icmp_code=0,") {
+		e.discovery = strings.Join(discovery.FindAllString(text, -1), " ")
 	}
 	for _, m := range register.FindAllStringSubmatch(text, -1) {
 		n, _ := strconv.Atoi(m[1])

@@ -19,6 +19,7 @@ const (
 	vifs                            = 4
 	portBeyond                      = 5
 	otherHost                       = 50
+	otherVIF                        = 51
 	vlanTen                         = 10
 )
 
@@ -73,7 +74,27 @@ func newWorld(r *rand.Rand, private bool) *world {
 	w.peer.MAC = peerMAC
 	w.isolate(&w.peer, 2)
 	w.policies()
+	if private {
+		w.neighbors()
+	}
 	return w
+}
+
+// neighbors makes some VIFs, of this host and of the other, known for certain by their addresses.
+func (w *world) neighbors() {
+	w.ref.NoAnswers, w.ref.NoAdverts = w.chance(8), w.chance(8)
+	w.ref.Elsewhere = []flow.MAC{otherMAC}
+	add := func(vif uint32, mac flow.MAC, addrs ...netip.Addr) {
+		for _, addr := range addrs {
+			if w.chance(2) {
+				w.ref.Neighbors = append(w.ref.Neighbors, flowcompiler.Neighbor{Network: netPrivate, Addr: addr, MAC: mac, VIF: vif})
+			}
+		}
+	}
+	for i := range vifs {
+		add(firstVIF+uint32(i), vifMAC(i), vifIPv4(i), vifIPv6(i))
+	}
+	add(otherVIF, otherMAC, w.v4[0], w.v6[0])
 }
 
 // isolate makes a VIF part of a private VLAN, once in n times.
@@ -161,7 +182,10 @@ func (w *world) id() uint32 {
 // flood to gets copies of its own once that is so.
 func (w *world) compile() error {
 	c := flowcompiler.New()
-	c.SetBridge(flowcompiler.Bridge{LocalMAC: hostMAC})
+	c.SetBridge(flowcompiler.Bridge{LocalMAC: hostMAC, NoAnswers: w.ref.NoAnswers, NoAdverts: w.ref.NoAdverts})
+	for _, n := range w.ref.Neighbors {
+		c.SetNeighbor(n)
+	}
 	for _, n := range w.ref.Networks {
 		c.SetNetwork(n)
 	}
@@ -217,6 +241,7 @@ func (w *world) String() string {
 	for _, v := range w.ref.VIFs {
 		text += fmt.Sprintf("VIF %+v\n", v)
 	}
+	text += fmt.Sprintf("neighbors %+v, not by ARP: %v, not by neighbour discovery: %v\n", w.ref.Neighbors, w.ref.NoAnswers, w.ref.NoAdverts)
 	for scope, rules := range w.ref.Policies {
 		for _, r := range rules {
 			text += fmt.Sprintf("policy %+v: %+v\n", scope, r)

@@ -13,6 +13,7 @@ import (
 
 	"poolwire/flowcompiler"
 	"poolwire/flowcompiler/walk"
+	"poolwire/southbound/openflow/flow"
 )
 
 // World is all that decides about the packets of one bridge.
@@ -21,6 +22,11 @@ type World struct {
 	VIFs     []flowcompiler.VIF
 	// Policies are the rules of the hierarchy, in any order.
 	Policies map[flowcompiler.PolicyScope][]flowcompiler.PolicyRule
+	// Neighbors are who may be answered for, unless NoAnswers (ARP) or NoAdverts (neighbour discovery) says otherwise.
+	Neighbors            []flowcompiler.Neighbor
+	NoAnswers, NoAdverts bool
+	// Elsewhere are the MAC addresses of VIFs of other hosts.
+	Elsewhere []flow.MAC
 	// FragmentPorts is true of a switch that sees the ports of a first fragment.
 	FragmentPorts bool
 }
