@@ -18,7 +18,7 @@ func TestBadInput(t *testing.T) {
 	p.do(t, "private-network", "create", "blue", "--vni", "7", "--pool", "paris")
 	state := func() string {
 		all := p.do(t, "rule", "list", "-o", "json") + p.do(t, "private-network", "list", "-o", "json") + p.do(t, "vif", "list", "-o", "json")
-		return regexp.MustCompile(`.*"confirmed_revision".*\n`).ReplaceAllString(all, "")
+		return regexp.MustCompile(`.*"(confirmed_revision|peers_up)".*\n`).ReplaceAllString(all, "")
 	}
 	eventually(t, p.shows("2/2 ready", "private-network", "list"))
 	before := state()
