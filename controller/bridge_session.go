@@ -281,6 +281,7 @@ func (s *session) model(view *raftstore.View, host *poolwirev1.Host) model {
 	m := newModel(view, host, s.name, s.ports, s.lead.policies.none())
 	m.noMeters, m.noTracker, m.closed, m.judged = s.noMeters, s.noTracker, s.flood.closed, s.lead.policies.judge()
 	m.noAdverts = s.noAdverts
+	m.ends = s.lead.links.of(s.host.uuid)
 	return m
 }
 

@@ -24,13 +24,14 @@ func mixed(a, b *poolwirev1.Host) bool { return certified(a) != certified(b) }
 
 // protect gives a tunnel credentials when the pair has a key, and reports whether it is to be silent: nothing must be
 // sent by it before the guard stands and both ends can negotiate. One that speaks already goes on; the guard drops
-// what is not protected.
+// what is not protected. One whose addresses change begins anew.
 func (in rowsInput) protect(v *raftstore.View, p *ovsdb.DesiredPort, c conduit, peer *poolwirev1.Host) (silent bool) {
 	if _, guarded := in.peers[peer.GetUuid()]; !guarded || c.port != 0 {
 		return false
 	}
+	live := in.live[p.Name] && in.leads[p.Name] == addressesOf(*p)
 	if v.PairKey(in.hostUUID, peer.GetUuid()) == nil {
-		return !in.live[p.Name] // the key is being made
+		return !live // the key is being made
 	}
 	switch own := v.Host(in.hostUUID); {
 	case mixed(own, peer):
@@ -41,17 +42,7 @@ func (in rowsInput) protect(v *raftstore.View, p *ovsdb.DesiredPort, c conduit, 
 		// Without a key there is no protection, and the guard lets nothing pass.
 		p.PSK, _ = psk(v, in.secrets, in.hostUUID, peer.GetUuid())
 	}
-	return !in.live[p.Name] && (in.guarded == nil || !in.guarded(peer.GetUuid(), c))
-}
-
-// guardedRemote is where a tunnel leads: to the peer's address, but when that has changed to the one before, for as long as the
-// host is not guarded against the new one. A tunnel that must not be in clear does not lead to where nothing stops it.
-func (in rowsInput) guardedRemote(c conduit, peer *poolwirev1.Host, remote string) string {
-	had := in.remotes[c.tunnelName(peer)]
-	if _, guarded := in.peers[peer.GetUuid()]; !guarded || c.port != 0 || had == "" || had == remote || in.guarded == nil || in.guarded(peer.GetUuid(), c) {
-		return remote
-	}
-	return had
+	return !live && (in.guarded == nil || !in.guarded(peer.GetUuid(), c))
 }
 
 // credentialProblem says what keeps two hosts from proving to each other who they are.

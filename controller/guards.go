@@ -23,10 +23,22 @@ func (m model) guards() map[string]flowcompiler.Guard {
 	for uuid := range guardedPeers(m.view, m.host.GetUuid()) {
 		peer := m.view.Host(uuid)
 		if addr, err := netip.ParseAddr(endpoint(m.view, uuid)); err == nil && peer != nil {
-			out[uuid] = flowcompiler.Guard{Host: peer.GetObjectId(), Peer: addr.Unmap()}
+			out[uuid] = flowcompiler.Guard{Host: peer.GetObjectId(), Peer: addr.Unmap(), Former: m.former(uuid, addr.Unmap())}
 		}
 	}
 	return out
+}
+
+// former are the addresses that tunnels to a peer lead to and that it does not have any more.
+func (m model) former(peer string, now netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	for _, e := range m.ends {
+		if addr, err := netip.ParseAddr(e.ends.remote); err == nil && e.peer == peer && e.conduit.port == 0 && addr.Unmap() != now {
+			out = append(out, addr.Unmap())
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
 }
 
 // guardedPeers are the hosts that one must not speak to in clear: those that it has a key with, as long as there is

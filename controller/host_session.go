@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
 	"time"
@@ -185,7 +186,7 @@ func (s *hostSession) rowsInput(view *raftstore.View) rowsInput {
 		hostUUID: s.uuid, cluster: s.lead.cluster, epoch: s.lead.term,
 		targets:   self.targets(view.Nodes(), fallback),
 		unmetered: s.unmetered(ovsdb.Discover(s.db.Snapshot())),
-		guarded:   s.guarded, live: s.liveTunnels(), remotes: s.tunnelRemotes(), secrets: s.lead.cfg.Secrets,
+		guarded:   s.guarded, live: s.liveTunnels(), leads: s.tunnelAddresses(), stands: s.stands, secrets: s.lead.cfg.Secrets,
 	}
 }
 
@@ -199,11 +200,21 @@ func (s *hostSession) guarded(peerUUID string, c conduit) bool {
 	return there && s.lead.mayNegotiate(end, time.Now()) == ""
 }
 
-// tunnelRemotes are the addresses that the host's tunnels lead to now, by the tunnels' names.
-func (s *hostSession) tunnelRemotes() map[string]string {
-	out := map[string]string{}
+// stands tells whether the guard against a peer's address stands where a tunnel to it leaves.
+func (s *hostSession) stands(peerUUID string, c conduit) bool {
+	peer := s.lead.store.View().Host(peerUUID)
+	if peer == nil {
+		return false
+	}
+	end, there := s.lead.links.of(s.uuid)[c.tunnelName(peer)]
+	return there && s.lead.guardOf(end).stands
+}
+
+// tunnelAddresses are those that the host's tunnels have now, by the tunnels' names.
+func (s *hostSession) tunnelAddresses() map[string]tunnelAddresses {
+	out := map[string]tunnelAddresses{}
 	for name, end := range s.lead.links.of(s.uuid) {
-		out[name] = end.remote
+		out[name] = end.ends
 	}
 	return out
 }
@@ -221,7 +232,11 @@ func (s *hostSession) liveTunnels() map[string]bool {
 // observe records what the host reports, where it differs from what is stored.
 func (s *hostSession) observe(ctx context.Context) error {
 	topo := ovsdb.Discover(s.db.Snapshot())
+	led := s.tunnelAddresses()
 	s.lead.links.report(s.uuid, linkEnds(s.uuid, topo, time.Now()))
+	if !maps.Equal(led, s.tunnelAddresses()) {
+		s.mark("", markSet{base: true}) // the guards against addresses that tunnels have led to
+	}
 	s.noteLabels(topo)
 	s.noteSnooping(topo)
 	seen := observation{

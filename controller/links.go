@@ -16,8 +16,7 @@ type linkEnd struct {
 	// name is the interface, ofport its OpenFlow number, 0 while there is none.
 	name   string
 	ofport uint32
-	// remote is the address that it leads to.
-	remote string
+	ends   tunnelAddresses
 	// bfd is Interface.bfd_status:state, empty while BFD does not run; diagnostic says why it is not up.
 	bfd, diagnostic string
 	// egress is the interface that the packets leave by, egressUp whether it has a carrier.
@@ -28,9 +27,13 @@ type linkEnd struct {
 	protected bool
 	// heardOnce: the end has heard the other one before. Until then silence is no news.
 	heardOnce bool
-	// since is when bfd last changed, ready when the end was first seen as it is: with its number and credentials.
+	// since is when bfd last changed, ready when the end was first seen as it is: with its number, addresses and credentials.
 	since, ready time.Time
 }
+
+// tunnelAddresses are those between which a tunnel is: the one that it leads to, and the host's own; that is empty where
+// the host's routes say by which address a packet leaves.
+type tunnelAddresses struct{ remote, local string }
 
 // hears tells whether the end hears the other one; known is false while nothing is said about it.
 func (e linkEnd) hears() (up, known bool) { return e.bfd == "up", e.bfd != "" }
@@ -80,7 +83,7 @@ func (l *links) report(host string, ends map[string]linkEnd) {
 		if had && before.bfd == e.bfd {
 			e.since = before.since
 		}
-		if had && before.ofport == e.ofport && before.protected == e.protected {
+		if had && before.ofport == e.ofport && before.protected == e.protected && before.ends == e.ends {
 			e.ready = before.ready
 		}
 		e.heardOnce = e.bfd == "up" || had && before.heardOnce
@@ -108,8 +111,8 @@ func linkEnds(host string, t ovsdb.Topology, now time.Time) map[string]linkEnd {
 		}
 		ends[p.Name] = linkEnd{
 			host: host, peer: peer, conduit: kind, name: p.Name, ofport: p.OFPort,
-			remote: clipped(p.RemoteIP, maxNameLength),
-			bfd:    clipped(p.Tunnel.BFD, maxNameLength), diagnostic: clipped(p.Tunnel.BFDDiagnostic, maxNameLength),
+			ends: tunnelAddresses{clipped(p.RemoteIP, maxNameLength), clipped(p.LocalIP, maxNameLength)},
+			bfd:  clipped(p.Tunnel.BFD, maxNameLength), diagnostic: clipped(p.Tunnel.BFDDiagnostic, maxNameLength),
 			egress: clipped(p.Tunnel.Egress, maxNameLength), egressUp: p.Tunnel.EgressUp,
 			err: clipped(p.Error, maxNameLength), protected: p.Tunnel.Protected, since: now, ready: now,
 		}

@@ -31,6 +31,8 @@ type model struct {
 	noAdverts bool
 	// guardAll guards the host against everybody.
 	guardAll bool
+	// ends are those of the host's tunnels, by the names of their interfaces; nil where they do not matter.
+	ends map[string]linkEnd
 	// closed are the OpenFlow numbers of the ports that NORMAL does not flood to.
 	closed map[uint32]bool
 	// known remembers what networkOn found: it is asked for every port. groups and

@@ -34,7 +34,7 @@ type sizeSearch struct {
 // same tells whether a tunnel is still the one that it was: between the same ports and addresses, and not gone in between.
 func (t tunnelEnds) same(now tunnelEnds) bool {
 	for i, was := range t.ends {
-		if is := now.ends[i]; is.ofport != was.ofport || is.remote != was.remote || !is.since.Equal(was.since) {
+		if is := now.ends[i]; is.ofport != was.ofport || is.ends.remote != was.ends.remote || !is.since.Equal(was.since) {
 			return false
 		}
 	}

@@ -136,17 +136,16 @@ func (p *protection) look(ctx context.Context) error {
 }
 
 // wake has the hosts plan again that have a tunnel which may speak now and does not: that of a network that is not
-// encrypted too, when others between the two hosts are. And one that is to lead to another address.
+// encrypted too, when others between the two hosts are. And those that have one which may have other addresses now.
 func (p *protection) wake(view *raftstore.View, all map[string]map[string]linkEnd, now time.Time) {
 	for uuid, ends := range all {
 		h := p.lead.host(uuid)
 		for _, e := range ends {
 			_, speaks := e.hears()
-			moved := e.remote != endpoint(view, e.peer)
-			if h == nil || speaks && !moved || !e.protected || view.PairKey(uuid, e.peer) == nil {
+			if h == nil || !e.protected || view.PairKey(uuid, e.peer) == nil {
 				continue
 			}
-			if p.lead.mayNegotiate(e, now) == "" {
+			if e.readdressed(view) && p.lead.guardOf(e).stands || !speaks && p.lead.mayNegotiate(e, now) == "" {
 				h.marks.nudge()
 				break
 			}
@@ -200,6 +199,9 @@ func (p *protection) examine(view *raftstore.View, all map[string]map[string]lin
 // obstacle is what keeps one end from being proved; of one that is, what makes it not believed any more.
 func (p *protection) obstacle(view *raftstore.View, e linkEnd, holds bool, now time.Time) string {
 	up, speaks := e.hears()
+	if e.protected && e.readdressed(view) {
+		return "the tunnel gets other addresses"
+	}
 	if holds {
 		// That the guard is not confirmed at the moment says nothing: nobody has taken it away.
 		if g := p.lead.guardOf(e); g.never {

@@ -36,8 +36,10 @@ type rowsInput struct {
 	// interfaces on which BFD runs already. secrets opens the keys of pairs.
 	guarded func(peerUUID string, c conduit) bool
 	live    map[string]bool
-	// remotes are where tunnels lead to now, by their names.
-	remotes map[string]string
+	// leads has the addresses that tunnels have now, by their names; stands tells whether the guard against the address that a
+	// peer has now stands where a tunnel to it leaves.
+	leads   map[string]tunnelAddresses
+	stands  func(peerUUID string, c conduit) bool
 	secrets Sealer
 	// peers are those that the host is guarded against; overlayRows finds them.
 	peers map[string]struct{}
@@ -219,7 +221,6 @@ func overlayRows(v *raftstore.View, in rowsInput, members []membership, carriers
 	b := privateBridge(v, in, overlayBridge)
 	b.Create = true
 	b.ExternalIDs = map[string]string{ovsdb.KeyObject: objectOverlay}
-	own := v.Host(in.hostUUID).GetTransportAddress()
 	in.peers = guardedPeers(v, in.hostUUID)
 	tunnels, silent := map[string]ovsdb.DesiredPort{}, map[string]ovsdb.DesiredPort{}
 	for _, m := range members {
@@ -235,7 +236,7 @@ func overlayRows(v *raftstore.View, in rowsInput, members []membership, carriers
 			if known || remote == "" || remote == endpoint(v, in.hostUUID) {
 				continue
 			}
-			p := tunnelPort(m.conduit, peer.Host, in.guardedRemote(m.conduit, peer.Host, remote), own)
+			p := tunnelPort(m.conduit, peer.Host, in.addresses(v, m.conduit, peer.Host))
 			p.BFD = map[string]string{}
 			if in.protect(v, &p, m.conduit, peer.Host) {
 				p.BFD = nil // what it says would leave in clear
@@ -275,10 +276,10 @@ func apart(objectID uint32) uint16 { return uint16(1 + objectID%(tunnelTag-1)) }
 
 // tunnelPort is the one tunnel to a peer for an encapsulation; the VNI is set
 // and matched by flows (key=flow), so tunnels number hosts, not networks.
-func tunnelPort(c conduit, peer *poolwirev1.Host, remote, own string) ovsdb.DesiredPort {
-	options := map[string]string{"remote_ip": remote, "key": "flow"}
-	if own != "" {
-		options["local_ip"] = own
+func tunnelPort(c conduit, peer *poolwirev1.Host, between tunnelAddresses) ovsdb.DesiredPort {
+	options := map[string]string{"remote_ip": between.remote, "key": "flow"}
+	if between.local != "" {
+		options["local_ip"] = between.local
 	}
 	if c.port != 0 {
 		options["dst_port"] = strconv.Itoa(int(c.port))

@@ -141,7 +141,7 @@ func (w world) changeOverlay(c *Compiler) {
 	case 5:
 		c.SetLocal(network, w.macs())
 	case 6:
-		c.SetGuard(Guard{w.id("host", 70, 2), rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}).Draw(w.t, "peer")})
+		c.SetGuard(Guard{Host: w.id("host", 70, 2), Peer: rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}).Draw(w.t, "peer")})
 	case 7:
 		c.RemoveGuard(w.id("host", 70, 2))
 	}

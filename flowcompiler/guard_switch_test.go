@@ -62,6 +62,14 @@ func TestSwitchGuard(t *testing.T) {
 	)
 	b.judge(t, cases)
 
+	former := fmt.Sprintf("%sudp,nw_src=192.0.2.1,nw_dst=192.0.2.98,udp_src=50000,udp_dst=4789", out)
+	c.SetGuard(Guard{Host: 72, Peer: netip.MustParseAddr("192.0.2.72"), Former: []netip.Addr{netip.MustParseAddr("192.0.2.98")}})
+	b.apply(t, mustCommit(t, c))
+	b.judge(t, []expect{{"to an address that tunnels still lead to", former, "drop"}})
+	c.SetGuard(in.Guards[0])
+	b.apply(t, mustCommit(t, c))
+	b.judge(t, []expect{{"to one that they do not", former, passes}})
+
 	c.SetBridge(Bridge{LocalMAC: hostMAC, GuardAll: true})
 	b.apply(t, mustCommit(t, c))
 	b.judge(t, []expect{

@@ -2,6 +2,7 @@ package flowcompiler
 
 import (
 	"net/netip"
+	"slices"
 
 	"poolwire/overlay"
 	"poolwire/southbound/openflow/flow"
@@ -70,4 +71,10 @@ type Guard struct {
 	Host uint32
 	// Peer is its transport address.
 	Peer netip.Addr
+	// Former are other addresses of its that tunnels still lead to, sorted.
+	Former []netip.Addr
+}
+
+func (g Guard) equal(h Guard) bool {
+	return g.Host == h.Host && g.Peer == h.Peer && slices.Equal(g.Former, h.Former)
 }

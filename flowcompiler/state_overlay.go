@@ -155,7 +155,7 @@ func (c *Compiler) SetLocal(network uint32, macs []flow.MAC) {
 
 // SetGuard guards the host against a peer, or replaces the guard of the same peer.
 func (c *Compiler) SetGuard(g Guard) {
-	if old := c.guards[g.Host]; old != nil && *old == g {
+	if old := c.guards[g.Host]; old != nil && old.equal(g) {
 		return
 	}
 	c.guards[g.Host] = &g

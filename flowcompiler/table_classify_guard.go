@@ -20,10 +20,16 @@ const (
 // decrypted behind the host's own port. The guard is above everything else in its table; no
 // description of a port, no rule and no flow of anybody else's comes before it.
 func (e *emitter) guardPeer(g *Guard) {
-	if !g.Peer.IsValid() {
-		return
+	for _, address := range append([]netip.Addr{g.Peer}, g.Former...) {
+		if address.IsValid() {
+			e.guardAddress(g, address)
+		}
 	}
-	c, peer, is6 := Cookie{KindGuard, g.Host}, netip.PrefixFrom(g.Peer, g.Peer.BitLen()), g.Peer.Is6()
+}
+
+// guardAddress does so for one address of the peer's.
+func (e *emitter) guardAddress(g *Guard, address netip.Addr) {
+	c, peer, is6 := Cookie{KindGuard, g.Host}, netip.PrefixFrom(address, address.BitLen()), address.Is6()
 	for _, port := range e.compiler.hostSide() {
 		e.guard(c, bandClassifyGuard.Low, is6, func() *flow.MatchBuilder {
 			if is6 {

@@ -67,7 +67,7 @@ func (d *discovery) classify(p *Port, bridge *BridgeRow, row *PortRow, i *Interf
 	case i.Type == "patch":
 		p.Kind, p.PatchPeer = PortPatch, i.Options["peer"]
 	case isTunnel(i.Type):
-		p.Kind, p.RemoteIP = PortTunnel, i.Options["remote_ip"]
+		p.Kind, p.RemoteIP, p.LocalIP = PortTunnel, i.Options["remote_ip"], i.Options["local_ip"]
 		p.Tunnel = d.tunnelFacts(row, i)
 	case i.Name == bridge.Name:
 		p.Kind = PortLocal

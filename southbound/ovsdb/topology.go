@@ -146,8 +146,8 @@ type Port struct {
 	Labels map[string]string
 	// Type is the type column: "vxlan", "internal", ...
 	Type string
-	// RemoteIP of a tunnel, PatchPeer of a patch.
-	RemoteIP, PatchPeer string
+	// RemoteIP of a tunnel, and LocalIP when it has one; PatchPeer of a patch.
+	RemoteIP, LocalIP, PatchPeer string
 	// Tunnel is what else is known of a tunnel.
 	Tunnel TunnelFacts
 	LinkUp bool

@@ -86,12 +86,16 @@ func (h *Host) power(ctx context.Context) error {
 		return fmt.Sprintf("vec%d:transport=tap,ifname=%s,mac=%s,depth=128,gro=1", n, tap,
 			h.lab.MAC("nic", fmt.Sprintf("%s/eth%d", h.ShortName, n)))
 	}
+	cards := []string{card(0, h.Tap), card(1, h.ctlTap)}
+	for i, tap := range h.Others {
+		cards = append(cards, card(2+i, tap))
+	}
 	h.process, err = h.lab.Fabric().Start(lab.ProcessOptions{
 		Name: h.ShortName + "-uml",
 		Log:  filepath.Join(h.Dir, "console.log"),
-		Args: []string{"linux.uml", fmt.Sprintf("mem=%dM", h.options.MemoryMB),
+		Args: append([]string{"linux.uml", fmt.Sprintf("mem=%dM", h.options.MemoryMB),
 			"rootfstype=hostfs", "rootflags=/", "ro", "init=" + h.program(), guest.ConfigVariable + "=" + config,
-			"con=null", "con0=null,fd:1", "uml_dir=" + uml, "umid=guest", card(0, h.Tap), card(1, h.ctlTap)},
+			"con=null", "con0=null,fd:1", "uml_dir=" + uml, "umid=guest"}, cards...),
 	})
 	if err != nil {
 		return err
@@ -101,7 +105,7 @@ func (h *Host) power(ctx context.Context) error {
 
 func (h *Host) writeConfig() (string, error) {
 	config := guest.Config{Hostname: h.ShortName, Dir: h.Dir, Control: netip.PrefixFrom(h.control, 31),
-		MTU: h.lab.UnderlayMTU(), Modules: modules()}
+		MTU: h.lab.UnderlayMTU(), NICs: h.options.NICs, Modules: modules()}
 	if h.options.NoIPsec {
 		config.Hidden = []string{monitorProgram, ipsecProgram}
 	}

@@ -3,6 +3,8 @@ package kernel
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"time"
 
 	"poolwire/integration/lab"
@@ -13,6 +15,31 @@ import (
 // packets in clear.
 func (h *Host) Capture(ctx context.Context, filter string) (*lab.Capture, error) {
 	return h.lab.Fabric().Capture(ctx, lab.CaptureOptions{Interface: h.Tap, Filter: filter})
+}
+
+// Cables records what crosses any of the host's cables.
+func (h *Host) Cables(ctx context.Context, filter string) ([]*lab.Capture, error) {
+	var out []*lab.Capture
+	for _, tap := range append([]string{h.Tap}, h.Others...) {
+		c, err := h.lab.Fabric().Capture(ctx, lab.CaptureOptions{Interface: tap, Filter: filter})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// SetAddr moves the host to another address of the underlay, as a PIF that is given a new one does.
+func (h *Host) SetAddr(ctx context.Context, addr netip.Addr) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := netip.PrefixFrom(addr, h.seat.Addr.Bits())
+	err := h.ipBatch(ctx, fmt.Sprintf("addr del %s dev %s", h.seat.Addr, management), fmt.Sprintf("addr add %s dev %s", now, management))
+	if err == nil {
+		h.Addr, h.seat.Addr = addr, now
+	}
+	return err
 }
 
 // CaptureInside records what passes a link of the guest.

@@ -27,6 +27,9 @@ type HostOptions struct {
 	// be below the host's directory.
 	TLS           lab.TLS
 	ManagerTarget string
+	// NICs are cards beside eth0, which are called eth1 and so on, are up, and belong to
+	// nothing: bonds and bridges of their own are for the test to make.
+	NICs int
 	// MemoryMB is the guest's memory in MiB; 0 means 320. The machine only gives it
 	// what it uses.
 	MemoryMB int
@@ -61,6 +64,8 @@ type Host struct {
 	Dir string
 	// Tap is the fabric's end of its card eth0.
 	Tap string
+	// Others are the fabric's ends of its other cards, in their order.
+	Others []string
 
 	lab     *lab.Lab
 	options HostOptions
@@ -115,6 +120,13 @@ func (h *Host) build(ctx context.Context) error {
 	outer, h.control = controlAddrs(h.Addr)
 	if h.Tap, err = h.lab.Tap(ctx, netip.Prefix{}); err != nil {
 		return err
+	}
+	for range h.options.NICs {
+		tap, err := h.lab.Tap(ctx, netip.Prefix{})
+		if err != nil {
+			return err
+		}
+		h.Others = append(h.Others, tap)
 	}
 	if h.ctlTap, err = h.lab.Tap(ctx, outer); err != nil {
 		return err
@@ -187,13 +199,13 @@ func (h *Host) Close(ctx context.Context) error {
 		err = h.halt(ctx)
 	}
 	h.mu.Unlock()
-	for _, tap := range []string{h.Tap, h.ctlTap} {
+	for _, tap := range append([]string{h.Tap, h.ctlTap}, h.Others...) {
 		if tap != "" {
 			_, failed := h.lab.Fabric().Run(ctx, "ip", "link", "del", tap)
 			err = errors.Join(err, failed)
 		}
 	}
-	h.Tap, h.ctlTap = "", ""
+	h.Tap, h.ctlTap, h.Others = "", "", nil
 	h.lab.LeaveSeat(h.seat)
 	return err
 }

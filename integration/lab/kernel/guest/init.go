@@ -35,6 +35,8 @@ type Config struct {
 	Control netip.Prefix `json:"control"`
 	// MTU is that of the first card, eth0, in bytes.
 	MTU int `json:"mtu"`
+	// NICs is how many cards there are beside eth0 and the agent's.
+	NICs int `json:"nics,omitempty"`
 	// Modules are loaded in this order.
 	Modules []string `json:"modules"`
 	// Hidden are programs that the guest does not have.
@@ -139,6 +141,10 @@ func loadModules(config Config) error {
 // setUpLinks gives the cards their names. Checksums are computed in software:
 // the frames may reach a switch that passes them on as they are.
 func setUpLinks(config Config) error {
+	var others strings.Builder
+	for n := range config.NICs {
+		fmt.Fprintf(&others, "ip link set vec%[1]d name eth%[2]d\nip link set eth%[2]d mtu %[3]d\nethtool -K eth%[2]d tx off\nip link set eth%[2]d up\n", n+2, n+1, config.MTU)
+	}
 	return shell(fmt.Sprintf(`set -e
 ip link set lo up
 for f in default all; do
@@ -155,7 +161,7 @@ ip link set vec0 name eth0
 ip link set eth0 mtu %[3]d
 ethtool -K eth0 tx off
 ip link set eth0 up
-`, controlNamespace, config.Control, config.MTU))
+%[4]s`, controlNamespace, config.Control, config.MTU, others.String()))
 }
 
 func shell(script string) error {
