@@ -38,12 +38,26 @@ type duo struct {
 	pool     string
 }
 
-// newDuo starts it. The hosts' kernels ask again for an association that they could not get after three
-// seconds; on a host as strongSwan sets it up it takes up to 165 s.
+// newDuo starts it.
 func newDuo(t *testing.T, name string, change func(first, second *kernel.HostOptions)) *duo {
 	t.Helper()
-	ctx := within(t, 2*time.Minute)
-	s, err := scenario.Start(ctx, scenario.Options{Name: name, Bin: binaries(t)})
+	s := start(t, scenario.Options{Name: name})
+	first, second := ordinary(s, "kern1"), ordinary(s, "kern2")
+	if change != nil {
+		change(&first, &second)
+	}
+	two := hosts(t, s.Lab, first, second)
+	d := &duo{System: s, h1: two[0], h2: two[1]}
+	d.speak(t)
+	d.pool = join(t, s, "paris", two...)
+	return d
+}
+
+// start builds a lab with a controller in it.
+func start(t *testing.T, o scenario.Options) *scenario.System {
+	t.Helper()
+	o.Bin = binaries(t)
+	s, err := scenario.Start(within(t, 2*time.Minute), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,32 +69,46 @@ func newDuo(t *testing.T, name string, change func(first, second *kernel.HostOpt
 			t.Error(err)
 		}
 	})
-	options := []kernel.HostOptions{
-		{Name: "kern1", AcquireExpires: 3, NetworkUUID: s.Lab.UUID("network", "xenbr0")},
-		{Name: "kern2", AcquireExpires: 3, NetworkUUID: s.Lab.UUID("network", "xenbr0")},
+	return s
+}
+
+// ordinary is a host whose kernel asks again for an association that it could not get after three seconds; on one as strongSwan
+// sets it up it takes up to 165 s.
+func ordinary(s *scenario.System, name string) kernel.HostOptions {
+	return kernel.HostOptions{Name: name, AcquireExpires: 3, NetworkUUID: s.Lab.UUID("network", "xenbr0")}
+}
+
+// join makes a pool of hosts, and returns its UUID.
+func join(t *testing.T, s *scenario.System, pool string, hosts ...*kernel.Host) string {
+	t.Helper()
+	ctx := within(t, 2*time.Minute)
+	if _, err := s.Poolwire(ctx, "pool", "create", pool, "--fail-mode", "standalone"); err != nil {
+		t.Fatal(err)
 	}
-	if change != nil {
-		change(&options[0], &options[1])
-	}
-	two := hosts(t, s.Lab, options...)
-	d := &duo{System: s, h1: two[0], h2: two[1]}
 	conn, err := s.Conn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.networks = poolwirev1.NewPrivateNetworkServiceClient(conn)
-	d.do(t, "pool", "create", "paris", "--fail-mode", "standalone")
-	answer, err := poolwirev1.NewPoolServiceClient(conn).GetPool(ctx, &poolwirev1.GetPoolRequest{Pool: "paris"})
+	answer, err := poolwirev1.NewPoolServiceClient(conn).GetPool(ctx, &poolwirev1.GetPoolRequest{Pool: pool})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.pool = answer.GetPool().GetUuid()
-	for _, h := range two {
-		if err := s.JoinKernel(ctx, "paris", h); err != nil {
+	for _, h := range hosts {
+		if err := s.JoinKernel(ctx, pool, h); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return d
+	return answer.GetPool().GetUuid()
+}
+
+// speak connects to the controller that the client speaks to.
+func (d *duo) speak(t *testing.T) {
+	t.Helper()
+	conn, err := d.Conn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.networks = poolwirev1.NewPrivateNetworkServiceClient(conn)
 }
 
 // do runs the client and fails the test when it does not succeed.

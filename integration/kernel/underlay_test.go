@@ -16,6 +16,7 @@ import (
 // TestUnderlays leads the tunnels of an encrypted network, under traffic, over one underlay after the other. The judge watches
 // all cables of both hosts: not one tunnel packet in clear, and ESP between the addresses that it is to be between.
 func TestUnderlays(t *testing.T) {
+	t.Parallel()
 	d := newDuo(t, "kunder", func(first, second *kernel.HostOptions) { first.NICs, second.NICs = 3, 3 })
 	// A switch whose address is another finds out that its sessions are dead after two thirds of the grace.
 	d.do(t, "pool", "set", "paris", "--fail-mode", "secure", "--grace", "15s")

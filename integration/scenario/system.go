@@ -25,13 +25,14 @@ type System struct {
 	Lab *lab.Lab
 	// Dir holds the daemon's data and its socket.
 	Dir string
-	// Socket is the daemon's API socket.
+	// Socket is the API socket that the client uses: the daemon's, or another node's after [System.KillLeader].
 	Socket string
 
 	bin    string
 	daemon *lab.Process
 	conn   *grpc.ClientConn
 	extra  []string
+	others map[string]*controllerNode // by their names
 }
 
 // Options describe a System.
@@ -53,7 +54,7 @@ func Start(ctx context.Context, opts Options) (*System, error) {
 		return nil, err
 	}
 	s := &System{Lab: l, Dir: filepath.Join(l.Dir(), "poolwired"), bin: opts.Bin, extra: opts.Flags}
-	s.Socket = filepath.Join(s.Dir, "api.sock")
+	s.Socket = s.firstSocket()
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -63,11 +64,14 @@ func Start(ctx context.Context, opts Options) (*System, error) {
 	return s, nil
 }
 
+// firstSocket is the API socket of the node that StartDaemon starts.
+func (s *System) firstSocket() string { return filepath.Join(s.Dir, "api.sock") }
+
 // StartDaemon starts poolwired on its directory and waits until it leads.
 func (s *System) StartDaemon(ctx context.Context) error {
 	args := append([]string{
 		filepath.Join(s.bin, "poolwired"), "--data-dir", filepath.Join(s.Dir, "data"), "--pki-dir", filepath.Join(s.Dir, "pki"),
-		"--api-socket", s.Socket, "--log-level", "debug", "--node-id", "n1",
+		"--api-socket", s.firstSocket(), "--log-level", "debug", "--node-id", firstNode,
 	}, s.extra...)
 	p, err := s.Lab.Controller().Start(lab.ProcessOptions{Name: "poolwired", Args: args})
 	if err != nil {
