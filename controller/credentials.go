@@ -23,8 +23,9 @@ func certified(h *poolwirev1.Host) bool {
 func mixed(a, b *poolwirev1.Host) bool { return certified(a) != certified(b) }
 
 // protect gives a tunnel credentials when the pair has a key, and reports whether it is to be silent: nothing must be
-// sent by it before the guard stands and both ends can negotiate. One that speaks already goes on; the guard drops
-// what is not protected. One whose addresses change begins anew.
+// sent by it before the guard stands and both ends can negotiate. One that speaks already with its credentials goes on;
+// the guard drops what is not protected. One that gets its first credentials, or other addresses, begins anew: the packets of
+// BFD would have IKE negotiate before the peer can.
 func (in rowsInput) protect(v *raftstore.View, p *ovsdb.DesiredPort, c conduit, peer *poolwirev1.Host) (silent bool) {
 	if _, guarded := in.peers[peer.GetUuid()]; !guarded || c.port != 0 {
 		return false
@@ -33,6 +34,7 @@ func (in rowsInput) protect(v *raftstore.View, p *ovsdb.DesiredPort, c conduit, 
 	if v.PairKey(in.hostUUID, peer.GetUuid()) == nil {
 		return !live // the key is being made
 	}
+	live = live && !in.bare[p.Name]
 	switch own := v.Host(in.hostUUID); {
 	case mixed(own, peer):
 		// Neither end could take what the other has. The guard lets nothing pass.

@@ -186,7 +186,7 @@ func (s *hostSession) rowsInput(view *raftstore.View) rowsInput {
 		hostUUID: s.uuid, cluster: s.lead.cluster, epoch: s.lead.term,
 		targets:   self.targets(view.Nodes(), fallback),
 		unmetered: s.unmetered(ovsdb.Discover(s.db.Snapshot())),
-		guarded:   s.guarded, live: s.liveTunnels(), leads: s.tunnelAddresses(), stands: s.stands, secrets: s.lead.cfg.Secrets,
+		guarded:   s.guarded, live: s.liveTunnels(), bare: s.bareTunnels(), leads: s.tunnelAddresses(), stands: s.stands, withdrawn: s.withdrawn, secrets: s.lead.cfg.Secrets,
 	}
 }
 
@@ -208,6 +208,28 @@ func (s *hostSession) stands(peerUUID string, c conduit) bool {
 	}
 	end, there := s.lead.links.of(s.uuid)[c.tunnelName(peer)]
 	return there && s.lead.guardOf(end).stands
+}
+
+// bareTunnels names the tunnels that have no credentials.
+func (s *hostSession) bareTunnels() map[string]bool {
+	out := map[string]bool{}
+	for name, end := range s.lead.links.of(s.uuid) {
+		out[name] = !end.protected
+	}
+	return out
+}
+
+// withdrawn tells whether the switch has confirmed everything on the overlay bridge that follows from a state.
+func (s *hostSession) withdrawn(view *raftstore.View) bool {
+	if s.lead.processed.Load() < view.Revision() {
+		return false // the bridge has not been told yet
+	}
+	for _, a := range s.bridgeActors() {
+		if a.name == overlayBridge {
+			return a.state.Load().connected && a.pendingRevision() == 0
+		}
+	}
+	return true
 }
 
 // tunnelAddresses are those that the host's tunnels have now, by the tunnels' names.

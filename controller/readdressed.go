@@ -9,7 +9,7 @@ import (
 // When the address of a host changes that has protected tunnels, these are set up anew, as if they had just been made:
 //
 //  1. What was proved of the tunnel is withdrawn (protection.examine), so that no network sends by it.
-//  2. Once that is so, and the host is guarded against the peer's new address, the tunnel gets its new addresses, and BFD is
+//  2. Once the host's overlay bridge has confirmed that, and the host is guarded against the peer's new address, the tunnel gets its new addresses, and BFD is
 //     taken from it: IKE does not know the new ones yet. Until then it leads where it did, and the guard against the address
 //     before stands too (model.guards).
 //  3. When both ends have had time, BFD is switched on, and the tunnel is proved.
@@ -33,7 +33,9 @@ func wantedAddresses(v *raftstore.View, hostUUID, peerUUID string, protected boo
 }
 
 // addresses are those that a host's tunnel to a peer is to have now: the wanted ones, but for a tunnel that must not be in clear the
-// ones that it has, for as long as networks may send by it or nothing guards the way to the new address.
+// ones that it has, for as long as networks may send by it or nothing guards the way to the new address. That way may be another
+// than the one before, by a bridge or an interface that is not guarded yet, which only shows when the tunnel leads there: so nothing
+// may be sent by it then, and nothing is until mayNegotiate has looked.
 func (in rowsInput) addresses(v *raftstore.View, c conduit, peer *poolwirev1.Host) tunnelAddresses {
 	uuid := peer.GetUuid()
 	_, guarded := in.peers[uuid]
@@ -44,7 +46,7 @@ func (in rowsInput) addresses(v *raftstore.View, c conduit, peer *poolwirev1.Hos
 		return want
 	}
 	proved := v.Protection(in.hostUUID, uuid, c.encapsulation.InterfaceType()) != nil
-	if proved || had.remote != want.remote && in.stands != nil && !in.stands(uuid, c) {
+	if proved || in.withdrawn != nil && !in.withdrawn(v) || had.remote != want.remote && in.stands != nil && !in.stands(uuid, c) {
 		return had
 	}
 	return want

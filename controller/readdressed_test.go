@@ -12,6 +12,7 @@ import (
 	"poolwire/overlay"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
 )
 
 // readdressing is two hosts with a tunnel between them that led from 10.1.0.1 to 10.1.0.2, where there is 10.2.0.2 now.
@@ -75,22 +76,24 @@ func TestReaddressed(t *testing.T) {
 	t.Parallel()
 	had, want := tunnelAddresses{"10.1.0.2", "10.1.0.1"}, tunnelAddresses{"10.2.0.2", "10.1.0.1"}
 	for _, tt := range []struct {
-		name                       string
-		proved, stands, negotiates bool
-		between                    tunnelAddresses
-		bfd                        bool
+		name                                  string
+		proved, withdrawn, stands, negotiates bool
+		between                               tunnelAddresses
+		bfd                                   bool
 	}{
-		{"in use, guarded", true, true, true, had, true},
-		{"in use, not guarded", true, false, false, had, true},
-		{"withdrawn, not guarded", false, false, false, had, true},
-		{"withdrawn, guarded", false, true, false, want, false},
-		{"settled", false, true, true, want, true},
+		{"in use, guarded", true, true, true, true, had, true},
+		{"in use, not guarded", true, true, false, false, had, true},
+		{"withdrawn, not guarded", false, true, false, false, had, true},
+		{"withdrawn but in the switch, guarded", false, false, true, true, had, true},
+		{"withdrawn, guarded", false, true, true, false, want, false},
+		{"settled", false, true, true, true, want, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := newReaddressing(t, true)
 			r.proved(tt.proved)
 			r.input.stands = func(string, conduit) bool { return tt.stands }
+			r.input.withdrawn = func(*raftstore.View) bool { return tt.withdrawn }
 			r.input.guarded = func(string, conduit) bool { return tt.negotiates }
 			if between, bfd := r.row(); between != tt.between || bfd != tt.bfd {
 				t.Errorf("the tunnel is between %v, BFD %v; want %v, %v", between, bfd, tt.between, tt.bfd)
@@ -102,6 +105,21 @@ func TestReaddressed(t *testing.T) {
 	open.input.guarded = open.input.stands
 	if between, bfd := open.row(); between != (tunnelAddresses{remote: "10.2.0.2"}) || !bfd {
 		t.Errorf("a tunnel in clear is between %v, BFD %v", between, bfd)
+	}
+}
+
+// TestFirstCredentialsSilenceATunnel: when encryption is switched on for a tunnel that speaks, it falls silent with its first
+// credentials until both ends can negotiate; one that has them goes on whatever is known of the other end.
+func TestFirstCredentialsSilenceATunnel(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ bare, negotiates, bfd bool }{{true, false, false}, {true, true, true}, {false, false, true}} {
+		r := newReaddressing(t, true)
+		r.input.leads[r.tunnel] = tunnelAddresses{"10.2.0.2", "10.1.0.1"}
+		r.input.bare = map[string]bool{r.tunnel: tt.bare}
+		r.input.guarded = func(string, conduit) bool { return tt.negotiates }
+		if _, bfd := r.row(); bfd != tt.bfd {
+			t.Errorf("%+v: BFD %v", tt, bfd)
+		}
 	}
 }
 

@@ -36,11 +36,15 @@ type rowsInput struct {
 	// interfaces on which BFD runs already. secrets opens the keys of pairs.
 	guarded func(peerUUID string, c conduit) bool
 	live    map[string]bool
+	// bare are the tunnel interfaces that have no credentials yet.
+	bare map[string]bool
 	// leads has the addresses that tunnels have now, by their names; stands tells whether the guard against the address that a
 	// peer has now stands where a tunnel to it leaves.
-	leads   map[string]tunnelAddresses
-	stands  func(peerUUID string, c conduit) bool
-	secrets Sealer
+	leads  map[string]tunnelAddresses
+	stands func(peerUUID string, c conduit) bool
+	// withdrawn tells whether the host's overlay bridge has confirmed all that follows from a state; nil when it has.
+	withdrawn func(*raftstore.View) bool
+	secrets   Sealer
 	// peers are those that the host is guarded against; overlayRows finds them.
 	peers map[string]struct{}
 }
