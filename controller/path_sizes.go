@@ -14,6 +14,9 @@ const (
 	mtuEvery = 10
 	// sizedWait is how long a probe may take that asks for a size: on a narrow path many of them get lost.
 	sizedWait = 700 * time.Millisecond
+	// sizeTries is how often a probe is sent before it counts as one that does not pass: probes get lost for other reasons
+	// than their size, too.
+	sizeTries = 3
 	// maxSearches is how many tunnels are asked for their size at a time. A search sends one probe after the other, so that
 	// they cost no more than as many probes in sizedWait where all paths are narrow.
 	maxSearches = 64
@@ -95,8 +98,9 @@ func (p *paths) search(ctx context.Context, t tunnelEnds, sizes pathSizes) {
 }
 
 // measure finds the largest packet that passes with the bit that forbids fragments, both ways: first what should
-// pass, and when that does not, by halving. Probes carry that bit as everything in a tunnel does (options:df_default). An
-// error says that the probes cannot tell.
+// pass, and when that does not, by halving. Before it finds less than should pass, it asks for that once more: a path may
+// have lost much for a moment. Probes carry that bit as everything in a tunnel does (options:df_default). An error says
+// that the probes cannot tell.
 func (p *paths) measure(ctx context.Context, t tunnelEnds, sizes pathSizes) (passed int, err error) {
 	whole, err := p.passes(ctx, t, sizes.inner(sizes.expected))
 	if whole || err != nil {
@@ -115,24 +119,42 @@ func (p *paths) measure(ctx context.Context, t tunnelEnds, sizes pathSizes) (pas
 			high = middle
 		}
 	}
+	whole, err = p.passes(ctx, t, sizes.inner(sizes.expected))
+	if whole || err != nil {
+		return sizes.expected, err
+	}
 	return low, nil
 }
 
-// passes tells whether a probe of a size passes both ways.
+// passes tells whether probes of a size pass both ways.
 func (p *paths) passes(ctx context.Context, t tunnelEnds, size int) (bool, error) {
 	for way, from := range t.ends {
-		one, cancel := context.WithTimeout(ctx, sizedWait)
-		err := p.probe(one, from, t.ends[1-way], size)
-		cancel()
+		err := p.arrives(ctx, from, t.ends[1-way], size)
 		if errors.Is(err, errProbeLost) {
 			// Only its size may be to blame: a small one tells whether the hosts can be spoken to at all.
-			return false, p.probe(ctx, from, t.ends[1-way], probeHead)
+			return false, p.arrives(ctx, from, t.ends[1-way], probeHead)
 		}
 		if err != nil {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+// arrives sends a probe of a size one way, up to sizeTries times. errProbeLost when none arrives; other errors as
+// [leader.probe].
+func (p *paths) arrives(ctx context.Context, from, to linkEnd, size int) error {
+	for try := 1; ; try++ {
+		one, cancel := context.WithTimeout(ctx, sizedWait)
+		err := p.probe(one, from, to, size)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case try == sizeTries || !errors.Is(err, errProbeLost):
+			return err
+		}
+	}
 }
 
 // pairUnderlay is the MTU of the underlay as both hosts of a pair have it: the smaller one, 0 when not known.

@@ -3,27 +3,36 @@ package controller
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
-// pathLab is an underlay made up: probes of more than a size get lost on some paths, and nothing else ever does.
+// pathLab is an underlay made up: probes of more than a size get lost on some paths, and a share of the others, by chance.
 type pathLab struct {
 	*paths
 
 	mu sync.Mutex
 	// narrow is what a path takes, by the host at its far end; 0 for all.
 	narrow map[string]int
-	small  map[string]int // small probes, by the far end of their path
-	sized  map[string]int // those with a size that are on their way
-	most   int            // of them ever, on all paths together
-	double bool           // a path had two of them, one way, at once
+	// loss is the share of probes that get lost whatever their size; seed makes it other ones.
+	loss   float64
+	seed   uint64
+	dice   map[string]*rand.Rand // by path, for probes with a size and others by themselves: in these orders they are sent
+	small  map[string]int        // small probes, by the far end of their path
+	sized  map[string]int        // those with a size that are on their way
+	most   int                   // of them ever, on all paths together
+	double bool                  // a path had two of them, one way, at once
 }
 
 func newPathLab() *pathLab {
-	lab := &pathLab{paths: newPaths(nil), narrow: map[string]int{}, small: map[string]int{}, sized: map[string]int{}}
+	lab := &pathLab{paths: newPaths(nil), narrow: map[string]int{}, small: map[string]int{}, sized: map[string]int{}, dice: map[string]*rand.Rand{}}
 	lab.probe = lab.send
 	return lab
 }
@@ -35,9 +44,18 @@ func (lab *pathLab) send(ctx context.Context, from, to linkEnd, size int) error 
 	narrow := lab.narrow[path]
 	if size == probeHead {
 		lab.small[path]++
+		lost := lab.unlucky(path + ", small")
 		lab.mu.Unlock()
-		return ctx.Err()
+		if !lost {
+			return ctx.Err()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(probeWait):
+		}
+		return errProbeLost
 	}
+	lost := lab.unlucky(path)
 	lab.sized[path]++
 	lab.double = lab.double || lab.sized[path] > 1
 	on := 0
@@ -51,11 +69,21 @@ func (lab *pathLab) send(ctx context.Context, from, to linkEnd, size int) error 
 		defer lab.mu.Unlock()
 		lab.sized[path]--
 	}()
-	if narrow == 0 || size <= narrow {
+	if !lost && (narrow == 0 || size <= narrow) {
 		return nil
 	}
 	<-ctx.Done()
 	return errProbeLost
+}
+
+// unlucky tells whether the next probe of a kind is lost by chance. It needs mu.
+func (lab *pathLab) unlucky(kind string) bool {
+	if lab.dice[kind] == nil {
+		sum := fnv.New64a()
+		sum.Write([]byte(kind))
+		lab.dice[kind] = rand.New(rand.NewPCG(lab.seed, sum.Sum64()))
+	}
+	return lab.dice[kind].Float64() < lab.loss
 }
 
 // underlay says that every path should take 1500 bytes, and that nothing is added to a probe.
@@ -93,7 +121,7 @@ func TestASearchHoldsUpNobody(t *testing.T) {
 			}
 			<-time.After(pathsTick)
 		}
-		// The next turn comes before a search has ended that takes twelve probes of 0.7 s; there is one at a time.
+		// The next turn comes before a search has ended that sends twelve sizes, most of them three times; there is one at a time.
 		for range 2 * mtuEvery {
 			lab.round(t.Context(), up, underlay)
 		}
@@ -175,4 +203,42 @@ func TestASearchEndsWithItsPath(t *testing.T) {
 			t.Errorf("it went on for %v after its leader", took)
 		}
 	})
+}
+
+// TestLossIsNoSize: where one probe in ten gets lost, loss is reported, and never a size that is too small; a path that is narrow
+// all the same is found to be, at its size.
+func TestLossIsNoSize(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(5) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				lab := newPathLab()
+				lab.loss, lab.seed, lab.narrow["narrow"] = 0.1, seed, 1300
+				up := []tunnelEnds{pathTo("narrow", time.Time{})}
+				for i := range 20 {
+					up = append(up, pathTo(fmt.Sprintf("host%02d", i), time.Time{}))
+				}
+				for range 6 * mtuEvery {
+					lab.round(t.Context(), up, underlay)
+					<-time.After(pathsTick)
+					for _, p := range up[1:] {
+						if h := lab.of(p.link); h.passed < h.expected {
+							t.Errorf("path to %s: %d of %d bytes", p.b, h.passed, h.expected)
+						}
+					}
+				}
+				lab.working.Wait()
+				for i, p := range up {
+					h := lab.of(p.link)
+					heard := &poolwirev1.Tunnel{A: &poolwirev1.TunnelEnd{BfdState: "up"}, B: &poolwirev1.TunnelEnd{BfdState: "up"}}
+					_, reason := tunnelState(heard, h)
+					narrow := strings.HasPrefix(reason, "the path takes")
+					if h.expected != 1500 || narrow != (i == 0) || i == 0 && (h.passed > 1300 || h.passed < 1300-sizeStep) {
+						t.Errorf("path to %s: %d of %d bytes: %q", p.b, h.passed, h.expected, reason)
+					}
+				}
+			})
+		})
+	}
 }
