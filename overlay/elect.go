@@ -64,8 +64,8 @@ func successor(now Relay, by map[string]Candidate, alive []Candidate) string {
 }
 
 // standby is who stands by next: whoever the operator prefers to the active one, else who
-// does now, else the best. Where nobody but held hosts is left, the one that stands by goes on with it whether it is
-// heard or not: another place for it there is none.
+// does now, else the best. Where nobody but held hosts is left, the one that stands by goes on with it while it is heard,
+// and when nobody else is: another place for it there is none.
 func standby(now Relay, active string, by map[string]Candidate, alive []Candidate) string {
 	others := slices.DeleteFunc(slices.Clone(alive), func(c Candidate) bool { return c.Host == active })
 	have := by[now.Standby]
@@ -73,7 +73,7 @@ func standby(now Relay, active string, by map[string]Candidate, alive []Candidat
 		have = by[now.Active] // they have changed places
 	}
 	switch {
-	case have.Held && have.Host == now.Standby && (len(others) == 0 || others[0].Held):
+	case have.Held && have.Host == now.Standby && (len(others) == 0 || have.Alive && others[0].Held):
 		return have.Host
 	case len(others) == 0:
 		return ""

@@ -186,6 +186,13 @@ func (p *place) judge(t *rapid.T, was Relay, by map[string]Candidate, past map[s
 	if p.now.Standby == p.now.Active && p.now.Active != "" {
 		t.Fatalf("%v", p.now)
 	}
+	if s := p.now.Standby; some && s != "" && !by[s].Alive {
+		for host, c := range by {
+			if c.Alive && host != p.now.Active {
+				t.Fatalf("%s stands by, although it is not heard and %s is: %v follows %v", s, host, p.now, was)
+			}
+		}
+	}
 	if s := p.now.Standby; some && s != "" && !was.has(s) && waits(s) {
 		for host, c := range by {
 			if c.Alive && host != p.now.Active && !waits(host) {
