@@ -42,7 +42,9 @@ func (s *privateNetworkService) withState(r *realizer, n *v1.PrivateNetwork) *v1
 // gone again already.
 func (s *privateNetworkService) stored(res outcome, asked *v1.PrivateNetwork) *v1.PrivateNetwork {
 	if n := res.view.PrivateNetwork(res.first()); n != nil {
-		return s.withState(newRealizer(res.view, s.cfg.Live), n)
+		out := s.withState(newRealizer(res.view, s.cfg.Live), n)
+		out.Warnings = append(out.Warnings, narrowedWarnings(res.view, n)...)
+		return out
 	}
 	out := proto.CloneOf(asked)
 	out.Uuid = res.first()

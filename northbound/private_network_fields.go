@@ -116,7 +116,7 @@ func takenFromPrivateNetwork(v *raftstore.View, n *v1.PrivateNetwork) error {
 
 // checkPrivateNetwork holds a private network against the state: its members
 // exist and do not overlap, the bridges of those that are new (old is nil for a
-// new network) can carry it, and its MTU fits. It sets the MTU when it is 0.
+// new network) can carry it, its MTU fits, and so do those of others beside it. It sets the MTU when it is 0.
 func checkPrivateNetwork(v *raftstore.View, old, n *v1.PrivateNetwork, at place) {
 	checkMemberTargets(v, n, at.field("members"))
 	for i, m := range n.GetMembers() {
@@ -124,6 +124,7 @@ func checkPrivateNetwork(v *raftstore.View, old, n *v1.PrivateNetwork, at place)
 			checkCarrier(v, n, m, at.field("members").index(i).field("bridge"))
 		}
 	}
+	checkNarrowed(v, old, n, at)
 	if n.GetMtu() == 0 {
 		n.Mtu = fittingMTU(v, n, at.field("mtu"))
 		return

@@ -40,6 +40,24 @@ type room struct {
 	host     *v1.Host
 	underlay uint32
 	mtu      uint32
+	sec      overlay.IPsec
+}
+
+// roomOn is what the underlay of a member leaves for a private network whose tunnels are protected like that; nil when
+// its underlay is not known yet.
+func roomOn(v *raftstore.View, n *v1.PrivateNetwork, h *v1.Host, sec overlay.IPsec) *room {
+	facts := v.HostFacts(h.GetUuid())
+	if facts.GetTransportMtu() == 0 {
+		return nil
+	}
+	address := h.GetTransportAddress()
+	if address == "" {
+		address = facts.GetTransportAddress()
+	}
+	addr, err := netip.ParseAddr(address)
+	is6 := err == nil && addr.Unmap().Is6()
+	fits := overlay.InnerMTU(int(facts.GetTransportMtu()), encapsulationOf(n), is6, sec)
+	return &room{host: h, underlay: facts.GetTransportMtu(), mtu: uint32(fits), sec: sec}
 }
 
 // tightest finds the member with the least room; nil when no member's underlay
@@ -48,19 +66,8 @@ type room struct {
 func tightest(v *raftstore.View, n *v1.PrivateNetwork) *room {
 	var least *room
 	for _, m := range v.PrivateNetworkMembers(n) {
-		facts := v.HostFacts(m.Host.GetUuid())
-		if facts.GetTransportMtu() == 0 {
-			continue
-		}
-		address := m.Host.GetTransportAddress()
-		if address == "" {
-			address = facts.GetTransportAddress()
-		}
-		addr, err := netip.ParseAddr(address)
-		is6 := err == nil && addr.Unmap().Is6()
-		fits := overlay.InnerMTU(int(facts.GetTransportMtu()), encapsulationOf(n), is6, protection(v, n, m.Host.GetUuid()))
-		r := &room{host: m.Host, underlay: facts.GetTransportMtu(), mtu: uint32(fits)}
-		if least == nil || r.mtu < least.mtu {
+		r := roomOn(v, n, m.Host, protection(v, n, m.Host.GetUuid()))
+		if r != nil && (least == nil || r.mtu < least.mtu) {
 			least = r
 		}
 	}
@@ -77,7 +84,7 @@ func checkMTU(v *raftstore.View, n *v1.PrivateNetwork, at place) {
 // leaves says what a member's underlay leaves.
 func (r *room) leaves(n *v1.PrivateNetwork) string {
 	how := enumName(n.GetEncapsulation())
-	if n.GetEncrypted() {
+	if r.sec.On {
 		how += " with IPsec"
 	}
 	return fmt.Sprintf("the underlay MTU %d of host %q leaves %d for %s", r.underlay, r.host.GetNameLabel(), r.mtu, how)

@@ -346,7 +346,8 @@ type PrivateNetwork struct {
 	// UDP port of VXLAN and Geneve on the underlay, 1 to 65535; 0: the protocol's own (4789, 6081). Fixed after creation. Refused
 	// with encrypted: only the protocols' own ports are protected by IPsec, another would travel in clear.
 	UdpPort uint32 `protobuf:"varint,18,opt,name=udp_port,json=udpPort,proto3" json:"udp_port,omitempty"`
-	// Nothing of this network leaves a host but through IPsec; where that is not proved to stand, nothing leaves at all.
+	// Nothing of this network leaves a host but through IPsec; where that is not proved to stand, nothing leaves at all. Between hosts that
+	// share it all tunnels are protected, which takes room: refused where another network with strict_mtu would not fit any more.
 	Encrypted bool `protobuf:"varint,19,opt,name=encrypted,proto3" json:"encrypted,omitempty"`
 	// Refuse an mtu that does not fit every pair of member hosts, now and when members change; without it, warn.
 	StrictMtu bool `protobuf:"varint,23,opt,name=strict_mtu,json=strictMtu,proto3" json:"strict_mtu,omitempty"`
@@ -617,7 +618,9 @@ type PrivateNetworkHostStatus struct {
 	HostUuid string `protobuf:"bytes,1,opt,name=host_uuid,json=hostUuid,proto3" json:"host_uuid,omitempty"`
 	// name_label of the host.
 	HostNameLabel string `protobuf:"bytes,2,opt,name=host_name_label,json=hostNameLabel,proto3" json:"host_name_label,omitempty"`
-	// The bridge and its patch are in place and every tunnel to a present member is up.
+	// Nothing keeps the host from taking part: a NIC has a carrier, the bridge, its patch and a tunnel port to each of its peers are in place
+	// without error, and the tunnels of an encrypted network are proved to be protected. By which of them the other end is heard
+	// it does not say: peers_up and peers_wanted do.
 	Ready bool `protobuf:"varint,3,opt,name=ready,proto3" json:"ready,omitempty"`
 	// What is missing, empty when ready ("no transport address", "bridge xenbr0 has an uplink", "underlay MTU 1500 leaves 1450").
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
