@@ -200,7 +200,7 @@ func sealed(t *testing.T, c *lab.Capture, least int) {
 		text, _ := c.Text(ctx)
 		var lines []string
 		for line := range strings.Lines(text) {
-			if strings.Contains(line, "VXLAN") || strings.Contains(line, "GRE") || strings.Contains(line, "Geneve") && len(lines) < 30 {
+			if (strings.Contains(line, "VXLAN") || strings.Contains(line, "GRE") || strings.Contains(line, "Geneve")) && len(lines) < 30 {
 				lines = append(lines, line)
 			}
 		}
