@@ -42,19 +42,29 @@ type protection struct {
 	keys keyring
 
 	mu sync.Mutex
-	// reasons say why a tunnel is not proved, guarded by mu.
-	reasons map[link]string
+	// hurdles say why a tunnel is not proved, guarded by mu.
+	hurdles map[link]hurdle
 }
+
+// hurdle is what keeps a tunnel from being proved to be protected.
+type hurdle struct {
+	reason string // empty: nothing does
+	// never: it stays so until somebody changes how a host is set up.
+	never bool
+}
+
+// inTime is a hurdle that may go by itself.
+func inTime(reason string) hurdle { return hurdle{reason: reason} }
 
 func newProtection(l *leader) *protection {
-	return &protection{lead: l, keys: keyring{lead: l, unneeded: map[pair]uint64{}, steps: map[pair]rotationStep{}}, reasons: map[link]string{}}
+	return &protection{lead: l, keys: keyring{lead: l, unneeded: map[pair]uint64{}, steps: map[pair]rotationStep{}}, hurdles: map[link]hurdle{}}
 }
 
-// reason is why a tunnel is not proved to be protected yet; empty when it is, or need not be.
-func (p *protection) reason(l link) string {
+// hurdle is why a tunnel is not proved to be protected yet; without a reason when it is, or need not be.
+func (p *protection) hurdle(l link) hurdle {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.reasons[l]
+	return p.hurdles[l]
 }
 
 // keep looks after keys and proofs until ctx ends.
@@ -96,7 +106,7 @@ func (p *protection) look(ctx context.Context) error {
 	}
 	var proved, lost []*storev1.Protection
 	var open []proof
-	reasons := map[link]string{}
+	hurdles := map[link]hurdle{}
 	all, now := p.lead.links.all(), time.Now()
 	p.wake(view, all, now)
 	for _, pr := range slices.SortedFunc(maps.Keys(needed), comparePairs) {
@@ -106,9 +116,9 @@ func (p *protection) look(ctx context.Context) error {
 			case q.holds && q.reason == "":
 			case q.holds:
 				lost = append(lost, q.record(now))
-				reasons[q.link] = q.reason
+				hurdles[q.link] = q.hurdle
 			case q.reason != "":
-				reasons[q.link] = q.reason
+				hurdles[q.link] = q.hurdle
 			default:
 				open = append(open, q)
 			}
@@ -118,11 +128,11 @@ func (p *protection) look(ctx context.Context) error {
 		if err == nil {
 			proved = append(proved, open[i].record(time.Now()))
 		} else {
-			reasons[open[i].link] = err.Error()
+			hurdles[open[i].link] = inTime(err.Error())
 		}
 	}
 	p.mu.Lock()
-	p.reasons = reasons
+	p.hurdles = hurdles
 	p.mu.Unlock()
 	if len(proved)+len(lost) == 0 {
 		return nil
@@ -157,10 +167,10 @@ func (p *protection) wake(view *raftstore.View, all map[string]map[string]linkEn
 type proof struct {
 	link
 	a, b linkEnd
-	// holds: it was proved before. reason is why it cannot be proved now, or why what was proved is not
-	// believed any more.
-	holds  bool
-	reason string
+	// holds: it was proved before.
+	holds bool
+	// hurdle is why it cannot be proved now, or why what was proved is not believed any more.
+	hurdle
 }
 
 func (q proof) record(now time.Time) *storev1.Protection {
@@ -174,7 +184,8 @@ func (p *protection) examine(view *raftstore.View, all map[string]map[string]lin
 		q.reason = "no key yet"
 		return q
 	}
-	if q.reason = credentialProblem(view, view.Host(l.a), view.Host(l.b)); q.reason != "" {
+	if reason := credentialProblem(view, view.Host(l.a), view.Host(l.b)); reason != "" {
+		q.hurdle = hurdle{reason, true}
 		return q
 	}
 	ends := [2]*linkEnd{&q.a, &q.b}
@@ -188,7 +199,7 @@ func (p *protection) examine(view *raftstore.View, all map[string]map[string]lin
 			return q
 		}
 		*ends[i] = end
-		if q.reason = p.obstacle(view, end, q.holds, now); q.reason != "" {
+		if q.hurdle = p.obstacle(view, end, q.holds, now); q.reason != "" {
 			q.reason = view.Host(hosts[0]).GetNameLabel() + ": " + q.reason
 			return q
 		}
@@ -197,36 +208,39 @@ func (p *protection) examine(view *raftstore.View, all map[string]map[string]lin
 }
 
 // obstacle is what keeps one end from being proved; of one that is, what makes it not believed any more.
-func (p *protection) obstacle(view *raftstore.View, e linkEnd, holds bool, now time.Time) string {
+func (p *protection) obstacle(view *raftstore.View, e linkEnd, holds bool, now time.Time) hurdle {
 	up, speaks := e.hears()
 	if e.protected && e.readdressed(view) {
-		return "the tunnel gets other addresses"
+		return inTime("the tunnel gets other addresses")
 	}
 	if holds {
 		// That the guard is not confirmed at the moment says nothing: nobody has taken it away.
 		if g := p.lead.guardOf(e); g.never {
-			return g.reason
+			return hurdle{g.reason, true}
 		}
 		if speaks && !up && now.Sub(e.since) > protectionLost {
-			return deaf(e)
+			return inTime(deaf(e))
 		}
-		return ""
+		return hurdle{}
 	}
 	if !certified(view.Host(e.host)) {
 		if _, err := psk(view, p.lead.cfg.Secrets, e.host, e.peer); err != nil {
-			return err.Error()
+			return hurdle{err.Error(), true}
 		}
 	}
+	if g := p.lead.guardOf(e); g.never {
+		return hurdle{g.reason, true}
+	}
 	if reason := p.lead.mayNegotiate(e, now); reason != "" {
-		return reason
+		return inTime(reason)
 	}
 	switch {
 	case !speaks:
-		return "IPsec is being set up"
+		return inTime("IPsec is being set up")
 	case !up:
-		return deaf(e)
+		return inTime(deaf(e))
 	}
-	return ""
+	return hurdle{}
 }
 
 // deaf says of an end whose BFD is not up where to look. One in the state "init" hears the other, which does not hear
@@ -273,7 +287,7 @@ func (c *Controller) unprotected(v *raftstore.View, ms membership) string {
 		if l == nil || mayForward(v, ms.network, ms.host, peer.Host.GetUuid()) {
 			continue
 		}
-		reason := l.protection.reason(link{pairOf(ms.host, peer.Host.GetUuid()), ms.conduit})
+		reason := l.protection.hurdle(link{pairOf(ms.host, peer.Host.GetUuid()), ms.conduit}).reason
 		return fmt.Sprintf("nothing passes to or from %s: %s", peer.Host.GetNameLabel(), cmp.Or(reason, "IPsec is being set up"))
 	}
 	return ""

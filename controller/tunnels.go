@@ -82,8 +82,10 @@ func (l *leader) tunnel(view *raftstore.View, all map[string]map[string]linkEnd,
 	}
 	l.protectionOf(view, k, networks, out)
 	out.State, out.Reason = tunnelState(out, health)
-	if out.Reason == "" && out.Protection == poolwirev1.TunnelProtection_TUNNEL_PROTECTION_PENDING {
-		out.Reason = l.protection.reason(k)
+	if reason := l.protection.hurdle(k).reason; out.Protection == poolwirev1.TunnelProtection_TUNNEL_PROTECTION_FAILED {
+		out.Reason = reason // that the ends do not hear each other follows from it
+	} else if out.Protection == poolwirev1.TunnelProtection_TUNNEL_PROTECTION_PENDING {
+		out.Reason = cmp.Or(out.Reason, reason)
 	}
 	return out
 }
@@ -132,8 +134,11 @@ func (l *leader) protectionOf(view *raftstore.View, k link, networks []*poolwire
 		out.Credential, out.KeyGeneration = "certificate", 0
 	}
 	out.Protection = poolwirev1.TunnelProtection_TUNNEL_PROTECTION_PENDING
-	if view.Protection(k.a, k.b, k.conduit.encapsulation.InterfaceType()) != nil {
+	switch {
+	case view.Protection(k.a, k.b, k.conduit.encapsulation.InterfaceType()) != nil:
 		out.Protection = poolwirev1.TunnelProtection_TUNNEL_PROTECTION_PROVED
+	case l.protection.hurdle(k).never:
+		out.Protection = poolwirev1.TunnelProtection_TUNNEL_PROTECTION_FAILED
 	}
 }
 

@@ -95,7 +95,9 @@ const (
 	TunnelProtection_TUNNEL_PROTECTION_PENDING TunnelProtection = 2
 	// A probe has passed while the guard lets nothing pass in clear.
 	TunnelProtection_TUNNEL_PROTECTION_PROVED TunnelProtection = 3
-	// It cannot be had: see reason.
+	// Asked for and not to be had before somebody sets up a host otherwise, as reason says: its credentials do not fit those of
+	// the other end, or its tunnels leave where it cannot be guarded. A host that merely does not answer IKE, without the package for example,
+	// cannot be told from one that is slow: PENDING, and the reason says where to look. Nothing of encrypted networks is forwarded.
 	TunnelProtection_TUNNEL_PROTECTION_FAILED TunnelProtection = 4
 )
 
@@ -1022,9 +1024,10 @@ func (x *DescribeHostGuardRequest) GetHost() string {
 // DescribeHostGuardResponse carries what the operator is to put in place.
 type DescribeHostGuardResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// An nftables rule set (nft -f) that drops clear tunnel packets to and from every peer that must be encrypted.
+	// An nftables rule set (nft -f) that drops VXLAN, Geneve and GRE to and from anybody unless IPsec protects them. It names no peer, so
+	// that it need not change when peers do.
 	Nftables string `protobuf:"bytes,1,opt,name=nftables,proto3" json:"nftables,omitempty"`
-	// The peers' addresses in it.
+	// Addresses of the hosts that share an encrypted network with this one now, for information: the rules do not depend on them.
 	Peers         []string `protobuf:"bytes,2,rep,name=peers,proto3" json:"peers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
