@@ -36,6 +36,8 @@ type duo struct {
 	h1, h2   *kernel.Host
 	networks poolwirev1.PrivateNetworkServiceClient
 	pool     string
+	// had are the keys that the hosts' tunnels were seen with.
+	had []string
 }
 
 // newDuo starts it.

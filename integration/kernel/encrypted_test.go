@@ -33,6 +33,7 @@ func TestEncrypted(t *testing.T) {
 		{"wrong key", wrongKey},
 		{"emergency reset", emergencyReset},
 		{"emergency reset without IPsec", emergencyWithoutIPsec},
+		{"secrets stay home", secretsStayHome},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, d) }) {
 			return

@@ -76,7 +76,11 @@ func (d *duo) key(t *testing.T, h *kernel.Host) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(out)
+	key := strings.TrimSpace(out)
+	if !slices.Contains(d.had, key) {
+		d.had = append(d.had, key)
+	}
+	return key
 }
 
 func (d *duo) keys(t *testing.T) []string {
