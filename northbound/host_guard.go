@@ -22,7 +22,7 @@ func (s *tunnelService) DescribeHostGuard(ctx context.Context, req *v1.DescribeH
 		return nil, err
 	}
 	peers := guardedPeers(v, h.GetUuid())
-	out := &v1.DescribeHostGuardResponse{Nftables: nftables(h.GetNameLabel())}
+	out := &v1.DescribeHostGuardResponse{Nftables: nftables(h.GetNameLabel()), Iptables: iptables(h.GetNameLabel())}
 	for _, p := range peers {
 		out.Peers = append(out.Peers, p.String())
 	}
@@ -55,12 +55,32 @@ func guardedPeers(v *raftstore.View, hostUUID string) []netip.Addr {
 // It names no peer: whoever becomes one later, and wherever it moves, is kept from being spoken to in clear all the same.
 func nftables(host string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Keeps VXLAN, Geneve and GRE from leaving or reaching %s unless IPsec protects them. Needs Linux 4.20 or later.\n", host)
+	fmt.Fprintf(&b, "# Keeps VXLAN, Geneve and GRE from leaving or reaching %s unless IPsec protects them.\n", host)
+	fmt.Fprint(&b, "# Needs Linux 4.20 or later. Older kernels, as that of XCP-ng 8 (4.19), take the rules of 'poolwire host guard --iptables'.\n")
 	fmt.Fprint(&b, "table inet poolwire_guard\ndelete table inet poolwire_guard\ntable inet poolwire_guard {\n")
 	for _, chain := range []struct{ hook, ipsec string }{{"output", "rt ipsec missing"}, {"input", "meta ipsec missing"}} {
 		fmt.Fprintf(&b, "\tchain %s {\n\t\ttype filter hook %s priority filter - 10; policy accept;\n", chain.hook, chain.hook)
 		fmt.Fprintf(&b, "\t\tudp dport { 4789, 6081 } %s drop\n\t\tmeta l4proto gre %s drop\n\t}\n", chain.ipsec, chain.ipsec)
 	}
 	fmt.Fprint(&b, "}\n")
+	return b.String()
+}
+
+// iptables is a script of rules for kernels that nftables cannot ask about IPsec: "policy --pol none" is true of packets that
+// no IPsec policy applies to (iptables-extensions(8), policy). A script, because a rule that is there already must neither fail nor
+// be there twice, and no moment may be without it. New rules come first, before any that lets packets pass.
+//
+// GRE is named by its number, which needs no /etc/protocols.
+func iptables(host string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Keeps VXLAN, Geneve and GRE from leaving or reaching %s unless IPsec protects them.\n", host)
+	fmt.Fprint(&b, "# For kernels before Linux 4.20, as that of XCP-ng 8; newer ones take the rules of 'poolwire host guard', too.\n")
+	fmt.Fprint(&b, "set -e\nfor tables in iptables ip6tables; do\n\tfor rule in")
+	for _, way := range []struct{ chain, dir string }{{"OUTPUT", "out"}, {"INPUT", "in"}} {
+		for _, packets := range []string{"udp -m multiport --dports 4789,6081", "47"} {
+			fmt.Fprintf(&b, " \\\n\t\t\"%s -p %s -m policy --dir %s --pol none -j DROP\"", way.chain, packets, way.dir)
+		}
+	}
+	fmt.Fprint(&b, "\n\tdo\n\t\t$tables -w -C $rule 2>/dev/null || $tables -w -I $rule\n\tdone\ndone\n")
 	return b.String()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -51,36 +52,94 @@ func send(t *testing.T, from *lab.Namespace, to netip.Addr, all []datagramOf) {
 	}
 }
 
-// The rules that 'host guard' prints, loaded by nft, let no tunnel packet in clear out of a host, nor into it, over IPv4 and
-// IPv6; IKE, ESP and all else pass. Without them everything does.
+// The rules that 'host guard' prints, loaded by nft, or by either kind of iptables, let no tunnel packet in clear out of a
+// host, nor into it, over IPv4 and IPv6; IKE, ESP and all else pass. Without them everything does.
 func TestHostGuardRules(t *testing.T) {
 	t.Parallel()
 	p := &pair{World: newWorld(t, "hostguard")}
 	p.do(t, "pool", "create", "paris")
 	p.join(t, "paris1")
+	older := p.do(t, "host", "guard", "paris1", "--iptables")
+	for i, by := range []struct{ name, needs, script string }{
+		{"nft", "nft", "nft -f - <<'END'\n" + p.do(t, "host", "guard", "paris1") + "\nEND\n"},
+		{"iptables-nft", "ip6tables-nft", aliased("nft") + older},
+		{"iptables-legacy", "ip6tables-legacy", aliased("legacy") + older},
+	} {
+		t.Run(by.name, func(t *testing.T) {
+			if _, err := exec.LookPath(by.needs); err != nil {
+				t.Skip(by.needs, "is not here: Debian's package iptables")
+			}
+			p.guardedBy(t, i, by.script)
+		})
+	}
+}
+
+// aliased has a script use one of the kinds of iptables that a system may have.
+func aliased(kind string) string {
+	return fmt.Sprintf("iptables() { iptables-%[1]s \"$@\"; }\nip6tables() { ip6tables-%[1]s \"$@\"; }\n", kind)
+}
+
+// guardedBy looks at two places before and after a script has guarded the first of them.
+func (p *pair) guardedBy(t *testing.T, number int, script string) {
+	t.Helper()
 	ctx := within(t, 2*time.Minute)
 	var places []*lab.Node
 	for i, name := range []string{"guarded", "peer"} {
-		n, err := p.Lab.AddNode(ctx, name)
+		n, err := p.Lab.AddNode(ctx, fmt.Sprint(name, number))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out, err := n.Run(ctx, "ip", "addr", "add", fmt.Sprintf("fd00:64::%d/64", i+1), "dev", "eth0", "nodad"); err != nil {
+		if out, err := n.Run(ctx, "ip", "addr", "add", fmt.Sprintf("fd00:64:%d::%d/64", number, i+1), "dev", "eth0", "nodad"); err != nil {
 			t.Fatal(out, err)
 		}
 		places = append(places, n)
 	}
 	g := &guardedPlace{guarded: places[0].Namespace, peer: places[1].Namespace}
+	g.able(t, script)
 	// What has come as far as a socket has passed this, which comes after the guard.
 	g.nft(t, places[0].Namespace, seenRules)
 	g.nft(t, places[1].Namespace, seenRules)
+	sixes := [2]netip.Addr{netip.MustParseAddr(fmt.Sprintf("fd00:64:%d::1", number)), netip.MustParseAddr(fmt.Sprintf("fd00:64:%d::2", number))}
 	for _, loaded := range []bool{false, true} {
-		if loaded {
-			g.nft(t, g.guarded, p.do(t, "host", "guard", "paris1"))
+		for range map[bool]int{true: 2}[loaded] { // the second time changes nothing
+			if out, err := g.guarded.Run(ctx, "sh", "-c", script); err != nil {
+				t.Fatal(out, err)
+			}
 		}
-		for _, a := range [][2]netip.Addr{{places[0].Addr, places[1].Addr}, {netip.MustParseAddr("fd00:64::1"), netip.MustParseAddr("fd00:64::2")}} {
+		for _, a := range [][2]netip.Addr{{places[0].Addr, places[1].Addr}, sixes} {
 			g.judge(t, loaded, "out", g.guarded, g.peer, a[1])
 			g.judge(t, loaded, "in", g.peer, g.guarded, a[0])
+		}
+	}
+	g.once(t, script)
+}
+
+// able skips a test of iptables where the kernel has no policy match: dom0 has one, other kernels need not.
+func (g *guardedPlace) able(t *testing.T, script string) {
+	t.Helper()
+	aliases, _, is := strings.Cut(script, "#")
+	if !is || !strings.HasPrefix(script, "iptables()") {
+		return
+	}
+	for _, tables := range []string{"iptables", "ip6tables"} {
+		try := fmt.Sprintf("%s\n%[2]s -N able\n%[2]s -A able -m policy --dir out --pol none -j DROP\n%[2]s -F able && %[2]s -X able\n", aliases, tables)
+		if _, err := g.guarded.Run(within(t, 20*time.Second), "sh", "-ec", try); err != nil {
+			t.Skip("the kernel here has no policy match for", tables, err)
+		}
+	}
+}
+
+// once checks that a script of iptables which has run twice has left each of its four rules once.
+func (g *guardedPlace) once(t *testing.T, script string) {
+	t.Helper()
+	aliases, _, _ := strings.Cut(script, "#")
+	if !strings.HasPrefix(script, "iptables()") {
+		return
+	}
+	for _, tables := range []string{"iptables", "ip6tables"} {
+		out, err := g.guarded.Run(within(t, 20*time.Second), "sh", "-c", aliases+"\n"+tables+" -S\n")
+		if n := strings.Count(out, "-j DROP"); err != nil || n != 4 || strings.Count(out, "--pol none") != 4 {
+			t.Errorf("%d rules: %v\n%s", n, err, out)
 		}
 	}
 }

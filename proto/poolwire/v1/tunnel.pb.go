@@ -1024,11 +1024,12 @@ func (x *DescribeHostGuardRequest) GetHost() string {
 // DescribeHostGuardResponse carries what the operator is to put in place.
 type DescribeHostGuardResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// An nftables rule set (nft -f) that drops VXLAN, Geneve and GRE to and from anybody unless IPsec protects them. It names no peer, so
-	// that it need not change when peers do.
+	// An nftables rule set (nft -f) that drops tunnel packets in clear, whoever the peer is. It needs Linux 4.20 or later.
 	Nftables string `protobuf:"bytes,1,opt,name=nftables,proto3" json:"nftables,omitempty"`
-	// Addresses of the hosts that share an encrypted network with this one now, for information: the rules do not depend on them.
-	Peers         []string `protobuf:"bytes,2,rep,name=peers,proto3" json:"peers,omitempty"`
+	// Addresses of the peers that there are now; no rule names them.
+	Peers []string `protobuf:"bytes,2,rep,name=peers,proto3" json:"peers,omitempty"`
+	// A shell script (sh) with rules of iptables and ip6tables that do the same, for older kernels; dom0 of XCP-ng 8 has 4.19.
+	Iptables      string `protobuf:"bytes,3,opt,name=iptables,proto3" json:"iptables,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1075,6 +1076,13 @@ func (x *DescribeHostGuardResponse) GetPeers() []string {
 		return x.Peers
 	}
 	return nil
+}
+
+func (x *DescribeHostGuardResponse) GetIptables() string {
+	if x != nil {
+		return x.Iptables
+	}
+	return ""
 }
 
 var File_poolwire_v1_tunnel_proto protoreflect.FileDescriptor
@@ -1154,10 +1162,11 @@ const file_poolwire_v1_tunnel_proto_rawDesc = "" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05pairs\x18\x02 \x01(\rR\x05pairs\".\n" +
 	"\x18DescribeHostGuardRequest\x12\x12\n" +
-	"\x04host\x18\x01 \x01(\tR\x04host\"M\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\"i\n" +
 	"\x19DescribeHostGuardResponse\x12\x1a\n" +
 	"\bnftables\x18\x01 \x01(\tR\bnftables\x12\x14\n" +
-	"\x05peers\x18\x02 \x03(\tR\x05peers*\x8d\x01\n" +
+	"\x05peers\x18\x02 \x03(\tR\x05peers\x12\x1a\n" +
+	"\biptables\x18\x03 \x01(\tR\biptables*\x8d\x01\n" +
 	"\vTunnelState\x12\x1c\n" +
 	"\x18TUNNEL_STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fTUNNEL_STATE_UP\x10\x01\x12\x15\n" +
