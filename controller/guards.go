@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"poolwire/flowcompiler"
 	"poolwire/overlay"
 	storev1 "poolwire/proto/poolwire/store/v1"
-	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
 
@@ -90,6 +88,9 @@ type guardState struct {
 	reason string
 }
 
+// orByOperator is what else may guard a host.
+const orByOperator = "or set up the host's own firewall (poolwire host guard) and set transport_guard to HOST_FIREWALL"
+
 // guardOf looks up whether a host is guarded where the packets of one of its tunnels leave.
 func (l *leader) guardOf(e linkEnd) guardState {
 	view := l.store.View()
@@ -102,8 +103,7 @@ func (l *leader) guardOf(e linkEnd) guardState {
 	}
 	port := view.Port(e.host, e.egress)
 	if port == nil || !ofHost(port) {
-		return guardState{never: true, reason: "transport interface " + e.egress + " is on no bridge, where Poolwire cannot guard it: put it on one, " +
-			"or set up the host's own firewall (poolwire host guard) and set transport_guard to HOST_FIREWALL"}
+		return guardState{never: true, reason: "transport interface " + e.egress + " is on no bridge, where Poolwire cannot guard it: put it on one, " + orByOperator}
 	}
 	h := l.host(e.host)
 	if h == nil {
@@ -121,22 +121,6 @@ func (l *leader) guardOf(e linkEnd) guardState {
 	}
 	return guardState{never: true, reason: "bridge " + port.GetBridge() + " of transport interface " + e.egress + " is none that Poolwire programs: " +
 		"it carries no network of the pool"}
-}
-
-// unguardable says of a host that cannot be guarded where its tunnels leave, as far as it has any, why it takes no part in an
-// encrypted network.
-func (c *Controller) unguardable(pn *poolwirev1.PrivateNetwork, host string) string {
-	l := c.current.Load()
-	if l == nil || !pn.GetEncrypted() {
-		return ""
-	}
-	ends := l.links.of(host)
-	for _, name := range slices.Sorted(maps.Keys(ends)) {
-		if g := l.guardOf(ends[name]); g.never {
-			return g.reason
-		}
-	}
-	return ""
 }
 
 // ofHost reports an interface by which the host itself sends.

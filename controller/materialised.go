@@ -116,8 +116,10 @@ func (c *Controller) Preflight(v *raftstore.View, pn *poolwirev1.PrivateNetwork)
 		st := &poolwirev1.PrivateNetworkHostStatus{
 			HostUuid: m.Host.GetUuid(), HostNameLabel: m.Host.GetNameLabel(), Bridge: m.Bridge, MaxMtu: maxMTU(v, pn, m.Host.GetUuid()),
 		}
-		st.Reason = c.unfit(v, pn, m)
-		st.Ready = st.Reason == ""
+		if st.Reason = c.unfit(v, pn, m); st.Reason == "" {
+			st.Unknown = c.notKnownYet(v, pn, m.Host)
+		}
+		st.Ready = st.Reason == "" && st.Unknown == ""
 		out = append(out, st)
 	}
 	return out
@@ -179,7 +181,7 @@ func (c *Controller) unfit(v *raftstore.View, pn *poolwirev1.PrivateNetwork, m r
 	if reason := unprovable(v, pn, m.Host); reason != "" {
 		return reason
 	}
-	if reason := c.unguardable(pn, host); reason != "" {
+	if reason := c.unguardable(v, pn, m.Host); reason != "" {
 		return reason
 	}
 	if limit := maxMTU(v, pn, host); pn.GetStrictMtu() && limit != 0 && pn.GetMtu() > limit {

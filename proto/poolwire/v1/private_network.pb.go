@@ -621,6 +621,7 @@ type PrivateNetworkHostStatus struct {
 	// Nothing keeps the host from taking part: a NIC has a carrier, the bridge, its patch and a tunnel port to each of its peers are in place
 	// without error, and the tunnels of an encrypted network are proved to be protected. By which of them the other end is heard
 	// it does not say: peers_up and peers_wanted do.
+	// In a preflight: nothing speaks against the host, and unknown is empty.
 	Ready bool `protobuf:"varint,3,opt,name=ready,proto3" json:"ready,omitempty"`
 	// What is missing, empty when ready ("no transport address", "bridge xenbr0 has an uplink", "underlay MTU 1500 leaves 1450").
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -631,7 +632,9 @@ type PrivateNetworkHostStatus struct {
 	// Member hosts that this one exchanges traffic with now, directly or over a relay.
 	PeersUp uint32 `protobuf:"varint,7,opt,name=peers_up,json=peersUp,proto3" json:"peers_up,omitempty"`
 	// Member hosts that it should.
-	PeersWanted   uint32 `protobuf:"varint,8,opt,name=peers_wanted,json=peersWanted,proto3" json:"peers_wanted,omitempty"`
+	PeersWanted uint32 `protobuf:"varint,8,opt,name=peers_wanted,json=peersWanted,proto3" json:"peers_wanted,omitempty"`
+	// Only in a preflight: what may yet keep the host from taking part, and shows only with its first tunnels; empty for nothing.
+	Unknown       string `protobuf:"bytes,9,opt,name=unknown,proto3" json:"unknown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -720,6 +723,13 @@ func (x *PrivateNetworkHostStatus) GetPeersWanted() uint32 {
 		return x.PeersWanted
 	}
 	return 0
+}
+
+func (x *PrivateNetworkHostStatus) GetUnknown() string {
+	if x != nil {
+		return x.Unknown
+	}
+	return ""
 }
 
 // CreatePrivateNetworkRequest asks for a new private network.
@@ -1596,7 +1606,7 @@ const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\tobject_id\x18\x14 \x01(\rR\bobjectId\x12\x12\n" +
 	"\x04etag\x18\x15 \x01(\tR\x04etag\x12;\n" +
 	"\vcreate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xfc\x01\n" +
+	"createTime\"\x96\x02\n" +
 	"\x18PrivateNetworkHostStatus\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12&\n" +
 	"\x0fhost_name_label\x18\x02 \x01(\tR\rhostNameLabel\x12\x14\n" +
@@ -1605,7 +1615,8 @@ const file_poolwire_v1_private_network_proto_rawDesc = "" +
 	"\x06bridge\x18\x05 \x01(\tR\x06bridge\x12\x17\n" +
 	"\amax_mtu\x18\x06 \x01(\rR\x06maxMtu\x12\x19\n" +
 	"\bpeers_up\x18\a \x01(\rR\apeersUp\x12!\n" +
-	"\fpeers_wanted\x18\b \x01(\rR\vpeersWanted\"\xe9\x01\n" +
+	"\fpeers_wanted\x18\b \x01(\rR\vpeersWanted\x12\x18\n" +
+	"\aunknown\x18\t \x01(\tR\aunknown\"\xe9\x01\n" +
 	"\x1bCreatePrivateNetworkRequest\x12D\n" +
 	"\x0fprivate_network\x18\x01 \x01(\v2\x1b.poolwire.v1.PrivateNetworkR\x0eprivateNetwork\x12\x1d\n" +
 	"\n" +

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -103,10 +104,18 @@ func (f *wayFlags) preferHubs(ctx context.Context, api *client, n *poolwirev1.Pr
 // preflightColumns shows which hosts could take part.
 var preflightColumns = []column[*poolwirev1.PrivateNetworkHostStatus]{
 	{title: "HOST", value: (*poolwirev1.PrivateNetworkHostStatus).GetHostNameLabel},
-	{title: "CAN-JOIN", value: func(h *poolwirev1.PrivateNetworkHostStatus) string { return yesNo(h.GetReady()) }},
+	{title: "CAN-JOIN", value: canJoin},
 	{title: "BRIDGE", value: (*poolwirev1.PrivateNetworkHostStatus).GetBridge},
 	{title: "MAX-MTU", value: func(h *poolwirev1.PrivateNetworkHostStatus) string { return number(h.GetMaxMtu()) }},
-	{title: "WHY-NOT", value: (*poolwirev1.PrivateNetworkHostStatus).GetReason},
+	{title: "WHY-NOT", value: func(h *poolwirev1.PrivateNetworkHostStatus) string { return cmp.Or(h.GetReason(), h.GetUnknown()) }},
+}
+
+// canJoin says whether a host could take part, as far as that is known.
+func canJoin(h *poolwirev1.PrivateNetworkHostStatus) string {
+	if h.GetReason() == "" && h.GetUnknown() != "" {
+		return "not known yet"
+	}
+	return yesNo(h.GetReady())
 }
 
 // printPreflight writes which hosts can take part, and why others cannot.
