@@ -33,11 +33,18 @@ const (
 
 func startNode(t testing.TB, id string, first bool, heartbeat time.Duration) *node {
 	t.Helper()
+	return startNodeWith(t, id, first, heartbeat, func(*Config) {})
+}
+
+// startNodeWith starts a node whose configuration change has the last word on.
+func startNodeWith(t testing.TB, id string, first bool, heartbeat time.Duration, change func(*Config)) *node {
+	t.Helper()
 	w := newWire(t)
 	cfg := Config{NodeID: id, Dir: t.TempDir(), Bootstrap: first, Stream: w, APIAddress: "api of " + id, Raft: quick()}
 	cfg.Raft.SnapshotInterval = time.Hour
 	cfg.Raft.SegmentSize = 16 << 10
 	cfg.Raft.HeartbeatTimeout = heartbeat
+	change(&cfg)
 	return &node{Store: open(t, cfg, first), wire: w, cfg: cfg}
 }
 

@@ -33,6 +33,9 @@ type Config struct {
 	// Raft tunes consensus; zero values mean the defaults.
 	Raft RaftOptions
 
+	// wrapLogs puts something between Raft's log and the disk, in tests.
+	wrapLogs func(raft.LogStore) raft.LogStore
+
 	// Log receives what Raft and the store have to say. Default: discarded.
 	Log *slog.Logger
 	// Now is the clock for the time of commands. Default time.Now.
@@ -57,6 +60,9 @@ type RaftOptions struct {
 	// CommitTimeout is how long a leader waits before it tells followers about
 	// a commit by an empty message; default 50 ms.
 	CommitTimeout time.Duration
+	// DiskStall is how long a write to the disk may take before the node falls silent
+	// so that others lead; default five times HeartbeatTimeout.
+	DiskStall time.Duration
 	// SnapshotThreshold is how many entries the log grows by before a snapshot;
 	// default 8192.
 	SnapshotThreshold uint64
@@ -108,6 +114,9 @@ func (c *Config) check() error {
 	}
 	if r.LeaseTimeout == 0 {
 		r.LeaseTimeout = r.HeartbeatTimeout * 4 / 5
+	}
+	if r.DiskStall == 0 {
+		r.DiskStall = 5 * r.HeartbeatTimeout
 	}
 	if _, err := raftConfig(*c); err != nil {
 		return fmt.Errorf("raft options: %w", err)

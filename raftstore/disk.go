@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,10 @@ const (
 	lockFile   = "lock"
 	nodeIDFile = "node-id"
 	logDir     = "log"
+	// snapshotsDir is the name that raft.FileSnapshotStore gives it.
+	snapshotsDir = "snapshots"
+	// unfinished ends the names of snapshots that were being written when the process ended.
+	unfinished = ".tmp"
 )
 
 // disk is what a node keeps in its directory.
@@ -30,10 +35,11 @@ type disk struct {
 	lock      *os.File
 	wal       *wal.WAL
 	logs      raft.LogStore
+	stable    raft.StableStore
 	snapshots raft.SnapshotStore
 }
 
-func openDisk(c Config) (_ *disk, err error) {
+func openDisk(c Config, dog *watchdog) (_ *disk, err error) {
 	if err := os.MkdirAll(filepath.Join(c.Dir, logDir), 0o700); err != nil {
 		return nil, err
 	}
@@ -57,14 +63,64 @@ func openDisk(c Config) (_ *disk, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
-	if d.logs, err = raft.NewLogCache(logCache, d.wal); err != nil {
+	var below raft.LogStore = d.wal
+	if c.wrapLogs != nil {
+		below = c.wrapLogs(below)
+	}
+	sealed := sealedLogs{below, filepath.Join(c.Dir, logDir)}
+	if err := sealed.verify(); err != nil {
+		return nil, err
+	}
+	d.stable = timedStable{d.wal, dog}
+	if d.logs, err = raft.NewLogCache(logCache, timedLogs{sealed, dog}); err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
 	d.snapshots, err = raft.NewFileSnapshotStoreWithLogger(c.Dir, retainSnapshots, newLogger(c.Log, "snapshot"))
 	if err != nil {
 		return nil, fmt.Errorf("snapshots: %w", err)
 	}
+	if err := verifySnapshot(c.Dir, d.snapshots); err != nil {
+		return nil, err
+	}
 	return d, nil
+}
+
+// verifySnapshot reads the newest snapshot. Raft passes over one that is damaged and
+// takes an older one, after which the log may begin too late.
+func verifySnapshot(dir string, store raft.SnapshotStore) error {
+	all, err := store.List()
+	if err != nil {
+		return &CorruptError{Path: filepath.Join(dir, snapshotsDir), What: "the list of snapshots", Cause: err}
+	}
+	written, err := os.ReadDir(filepath.Join(dir, snapshotsDir))
+	if err != nil {
+		return err
+	}
+	for _, e := range written {
+		if strings.HasSuffix(e.Name(), unfinished) {
+			continue
+		}
+		// The library's list leaves out what it cannot describe.
+		if err := readDescription(filepath.Join(dir, snapshotsDir, e.Name(), "meta.json")); err != nil {
+			return &CorruptError{Path: filepath.Join(dir, snapshotsDir), What: "snapshot " + e.Name(), Cause: err}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	_, content, err := store.Open(all[0].ID)
+	if err != nil {
+		return &CorruptError{Path: filepath.Join(dir, snapshotsDir), What: "snapshot " + all[0].ID, Cause: err}
+	}
+	return content.Close()
+}
+
+func readDescription(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, new(raft.SnapshotMeta))
 }
 
 func (d *disk) close() error {

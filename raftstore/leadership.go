@@ -65,7 +65,7 @@ func (s *Store) Leadership() <-chan bool { return s.lead.out }
 // without knowing: what must not be wrong goes through Apply or ReadView.
 func (s *Store) IsLeader() bool {
 	term, _ := s.lead.current()
-	return term != 0 && term == s.raft.CurrentTerm() && s.raft.State() == raft.Leader
+	return term != 0 && term == s.raft.CurrentTerm() && s.raft.State() == raft.Leader && !s.dog.silent.Load()
 }
 
 // Term returns the current Raft term. It grows with every election.
@@ -104,23 +104,40 @@ func (s *Store) followLeadership(notify <-chan bool) {
 			s.lead.set(0)
 		}
 	}
+	begin := func() {
+		ctx, stop := context.WithCancel(s.ctx)
+		won = &attempt{stop: stop, done: make(chan struct{})}
+		go func(a *attempt) {
+			defer close(a.done)
+			s.takeOver(ctx)
+		}(won)
+	}
 	defer end()
 	for {
 		select {
 		case leads := <-notify:
 			end()
-			if leads {
-				ctx, stop := context.WithCancel(s.ctx)
-				won = &attempt{stop: stop, done: make(chan struct{})}
-				go func(a *attempt) {
-					defer close(a.done)
-					s.takeOver(ctx)
-				}(won)
+			if leads && !s.dog.silent.Load() {
+				begin()
+			}
+		case <-s.dog.news:
+			silent := s.dog.silent.Load()
+			s.logStall(silent)
+			if end(); !silent && s.raft.State() == raft.Leader {
+				begin()
 			}
 		case <-s.ctx.Done():
 			return
 		}
 	}
+}
+
+func (s *Store) logStall(silent bool) {
+	if silent {
+		s.log.Error("the disk does not answer: this node is silent until it does, so that others may lead", "waiting", s.dog.pending())
+		return
+	}
+	s.log.Info("the disk answers again")
 }
 
 // takeOver makes a node that was elected a leader: it waits until everything
@@ -215,7 +232,7 @@ func (s *Store) mayLead(ctx context.Context) (uint64, error) {
 			return 0, ErrClosed
 		case s.Err() != nil:
 			return 0, s.Err()
-		case s.raft.State() != raft.Leader:
+		case s.raft.State() != raft.Leader, s.dog.silent.Load():
 			return 0, s.notLeader()
 		case term != 0 && term == s.raft.CurrentTerm():
 			return term, nil

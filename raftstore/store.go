@@ -19,7 +19,8 @@ type Store struct {
 	fsm       *fsm
 	raft      *raft.Raft
 	disk      *disk
-	transport raft.Transport
+	dog       *watchdog
+	transport transport
 	stream    *stream // nil without one
 
 	lead   *leadership
@@ -61,7 +62,8 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if s.fsm, err = newFSM(cfg.Log); err != nil {
 		return nil, err
 	}
-	if s.disk, err = openDisk(cfg); err != nil {
+	s.dog = newWatchdog(cfg.Raft.DiskStall)
+	if s.disk, err = openDisk(cfg, s.dog); err != nil {
 		return nil, err
 	}
 	s.transport = s.newTransport()
@@ -71,7 +73,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	return s, nil
 }
 
-func (s *Store) newTransport() raft.Transport {
+func (s *Store) newTransport() transport {
 	if s.stream == nil {
 		_, t := raft.NewInmemTransport(raft.ServerAddress(s.cfg.NodeID))
 		return t
@@ -105,7 +107,7 @@ func (s *Store) start() error {
 	// One millisecond more, to be lowered below.
 	rc.HeartbeatTimeout += time.Millisecond
 	rc.ElectionTimeout = max(rc.ElectionTimeout, rc.HeartbeatTimeout)
-	s.raft, err = raft.NewRaft(rc, s.fsm, s.disk.logs, s.disk.wal, s.disk.snapshots, s.transport)
+	s.raft, err = raft.NewRaft(rc, s.fsm, s.disk.logs, s.disk.stable, s.disk.snapshots, quietTransport{s.transport, s.dog})
 	if err != nil {
 		return err
 	}
@@ -113,6 +115,7 @@ func (s *Store) start() error {
 	s.verify.round = func() error { return s.raft.VerifyLeader().Error() }
 	s.tasks.Go(func() { s.followLeadership(notify) })
 	s.tasks.Go(s.watchFSM)
+	s.tasks.Go(func() { s.dog.run(s.ctx, func() bool { return !s.onlyVoter() }) })
 	if s.onlyVoter() {
 		// Lowering the heartbeat timeout makes a follower look at once whether
 		// it has heard from a leader. The only voter cannot, and is elected
@@ -131,11 +134,11 @@ func (s *Store) bootstrap(rc *raft.Config) error {
 	if !s.cfg.Bootstrap {
 		return nil
 	}
-	used, err := raft.HasExistingState(s.disk.logs, s.disk.wal, s.disk.snapshots)
+	used, err := raft.HasExistingState(s.disk.logs, s.disk.stable, s.disk.snapshots)
 	if err != nil || used {
 		return err
 	}
-	return raft.BootstrapCluster(rc, s.disk.logs, s.disk.wal, s.disk.snapshots, s.transport, raft.Configuration{
+	return raft.BootstrapCluster(rc, s.disk.logs, s.disk.stable, s.disk.snapshots, s.transport, raft.Configuration{
 		Servers: []raft.Server{{ID: rc.LocalID, Address: s.transport.LocalAddr()}},
 	})
 }

@@ -351,9 +351,14 @@ func TestOpenDamagedSnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s, err := Open(context.Background(), Config{NodeID: "n1", Dir: dir, Raft: quick()}); err == nil {
+	s, err = Open(context.Background(), Config{NodeID: "n1", Dir: dir, Raft: quick()})
+	if err == nil {
 		closeStore(t, s)
-		t.Error("opened")
+		t.Fatal("opened")
+	}
+	var damaged *CorruptError
+	if !errors.As(err, &damaged) || !strings.Contains(damaged.What, "snapshot ") {
+		t.Errorf("error %v does not name the snapshot", err)
 	}
 }
 
