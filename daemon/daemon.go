@@ -37,6 +37,7 @@ type node struct {
 	log       *slog.Logger
 	metrics   *prometheus.Registry
 	authority *pki.Authority
+	peers     *peers
 	store     *raftstore.Store
 	board     *controller.Switchboard
 	control   *controller.Controller
@@ -55,12 +56,17 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	err = n.serve(ctx)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
-	return errors.Join(err, n.store.Close(closing))
+	err = errors.Join(err, n.store.Close(closing))
+	n.peers.close()
+	return err
 }
 
 // start opens everything, in the order in which the parts need each other.
 func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
+	if err := mayStart(cfg); err != nil {
+		return nil, err
+	}
 	if n.cfg.NodeID, err = cfg.EnsureNodeID(); err != nil {
 		return nil, fmt.Errorf("data_dir %q: %w", cfg.DataDir, err)
 	}
@@ -72,17 +78,24 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 	n.self = &poolwirev1.Node{Id: n.cfg.NodeID, RaftAddress: adv.Raft, ApiAddress: adv.API, OpenflowAddress: adv.OpenFlow, Version: version.Version}
 	n.authority, err = pki.Open(cfg.PKIDir, pki.Options{
 		NodeID: n.cfg.NodeID, Addresses: hostsOf(adv.API, adv.Raft, adv.OpenFlow),
-		NoCreate: len(cfg.Join) > 0, LegacyCiphers: cfg.TLS.LegacyCiphers,
+		NoCreate: cfg.Bootstrap == "", LegacyCiphers: cfg.TLS.LegacyCiphers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("pki_dir %q: %w", cfg.PKIDir, err)
 	}
-	keys, err := secrets.Open(cfg.SecretsPath(), len(cfg.Join) == 0)
+	if err := claim(n.cfg); err != nil {
+		return nil, err
+	}
+	keys, err := secrets.Open(cfg.SecretsPath(), cfg.Bootstrap != "")
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: a node that joins needs the file of the other nodes", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("secrets_file %q: %w", cfg.SecretsPath(), err)
+	}
+	n.peers = newPeers(n.dialNode)
+	if err := n.askBefore(ctx); err != nil {
+		return nil, err
 	}
 	if err := n.openStore(ctx, adv); err != nil {
 		return nil, err
@@ -119,8 +132,8 @@ func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
 		return fmt.Errorf("listen.raft %q: %w", n.cfg.Listen.Raft, err)
 	}
 	n.store, err = raftstore.Open(ctx, raftstore.Config{
-		NodeID: n.cfg.NodeID, Dir: filepath.Join(n.cfg.DataDir, "raft"), Bootstrap: len(n.cfg.Join) == 0, Stream: stream,
-		APIAddress: adv.API, OpenFlowAddress: adv.OpenFlow, Version: version.Version, Log: n.log,
+		NodeID: n.cfg.NodeID, Dir: filepath.Join(n.cfg.DataDir, raftDir), Bootstrap: n.cfg.Bootstrap != "", ClusterName: n.cfg.Bootstrap, Stream: stream,
+		PeerID: peerID, AskNode: n.peers.ask, APIAddress: adv.API, OpenFlowAddress: adv.OpenFlow, Version: version.Version, Log: n.log,
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("data_dir %q: %w", n.cfg.DataDir, err), stream.Close())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -74,6 +75,20 @@ func (s *raftStream) handshake(conn net.Conn) {
 	case <-s.done:
 		_ = conn.Close()
 	}
+}
+
+// peerID returns the id of the node at the other end, by its verified certificate.
+func peerID(conn net.Conn) (string, error) {
+	t, ok := conn.(*tls.Conn)
+	if !ok {
+		return "", fmt.Errorf("daemon: %T proves no identity", conn)
+	}
+	certs := t.ConnectionState().PeerCertificates
+	if len(certs) == 0 {
+		return "", errors.New("daemon: the peer has shown no certificate")
+	}
+	id, err := pki.IdentityOf(certs[0])
+	return id.Name, err
 }
 
 // Accept implements net.Listener.

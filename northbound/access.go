@@ -29,6 +29,7 @@ func access(method string) Role {
 		v1.ChangeService_ListPendingChanges_FullMethodName,
 		v1.FlowService_DumpFlows_FullMethodName,
 		v1.ClusterService_GetClusterStatus_FullMethodName, v1.ClusterService_WaitForHosts_FullMethodName,
+		v1.ClusterService_ListNodes_FullMethodName, v1.ClusterService_GetNodeStatus_FullMethodName, v1.ClusterService_GetClusterSettings_FullMethodName,
 		v1.WatchService_Watch_FullMethodName,
 		healthv1.Health_Check_FullMethodName, healthv1.Health_List_FullMethodName, healthv1.Health_Watch_FullMethodName:
 		return RoleViewer
@@ -53,7 +54,8 @@ func access(method string) Role {
 		return RoleOperator
 
 	case v1.HostService_IssueHostCertificate_FullMethodName,
-		v1.ClusterService_AddNode_FullMethodName, v1.ClusterService_RemoveNode_FullMethodName:
+		v1.ClusterService_AddNode_FullMethodName, v1.ClusterService_RemoveNode_FullMethodName, v1.ClusterService_PromoteNode_FullMethodName,
+		v1.ClusterService_ReplaceNode_FullMethodName, v1.ClusterService_TransferLeadership_FullMethodName, v1.ClusterService_UpdateClusterSettings_FullMethodName:
 		return RoleAdmin
 	}
 	if strings.HasPrefix(method, "/grpc.reflection.") {

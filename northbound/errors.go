@@ -41,7 +41,7 @@ func statusOf(err error, prefix string) error {
 			&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)})
 	case errors.Is(err, raftstore.ErrCompacted):
 		return status.Error(codes.OutOfRange, err.Error())
-	case errors.Is(err, raftstore.ErrExhausted):
+	case errors.Is(err, raftstore.ErrExhausted), errors.Is(err, raftstore.ErrNoSpace):
 		return status.Error(codes.ResourceExhausted, err.Error())
 	case errors.Is(err, raftstore.ErrClosed), errors.Is(err, raftstore.ErrStopped):
 		return status.Error(codes.Unavailable, "this node is stopping: "+err.Error())

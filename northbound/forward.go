@@ -65,7 +65,11 @@ func (l *leaderConn) close() error {
 func isLocal(method string) bool {
 	// The descriptors of poolwire.v1 name the forwarded methods; health and
 	// reflection are about the node that is asked, and so is Watch.
-	return method == v1.WatchService_Watch_FullMethodName || answerType(method) == nil
+	switch method {
+	case v1.WatchService_Watch_FullMethodName, v1.ClusterService_GetNodeStatus_FullMethodName:
+		return true
+	}
+	return answerType(method) == nil
 }
 
 // forwardUnary answers on the leader and forwards elsewhere. A call that met a

@@ -57,6 +57,9 @@ func pair(t *testing.T, ca *authority) (leader, follower *apiNode) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := v1.NewClusterServiceClient(ca.dial(leader.api, "ada", "admin")).PromoteNode(patience(t), &v1.PromoteNodeRequest{Id: "n2"}); err != nil {
+		t.Fatal(err)
+	}
 	if joined.GetClusterUuid() != leader.store.View().ClusterUUID() || joined.GetClusterUuid() == "" {
 		t.Errorf("joined %v", joined)
 	}

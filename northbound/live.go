@@ -35,8 +35,18 @@ type Membership interface {
 	Term() uint64
 	// Nodes lists the nodes of the Raft configuration.
 	Nodes() ([]*v1.Node, error)
-	// AddVoter makes a node a voter; leader only.
-	AddVoter(ctx context.Context, id, raftAddr string) error
+	// AddNode takes a node in as a learner, or changes a member's addresses; leader only.
+	AddNode(ctx context.Context, n *v1.Node) (raftstore.Result, error)
+	// Promote makes a learner a voter; leader only.
+	Promote(ctx context.Context, id string) error
+	// TransferLeadership makes another voter lead, the best one when id is empty; leader only.
+	TransferLeadership(ctx context.Context, id string) error
+	// MayRemove says why a member cannot be removed now, or nil; leader only.
+	MayRemove(id string) error
+	// Health returns the members, how they are doing, and how many voters may be lost.
+	Health() ([]*v1.NodeStatus, int, error)
+	// SelfStatus returns what this node knows of itself.
+	SelfStatus() *v1.NodeStatus
 	// RemoveServer takes a node out; leader only.
 	RemoveServer(ctx context.Context, id string) error
 }

@@ -27,7 +27,7 @@ const enqueueTimeout = 5 * time.Second
 // *ConflictError, *PreconditionError and *InvalidError from the state;
 // ErrUnknownOutcome, together with the context's error when that is why, when
 // the command was handed to Raft and the answer did not come; ErrBusy,
-// ErrClosed and ErrStopped; the context's error when it ended before.
+// ErrNoSpace, ErrClosed and ErrStopped; the context's error when it ended before.
 func (s *Store) Apply(ctx context.Context, c *storev1.Command) (Result, error) {
 	if numberOf(c) == 0 {
 		return Result{}, &InvalidError{Field: "body", Reason: "is required"}
@@ -35,11 +35,17 @@ func (s *Store) Apply(ctx context.Context, c *storev1.Command) (Result, error) {
 	if _, err := s.mayLead(ctx); err != nil {
 		return Result{}, err
 	}
+	if s.space.short.Load() {
+		return Result{}, ErrNoSpace
+	}
 	return s.propose(ctx, c)
 }
 
 // propose hands a command to Raft, also before this node has taken over.
 func (s *Store) propose(ctx context.Context, c *storev1.Command) (Result, error) {
+	if err := s.understanding().allows(numberOf(c)); err != nil {
+		return Result{}, err
+	}
 	data, err := proto.Marshal(s.stamp(c))
 	if err != nil {
 		return Result{}, fmt.Errorf("encode command: %w", err)
@@ -87,7 +93,7 @@ func (s *Store) proposalError(err error) error {
 // stamp returns the command with time and UUIDs; it shares what it does not
 // change with c.
 func (s *Store) stamp(c *storev1.Command) *storev1.Command {
-	out := &storev1.Command{Body: c.Body, RequestId: c.RequestId, Time: timestamppb.New(s.cfg.Now()), ConfirmWithin: c.ConfirmWithin, Author: c.Author, Meaning: meaningNow}
+	out := &storev1.Command{Body: c.Body, RequestId: c.RequestId, Time: timestamppb.New(s.cfg.Now()), ConfirmWithin: c.ConfirmWithin, Author: c.Author, Meaning: s.understanding().meaning}
 	switch body := c.Body.(type) {
 	case *storev1.Command_PutPool:
 		if p := body.PutPool; p.GetCreate() && p.GetPool() != nil && p.GetPool().GetUuid() == "" {

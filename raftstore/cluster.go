@@ -11,31 +11,12 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
-// AddVoter makes a node a voter, or changes the address of one. Its Raft
-// transport must answer: a voter that cannot be reached could cost the
-// cluster its majority. The node's record (PutNode) is the caller's to write.
-//
-// Errors: *NotLeaderError, *PreconditionError when the node cannot be reached,
-// ErrUnknownOutcome, the context's error.
-func (s *Store) AddVoter(ctx context.Context, id, raftAddr string) error {
-	if err := firstError(checkKey("id", id), checkKey("raft_address", raftAddr)); err != nil {
-		return err
-	}
-	if _, err := s.mayLead(ctx); err != nil {
-		return err
-	}
-	if err := s.reach(raftAddr); err != nil {
-		return &PreconditionError{Kind: KindNode, ID: id, Reason: fmt.Sprintf("its raft address %s does not answer: %v", raftAddr, err)}
-	}
-	return s.reconfigure(ctx, s.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(raftAddr), 0, enqueueTimeout))
-}
-
 // reach dials a node's transport once.
-func (s *Store) reach(addr string) error {
+func (s *Store) reach(id, addr string) error {
 	if s.stream == nil {
 		return errors.New("this node has no raft transport")
 	}
-	conn, err := s.stream.Dial(raft.ServerAddress(addr), transportTimeout)
+	conn, err := s.stream.dial(id, raft.ServerAddress(addr), transportTimeout)
 	if err != nil {
 		return err
 	}
@@ -52,30 +33,46 @@ func (s *Store) RemoveServer(ctx context.Context, id string) error {
 	if _, err := s.mayLead(ctx); err != nil {
 		return err
 	}
-	f := s.raft.GetConfiguration()
-	if err := f.Error(); err != nil {
-		return s.proposalError(err)
-	}
-	known, others := false, 0
-	for _, server := range f.Configuration().Servers {
-		if server.ID == raft.ServerID(id) {
-			known = true
-		} else if server.Suffrage == raft.Voter {
-			others++
-		}
-	}
-	switch {
-	case !known:
+	if _, known := s.server(id); !known {
 		return &NotFoundError{Kind: KindNode, ID: id}
-	case others == 0:
-		return &PreconditionError{Kind: KindNode, ID: id, Reason: "it is the last voter"}
-	case id == s.cfg.NodeID:
+	}
+	if err := s.MayRemove(id); err != nil {
+		return err
+	}
+	if id == s.cfg.NodeID {
 		if err := s.await(ctx, s.raft.LeadershipTransfer().Error); err != nil {
 			return fmt.Errorf("hand over leadership: %w", err)
 		}
 		return s.notLeader()
 	}
 	return s.reconfigure(ctx, s.raft.RemoveServer(raft.ServerID(id), 0, enqueueTimeout))
+}
+
+// MayRemove refuses to remove a voter when those that answer would be no majority of the rest:
+// the cluster would stop, and the removal itself might never be committed. A *PreconditionError.
+func (s *Store) MayRemove(id string) error {
+	if server, known := s.server(id); !known || server.Suffrage != raft.Voter {
+		return nil
+	}
+	rest, alive := 0, 0
+	for _, server := range s.servers() {
+		other := string(server.ID)
+		if server.Suffrage != raft.Voter || other == id {
+			continue
+		}
+		rest++
+		if s.cfg.AskNode == nil || other == s.cfg.NodeID || s.steward.answerOf(other).alive() {
+			alive++
+		}
+	}
+	switch {
+	case rest == 0:
+		return &PreconditionError{Kind: KindNode, ID: id, Reason: "is the last voter; a cluster keeps at least one"}
+	case alive <= rest/2:
+		return &PreconditionError{Kind: KindNode, ID: id,
+			Reason: fmt.Sprintf("of the other voters only %d of %d answer, which is no majority: the cluster would stop", alive, rest)}
+	}
+	return nil
 }
 
 func (s *Store) reconfigure(ctx context.Context, f raft.IndexFuture) error {

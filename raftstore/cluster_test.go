@@ -53,9 +53,11 @@ func (n *node) join(t testing.TB, leader *node) {
 	t.Helper()
 	addr := n.wire.Addr().String()
 	self := &poolwirev1.Node{Id: n.cfg.NodeID, RaftAddress: addr, ApiAddress: n.cfg.APIAddress}
-	apply(t, leader.Store, &storev1.Command{Body: &storev1.Command_PutNode{PutNode: &storev1.PutNode{Node: self}}})
-	if err := leader.AddVoter(patience(t), n.cfg.NodeID, addr); err != nil {
-		t.Fatalf("AddVoter(%s): %v", n.cfg.NodeID, err)
+	if _, err := leader.AddNode(patience(t), self); err != nil {
+		t.Fatalf("AddNode(%s): %v", n.cfg.NodeID, err)
+	}
+	if err := leader.Promote(patience(t), n.cfg.NodeID); err != nil {
+		t.Fatalf("Promote(%s): %v", n.cfg.NodeID, err)
 	}
 }
 
@@ -128,7 +130,7 @@ func TestThreeNodes(t *testing.T) {
 	for what, err := range map[string]error{
 		"Apply":        second(nodes[1].Apply(patience(t), createPool("p2"))),
 		"ReadView":     second(nodes[1].ReadView(patience(t))),
-		"AddVoter":     nodes[1].AddVoter(patience(t), "n4", "127.0.0.1:1"),
+		"AddNode":      second(nodes[1].AddNode(patience(t), &poolwirev1.Node{Id: "n4", RaftAddress: "127.0.0.1:1"})),
 		"RemoveServer": nodes[1].RemoveServer(patience(t), "n3"),
 	} {
 		var got *NotLeaderError
@@ -142,6 +144,9 @@ func TestThreeNodes(t *testing.T) {
 	}
 	for i, n := range listed {
 		want := &poolwirev1.Node{Id: nodes[i].cfg.NodeID, RaftAddress: nodes[i].wire.Addr().String(), ApiAddress: nodes[i].cfg.APIAddress, Leader: i == 0, Voter: true}
+		if i == 0 { // only a leader says what it understands
+			want.Commands, want.Meaning = commandsNow, meaningNow
+		}
 		if !proto.Equal(want, n) {
 			t.Errorf("node %v, want %v", n, want)
 		}
@@ -260,11 +265,11 @@ func TestMembership(t *testing.T) {
 	if err := gone.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := leader.AddVoter(patience(t), "n4", addr); !errors.As(err, &precondition) {
+	if _, err := leader.AddNode(patience(t), &poolwirev1.Node{Id: "n4", RaftAddress: addr}); !errors.As(err, &precondition) {
 		t.Errorf("a node that does not answer: %v", err)
 	}
 	var invalid *InvalidError
-	if err := leader.AddVoter(patience(t), "", addr); !errors.As(err, &invalid) {
+	if _, err := leader.AddNode(patience(t), &poolwirev1.Node{RaftAddress: addr}); !errors.As(err, &invalid) {
 		t.Errorf("a node without id: %v", err)
 	}
 	var missing *NotFoundError
@@ -298,7 +303,7 @@ func TestAddressIsCorrected(t *testing.T) {
 	t.Parallel()
 	cfg := Config{NodeID: "n1", Dir: t.TempDir(), Bootstrap: true, APIAddress: "api", Raft: quick()}
 	s := open(t, cfg, true)
-	if err := s.AddVoter(patience(t), "n2", "127.0.0.1:1"); err == nil {
+	if _, err := s.AddNode(patience(t), &poolwirev1.Node{Id: "n2", RaftAddress: "127.0.0.1:1"}); err == nil {
 		t.Error("a node without a transport added another")
 	}
 	r := apply(t, s, createPool("p1"))

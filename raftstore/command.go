@@ -44,6 +44,7 @@ var commands = [...]command{
 	26: {"put_relays", on((*storev1.Command).GetPutRelays, (*tx).putRelays)},
 	27: {"observe_protection", on((*storev1.Command).GetObserveProtection, (*tx).observeProtection)},
 	28: {"observe_multicast", on((*storev1.Command).GetObserveMulticast, (*tx).observeMulticast)},
+	29: {"put_cluster_settings", on((*storev1.Command).GetPutClusterSettings, (*tx).putClusterSettings)},
 }
 
 // on joins a oneof getter and the function that applies the body.

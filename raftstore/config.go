@@ -1,13 +1,18 @@
 package raftstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
 // Config says how to open a store.
@@ -21,14 +26,23 @@ type Config struct {
 	// Bootstrap makes this node the only voter of a new cluster when Dir is
 	// empty. It does nothing on a directory that was used before.
 	Bootstrap bool
+	// ClusterName is the name that a cluster made by Bootstrap gets.
+	ClusterName string
 
 	// Stream carries Raft between nodes; its Addr is the address the others
 	// dial. The store closes it. nil: a node that talks to nobody.
 	Stream raft.StreamLayer
+	// PeerID returns the id of the node at the other end of a connection of Stream, accepted or
+	// dialled, as it has proved it. nil: connections prove nothing, and none is refused.
+	PeerID func(net.Conn) (string, error)
 	// APIAddress, OpenFlowAddress and Version are published to the other nodes
 	// (poolwirev1.Node) whenever this node leads. Nothing is published while
 	// APIAddress is empty.
 	APIAddress, OpenFlowAddress, Version string
+
+	// AskNode asks the node behind an API address how it is doing; ctx bounds it. nil: nobody
+	// is asked, and membership changes only by calls.
+	AskNode func(ctx context.Context, apiAddr string) (*poolwirev1.NodeStatus, error)
 
 	// Raft tunes consensus; zero values mean the defaults.
 	Raft RaftOptions
@@ -60,9 +74,16 @@ type RaftOptions struct {
 	// CommitTimeout is how long a leader waits before it tells followers about
 	// a commit by an empty message; default 50 ms.
 	CommitTimeout time.Duration
+	// StewardInterval is how often the leader looks at the other nodes; default 1 s.
+	StewardInterval time.Duration
+	// Stabilization is how long a learner must have been healthy before it votes; default 3 s.
+	Stabilization time.Duration
 	// DiskStall is how long a write to the disk may take before the node falls silent
 	// so that others lead; default five times HeartbeatTimeout.
 	DiskStall time.Duration
+	// DiskReserve is how many bytes must be free on the file system of Dir for the node
+	// to take writes; default four times SegmentSize.
+	DiskReserve uint64
 	// SnapshotThreshold is how many entries the log grows by before a snapshot;
 	// default 8192.
 	SnapshotThreshold uint64
@@ -115,8 +136,20 @@ func (c *Config) check() error {
 	if r.LeaseTimeout == 0 {
 		r.LeaseTimeout = r.HeartbeatTimeout * 4 / 5
 	}
+	if r.StewardInterval == 0 {
+		r.StewardInterval = time.Second
+	}
+	if r.Stabilization == 0 {
+		r.Stabilization = 3 * time.Second
+	}
 	if r.DiskStall == 0 {
 		r.DiskStall = 5 * r.HeartbeatTimeout
+	}
+	if r.SegmentSize == 0 {
+		r.SegmentSize = wal.DefaultSegmentSize
+	}
+	if r.DiskReserve == 0 {
+		r.DiskReserve = 4 * uint64(r.SegmentSize)
 	}
 	if _, err := raftConfig(*c); err != nil {
 		return fmt.Errorf("raft options: %w", err)

@@ -55,11 +55,7 @@ func openDisk(c Config, dog *watchdog) (_ *disk, err error) {
 	if err := checkNodeID(c.Dir, c.NodeID); err != nil {
 		return nil, err
 	}
-	size := c.Raft.SegmentSize
-	if size == 0 {
-		size = wal.DefaultSegmentSize
-	}
-	d.wal, err = wal.Open(filepath.Join(c.Dir, logDir), wal.WithSegmentSize(size), wal.WithLogger(newLogger(c.Log, "wal")))
+	d.wal, err = wal.Open(filepath.Join(c.Dir, logDir), wal.WithSegmentSize(c.Raft.SegmentSize), wal.WithLogger(newLogger(c.Log, "wal")))
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}

@@ -45,6 +45,8 @@ var (
 	ErrStopped = errors.New("state machine stopped")
 	// ErrLocked says that another process uses the directory.
 	ErrLocked = errors.New("directory is in use by another process")
+	// ErrNoSpace says that this node's disk is too full to write. Nothing was written.
+	ErrNoSpace = errors.New("the disk of the leading node is too full; nothing was written")
 	// ErrExhausted says that all object ids have been given.
 	ErrExhausted = errors.New("object ids are exhausted")
 )

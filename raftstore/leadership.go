@@ -155,6 +155,9 @@ func (s *Store) takeOver(ctx context.Context) {
 	if ctx.Err() == nil {
 		s.log.Info("leading", "term", term, "revision", s.View().Revision())
 		s.lead.set(term)
+		if s.cfg.AskNode != nil {
+			s.steward.run(ctx)
+		}
 	}
 }
 
@@ -163,7 +166,7 @@ func (s *Store) takeOver(ctx context.Context) {
 func (s *Store) ownRecords(ctx context.Context) error {
 	if s.View().ClusterUUID() == "" {
 		c := &storev1.Command{Body: &storev1.Command_BootstrapCluster{
-			BootstrapCluster: &storev1.BootstrapCluster{ClusterUuid: s.cfg.NewUUID()},
+			BootstrapCluster: &storev1.BootstrapCluster{ClusterUuid: s.cfg.NewUUID(), ClusterName: s.cfg.ClusterName},
 		}}
 		if _, err := s.propose(ctx, c); err != nil {
 			return fmt.Errorf("cluster identity: %w", err)
@@ -175,20 +178,31 @@ func (s *Store) ownRecords(ctx context.Context) error {
 	if s.cfg.APIAddress == "" {
 		return nil
 	}
-	self := &poolwirev1.Node{
-		Id:              s.cfg.NodeID,
-		ApiAddress:      s.cfg.APIAddress,
-		OpenflowAddress: s.cfg.OpenFlowAddress,
-		Version:         s.cfg.Version,
-	}
-	if s.stream != nil {
-		self.RaftAddress = string(s.transport.LocalAddr())
+	self := s.self()
+	if known := s.View().Node(s.cfg.NodeID); known != nil {
+		self.StaysLearner, self.Replaces = known.GetStaysLearner(), known.GetReplaces()
 	}
 	if proto.Equal(s.View().Node(s.cfg.NodeID), self) {
 		return nil
 	}
 	_, err := s.propose(ctx, &storev1.Command{Body: &storev1.Command_PutNode{PutNode: &storev1.PutNode{Node: self}}})
 	return err
+}
+
+// self describes this node as it is now.
+func (s *Store) self() *poolwirev1.Node {
+	self := &poolwirev1.Node{
+		Id:              s.cfg.NodeID,
+		ApiAddress:      s.cfg.APIAddress,
+		OpenflowAddress: s.cfg.OpenFlowAddress,
+		Version:         s.cfg.Version,
+		Commands:        commandsNow,
+		Meaning:         meaningNow,
+	}
+	if s.stream != nil {
+		self.RaftAddress = string(s.transport.LocalAddr())
+	}
+	return self
 }
 
 // ownAddress corrects this node's address in Raft's configuration after it

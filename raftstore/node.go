@@ -22,7 +22,7 @@ func (t *tx) bootstrapCluster(c *storev1.BootstrapCluster) (Result, error) {
 	if have := t.header.GetClusterUuid(); have != "" {
 		return Result{}, &ExistsError{Kind: KindCluster, Field: "cluster_uuid", Value: c.GetClusterUuid(), By: have}
 	}
-	t.header.ClusterUuid = c.GetClusterUuid()
+	t.header.ClusterUuid, t.header.ClusterName = c.GetClusterUuid(), c.GetClusterName()
 	return wrote(c.GetClusterUuid()), nil
 }
 

@@ -58,6 +58,8 @@ const (
 	// TableSubscriptions holds *storev1.Subscription by private network UUID, "/", group, "/" and
 	// VIF UUID.
 	TableSubscriptions Table = 19
+	// TableSettings holds one *poolwirev1.ClusterSettings.
+	TableSettings Table = 20
 )
 
 // String returns the table's name, "table N" for an unknown one.
@@ -320,5 +322,9 @@ var resources = [...]resource{
 			indexNetwork: byString((*storev1.Subscription).GetPrivateNetworkUuid),
 			indexVif:     byString((*storev1.Subscription).GetVifUuid),
 		},
+	},
+	{
+		table: TableSettings, name: "settings", blank: blank[poolwirev1.ClusterSettings],
+		key: keyed(func(*poolwirev1.ClusterSettings) string { return settingsKey }),
 	},
 }

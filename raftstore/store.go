@@ -20,11 +20,13 @@ type Store struct {
 	raft      *raft.Raft
 	disk      *disk
 	dog       *watchdog
+	space     *space
 	transport transport
 	stream    *stream // nil without one
 
-	lead   *leadership
-	verify verifier
+	lead    *leadership
+	steward *steward
+	verify  verifier
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -51,7 +53,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	}
 	s := &Store{cfg: cfg, log: cfg.Log}
 	if cfg.Stream != nil {
-		s.stream = newStream(cfg.Stream)
+		s.stream = newStream(cfg.Stream, cfg.PeerID, cfg.Log)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -64,6 +66,10 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	}
 	s.dog = newWatchdog(cfg.Raft.DiskStall)
 	if s.disk, err = openDisk(cfg, s.dog); err != nil {
+		return nil, err
+	}
+	s.space = newSpace(cfg.Dir, cfg.Raft.DiskReserve)
+	if _, err := s.space.look(); err != nil {
 		return nil, err
 	}
 	s.transport = s.newTransport()
@@ -111,10 +117,15 @@ func (s *Store) start() error {
 	if err != nil {
 		return err
 	}
+	if s.stream != nil {
+		s.stream.members.Store(&roster{servers: s.servers, orphaned: s.orphaned})
+	}
 	s.lead = newLeadership()
+	s.steward = newSteward(s)
 	s.verify.round = func() error { return s.raft.VerifyLeader().Error() }
 	s.tasks.Go(func() { s.followLeadership(notify) })
 	s.tasks.Go(s.watchFSM)
+	s.tasks.Go(func() { s.space.run(s.ctx, s.log, s.makeWay) })
 	s.tasks.Go(func() { s.dog.run(s.ctx, func() bool { return !s.onlyVoter() }) })
 	if s.onlyVoter() {
 		// Lowering the heartbeat timeout makes a follower look at once whether
@@ -188,6 +199,13 @@ func (s *Store) Close(ctx context.Context) error {
 		s.result = s.release()
 	})
 	return s.result
+}
+
+// makeWay hands over to a node whose disk is not full, where there is one.
+func (s *Store) makeWay(ctx context.Context) {
+	if s.IsLeader() && s.steward.successor() {
+		s.handOver(ctx)
+	}
 }
 
 // handOver transfers leadership, so that the others need not wait out the

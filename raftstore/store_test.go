@@ -111,7 +111,7 @@ func TestStore(t *testing.T) {
 		t.Errorf("ReadView: %v", err)
 	}
 	nodes, err := s.Nodes()
-	want := &poolwirev1.Node{Id: "n1", RaftAddress: "n1", ApiAddress: cfg.APIAddress, OpenflowAddress: cfg.OpenFlowAddress, Version: "1", Leader: true, Voter: true}
+	want := &poolwirev1.Node{Id: "n1", RaftAddress: "n1", ApiAddress: cfg.APIAddress, OpenflowAddress: cfg.OpenFlowAddress, Version: "1", Leader: true, Voter: true, Commands: commandsNow, Meaning: meaningNow}
 	if err != nil || len(nodes) != 1 || !proto.Equal(nodes[0], want) {
 		t.Errorf("Nodes = %v, %v", nodes, err)
 	}
@@ -264,7 +264,7 @@ func TestApplyErrors(t *testing.T) {
 // UUIDs are made where a resource is new, and nowhere else.
 func TestStamp(t *testing.T) {
 	t.Parallel()
-	s := &Store{cfg: Config{Now: time.Now, NewUUID: func() string { return "made" }}}
+	s := &Store{cfg: Config{Now: time.Now, NewUUID: func() string { return "made" }}, fsm: newMachine(t).f}
 	for name, c := range map[string]struct {
 		cmd  *storev1.Command
 		want string

@@ -69,6 +69,7 @@ func full(t tester) *machine {
 	m.must(putPrivate(private("pn1", poolMember("p1")), true))
 	m.must(putRule(&poolwirev1.Rule{Uuid: "r1", VifUuid: "v1", Cookie: "1f"}, storev1.PutMode_PUT_MODE_CREATE))
 	m.must(&storev1.Command{Body: &storev1.Command_PutNode{PutNode: &storev1.PutNode{Node: &poolwirev1.Node{Id: "n1"}}}})
+	m.must(putSettings(&poolwirev1.ClusterSettings{MinVoters: 5}))
 	m.must(putAddressGroup(&poolwirev1.AddressGroup{Uuid: "ag1", NameLabel: "office", Addresses: []string{"192.0.2.0/24"}}, true))
 	m.must(putVifGroup(&poolwirev1.VifGroup{Uuid: "vg1", NameLabel: "web", Selector: "app=web"}, true))
 	m.must(createHost("h2", "p1"))

@@ -31,6 +31,9 @@ func (v *View) Revision() uint64 { return v.meta().GetRevision() }
 // ClusterUUID returns the UUID of the cluster; empty before bootstrap.
 func (v *View) ClusterUUID() string { return v.meta().GetClusterUuid() }
 
+// ClusterName returns the name of the cluster, given at bootstrap.
+func (v *View) ClusterName() string { return v.meta().GetClusterName() }
+
 // Object returns the object with an object id and the table it is in; 0 and
 // nil when there is none (any more).
 func (v *View) Object(objectID uint32) (Table, proto.Message) {

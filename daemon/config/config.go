@@ -29,8 +29,12 @@ type Config struct {
 	Listen Listen
 	// Advertise says what others are told to dial.
 	Advertise Advertise
+	// Bootstrap is the name of the cluster to found; empty for none.
+	Bootstrap string
 	// Join lists API addresses of nodes of the cluster to join, HOST:PORT.
 	Join []string
+	// Learner keeps a node that joins from voting until it is promoted.
+	Learner bool
 	// API is about the API beside its TLS listener.
 	API API
 	// Log is about the daemon's messages.

@@ -36,8 +36,11 @@ func settings(c *Config) []setting {
 			pathValue(&c.PKIDir, required)},
 		{"secrets_file", "Keys that seal the secrets in the store, which no backup of the store holds: 32 bytes in base64 a line, of which the first seals. " +
 			"Every node of a cluster needs the same file. Empty: secrets.key in pki_dir, made at the first start of the first node.", pathValue(&c.SecretsFile, optional)},
-		{"join", "API addresses of nodes of a running cluster to join, HOST:PORT. Empty: the node starts a cluster of its own. Only the first start looks at it.",
+		{"bootstrap", "Name of the cluster to found on this node. For the first node only, where it may stay set: a node that has data founds nothing, and one with a copy of the first node's pki_dir does not start. " +
+			"Where join is set as well, its nodes are asked first whether the cluster is there already.", nameValue(&c.Bootstrap)},
+		{"join", "API addresses of nodes of a running cluster to join, HOST:PORT. Only the first start looks at it, and a start after which no leader is heard.",
 			listValue(&c.Join)},
+		{"learner", "Stay a learner after joining: get the log, do not vote, until 'poolwire cluster promote'.", boolValue(&c.Learner)},
 
 		{"listen.api", "The gRPC API: TLS with client certificates. Loopback by default: name an address to serve other machines and other nodes. Empty: none.",
 			addressValue(&c.Listen.API, optional)},

@@ -25,7 +25,7 @@ func ClusterFlags(addr string) []string {
 	return []string{"--listen-api", addr + ":6700", "--listen-raft", addr + ":6701", "--advertise-openflow", addr + ":6653"}
 }
 
-// AddController starts another node, which joins, and waits until the cluster counts it among its own. The first one must have
+// AddController starts another node, which joins, and waits until it votes. The first one must have
 // been started with [ClusterFlags].
 func (s *System) AddController(ctx context.Context, id string) error {
 	place, err := s.Lab.AddNode(ctx, id)
@@ -50,11 +50,11 @@ func (s *System) AddController(ctx context.Context, id string) error {
 	s.others[id] = n
 	return s.awaitCluster(ctx, func(r *poolwirev1.GetClusterStatusResponse) error {
 		for _, n := range r.GetNodes() {
-			if n.GetId() == id {
+			if n.GetId() == id && n.GetVoter() {
 				return nil
 			}
 		}
-		return fmt.Errorf("node %s has not joined", id)
+		return fmt.Errorf("node %s does not vote", id)
 	})
 }
 

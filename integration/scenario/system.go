@@ -71,7 +71,7 @@ func (s *System) firstSocket() string { return filepath.Join(s.Dir, "api.sock") 
 func (s *System) StartDaemon(ctx context.Context) error {
 	args := append([]string{
 		filepath.Join(s.bin, "poolwired"), "--data-dir", filepath.Join(s.Dir, "data"), "--pki-dir", filepath.Join(s.Dir, "pki"),
-		"--api-socket", s.firstSocket(), "--log-level", "debug", "--node-id", firstNode,
+		"--api-socket", s.firstSocket(), "--log-level", "debug", "--node-id", firstNode, "--bootstrap", "lab",
 	}, s.extra...)
 	p, err := s.Lab.Controller().Start(lab.ProcessOptions{Name: "poolwired", Args: args})
 	if err != nil {

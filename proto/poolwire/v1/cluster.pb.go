@@ -10,6 +10,8 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -38,7 +40,15 @@ type Node struct {
 	// The node votes.
 	Voter bool `protobuf:"varint,6,opt,name=voter,proto3" json:"voter,omitempty"`
 	// poolwired version.
-	Version       string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
+	// The node stays a learner, which gets the log and does not vote, until PromoteNode.
+	StaysLearner bool `protobuf:"varint,8,opt,name=stays_learner,json=staysLearner,proto3" json:"stays_learner,omitempty"`
+	// Id of the node that is removed as soon as this one votes.
+	Replaces string `protobuf:"bytes,9,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	// Highest number of a log command that the node's version applies; 0 for a version from before this was told.
+	Commands uint32 `protobuf:"varint,10,opt,name=commands,proto3" json:"commands,omitempty"`
+	// Latest meaning of log commands that the node's version knows.
+	Meaning       uint32 `protobuf:"varint,11,opt,name=meaning,proto3" json:"meaning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -122,6 +132,179 @@ func (x *Node) GetVersion() string {
 	return ""
 }
 
+func (x *Node) GetStaysLearner() bool {
+	if x != nil {
+		return x.StaysLearner
+	}
+	return false
+}
+
+func (x *Node) GetReplaces() string {
+	if x != nil {
+		return x.Replaces
+	}
+	return ""
+}
+
+func (x *Node) GetCommands() uint32 {
+	if x != nil {
+		return x.Commands
+	}
+	return 0
+}
+
+func (x *Node) GetMeaning() uint32 {
+	if x != nil {
+		return x.Meaning
+	}
+	return 0
+}
+
+// NodeStatus is a node and how it is doing.
+type NodeStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node.
+	Node *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// The node answers, follows the leader's term and is not behind.
+	Healthy bool `protobuf:"varint,2,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	// Since when healthy has been what it is; absent while the leader has not looked yet.
+	HealthySince *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=healthy_since,json=healthySince,proto3" json:"healthy_since,omitempty"`
+	// Why it is not healthy, or what it waits for; empty when there is nothing to say.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Last entry in its log.
+	LastIndex uint64 `protobuf:"varint,5,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
+	// Last entry it has applied.
+	AppliedIndex uint64 `protobuf:"varint,6,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
+	// Term of the last entry in its log.
+	LastTerm uint64 `protobuf:"varint,7,opt,name=last_term,json=lastTerm,proto3" json:"last_term,omitempty"`
+	// Time since it heard from the leader; absent for the leader and while it has never heard from one.
+	LastContact *durationpb.Duration `protobuf:"bytes,8,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
+	// Bytes free on the file system of its log and snapshots.
+	DiskFree uint64 `protobuf:"varint,9,opt,name=disk_free,json=diskFree,proto3" json:"disk_free,omitempty"`
+	// A write to its disk has been under way for too long; it does not lead.
+	DiskStalled bool `protobuf:"varint,10,opt,name=disk_stalled,json=diskStalled,proto3" json:"disk_stalled,omitempty"`
+	// Its disk is too full to take writes; it does not lead where another node can.
+	DiskFull bool `protobuf:"varint,11,opt,name=disk_full,json=diskFull,proto3" json:"disk_full,omitempty"`
+	// UUID of the cluster it belongs to; empty while it belongs to none.
+	ClusterUuid   string `protobuf:"bytes,12,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeStatus) Reset() {
+	*x = NodeStatus{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeStatus) ProtoMessage() {}
+
+func (x *NodeStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
+func (*NodeStatus) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NodeStatus) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *NodeStatus) GetHealthy() bool {
+	if x != nil {
+		return x.Healthy
+	}
+	return false
+}
+
+func (x *NodeStatus) GetHealthySince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HealthySince
+	}
+	return nil
+}
+
+func (x *NodeStatus) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *NodeStatus) GetLastIndex() uint64 {
+	if x != nil {
+		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetAppliedIndex() uint64 {
+	if x != nil {
+		return x.AppliedIndex
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetLastTerm() uint64 {
+	if x != nil {
+		return x.LastTerm
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetLastContact() *durationpb.Duration {
+	if x != nil {
+		return x.LastContact
+	}
+	return nil
+}
+
+func (x *NodeStatus) GetDiskFree() uint64 {
+	if x != nil {
+		return x.DiskFree
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetDiskStalled() bool {
+	if x != nil {
+		return x.DiskStalled
+	}
+	return false
+}
+
+func (x *NodeStatus) GetDiskFull() bool {
+	if x != nil {
+		return x.DiskFull
+	}
+	return false
+}
+
+func (x *NodeStatus) GetClusterUuid() string {
+	if x != nil {
+		return x.ClusterUuid
+	}
+	return ""
+}
+
 // GetClusterStatusRequest asks for the status.
 type GetClusterStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -131,7 +314,7 @@ type GetClusterStatusRequest struct {
 
 func (x *GetClusterStatusRequest) Reset() {
 	*x = GetClusterStatusRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[1]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -143,7 +326,7 @@ func (x *GetClusterStatusRequest) String() string {
 func (*GetClusterStatusRequest) ProtoMessage() {}
 
 func (x *GetClusterStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[1]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -156,7 +339,7 @@ func (x *GetClusterStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetClusterStatusRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{1}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{2}
 }
 
 // GetClusterStatusResponse is the status of the whole.
@@ -191,14 +374,16 @@ type GetClusterStatusResponse struct {
 	// Number of address groups.
 	AddressGroups uint32 `protobuf:"varint,14,opt,name=address_groups,json=addressGroups,proto3" json:"address_groups,omitempty"`
 	// Number of VIF groups.
-	VifGroups     uint32 `protobuf:"varint,15,opt,name=vif_groups,json=vifGroups,proto3" json:"vif_groups,omitempty"`
+	VifGroups uint32 `protobuf:"varint,15,opt,name=vif_groups,json=vifGroups,proto3" json:"vif_groups,omitempty"`
+	// Name of the cluster, given at bootstrap.
+	ClusterName   string `protobuf:"bytes,16,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetClusterStatusResponse) Reset() {
 	*x = GetClusterStatusResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[2]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -210,7 +395,7 @@ func (x *GetClusterStatusResponse) String() string {
 func (*GetClusterStatusResponse) ProtoMessage() {}
 
 func (x *GetClusterStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[2]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -223,7 +408,7 @@ func (x *GetClusterStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetClusterStatusResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetClusterStatusResponse) GetClusterUuid() string {
@@ -331,6 +516,13 @@ func (x *GetClusterStatusResponse) GetVifGroups() uint32 {
 	return 0
 }
 
+func (x *GetClusterStatusResponse) GetClusterName() string {
+	if x != nil {
+		return x.ClusterName
+	}
+	return ""
+}
+
 // WaitForHostsRequest names the revision to wait for.
 type WaitForHostsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -344,7 +536,7 @@ type WaitForHostsRequest struct {
 
 func (x *WaitForHostsRequest) Reset() {
 	*x = WaitForHostsRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[3]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +548,7 @@ func (x *WaitForHostsRequest) String() string {
 func (*WaitForHostsRequest) ProtoMessage() {}
 
 func (x *WaitForHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[3]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +561,7 @@ func (x *WaitForHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitForHostsRequest.ProtoReflect.Descriptor instead.
 func (*WaitForHostsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WaitForHostsRequest) GetRevision() uint64 {
@@ -399,7 +591,7 @@ type WaitForHostsResponse struct {
 
 func (x *WaitForHostsResponse) Reset() {
 	*x = WaitForHostsResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[4]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +603,7 @@ func (x *WaitForHostsResponse) String() string {
 func (*WaitForHostsResponse) ProtoMessage() {}
 
 func (x *WaitForHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[4]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +616,7 @@ func (x *WaitForHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitForHostsResponse.ProtoReflect.Descriptor instead.
 func (*WaitForHostsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WaitForHostsResponse) GetRealization() *Realization {
@@ -441,18 +633,756 @@ func (x *WaitForHostsResponse) GetRevision() uint64 {
 	return 0
 }
 
+// ListNodesRequest asks for the nodes.
+type ListNodesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNodesRequest) Reset() {
+	*x = ListNodesRequest{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNodesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNodesRequest) ProtoMessage() {}
+
+func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
+func (*ListNodesRequest) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{6}
+}
+
+// ListNodesResponse holds the nodes.
+type ListNodesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All nodes, in the order in which they came.
+	Nodes []*NodeStatus `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// How many voters may be lost before the cluster stops.
+	FailureTolerance uint32 `protobuf:"varint,2,opt,name=failure_tolerance,json=failureTolerance,proto3" json:"failure_tolerance,omitempty"`
+	// Id of the leader; empty when there is none.
+	LeaderId      string `protobuf:"bytes,3,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNodesResponse) Reset() {
+	*x = ListNodesResponse{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNodesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNodesResponse) ProtoMessage() {}
+
+func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
+func (*ListNodesResponse) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListNodesResponse) GetNodes() []*NodeStatus {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *ListNodesResponse) GetFailureTolerance() uint32 {
+	if x != nil {
+		return x.FailureTolerance
+	}
+	return 0
+}
+
+func (x *ListNodesResponse) GetLeaderId() string {
+	if x != nil {
+		return x.LeaderId
+	}
+	return ""
+}
+
+// GetNodeStatusRequest asks a node about itself.
+type GetNodeStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetNodeStatusRequest) Reset() {
+	*x = GetNodeStatusRequest{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetNodeStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetNodeStatusRequest) ProtoMessage() {}
+
+func (x *GetNodeStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetNodeStatusRequest.ProtoReflect.Descriptor instead.
+func (*GetNodeStatusRequest) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{8}
+}
+
+// GetNodeStatusResponse holds the answer.
+type GetNodeStatusResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node that was asked; healthy and reason are not filled in.
+	Status        *NodeStatus `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetNodeStatusResponse) Reset() {
+	*x = GetNodeStatusResponse{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetNodeStatusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetNodeStatusResponse) ProtoMessage() {}
+
+func (x *GetNodeStatusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetNodeStatusResponse.ProtoReflect.Descriptor instead.
+func (*GetNodeStatusResponse) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetNodeStatusResponse) GetStatus() *NodeStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+// PromoteNodeRequest names the learner.
+type PromoteNodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the node.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PromoteNodeRequest) Reset() {
+	*x = PromoteNodeRequest{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromoteNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromoteNodeRequest) ProtoMessage() {}
+
+func (x *PromoteNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromoteNodeRequest.ProtoReflect.Descriptor instead.
+func (*PromoteNodeRequest) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PromoteNodeRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// PromoteNodeResponse reports the promotion.
+type PromoteNodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Revision of the change.
+	Revision      uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PromoteNodeResponse) Reset() {
+	*x = PromoteNodeResponse{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromoteNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromoteNodeResponse) ProtoMessage() {}
+
+func (x *PromoteNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromoteNodeResponse.ProtoReflect.Descriptor instead.
+func (*PromoteNodeResponse) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PromoteNodeResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// ReplaceNodeRequest names both nodes.
+type ReplaceNodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the node that goes.
+	OldId string `protobuf:"bytes,1,opt,name=old_id,json=oldId,proto3" json:"old_id,omitempty"`
+	// Id of the node that votes in its place; it has joined already.
+	NewId         string `protobuf:"bytes,2,opt,name=new_id,json=newId,proto3" json:"new_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceNodeRequest) Reset() {
+	*x = ReplaceNodeRequest{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceNodeRequest) ProtoMessage() {}
+
+func (x *ReplaceNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceNodeRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceNodeRequest) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ReplaceNodeRequest) GetOldId() string {
+	if x != nil {
+		return x.OldId
+	}
+	return ""
+}
+
+func (x *ReplaceNodeRequest) GetNewId() string {
+	if x != nil {
+		return x.NewId
+	}
+	return ""
+}
+
+// ReplaceNodeResponse reports what was asked for.
+type ReplaceNodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Revision of the change. The old node goes when the new one has caught up and votes: see ListNodes.
+	Revision      uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceNodeResponse) Reset() {
+	*x = ReplaceNodeResponse{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceNodeResponse) ProtoMessage() {}
+
+func (x *ReplaceNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceNodeResponse.ProtoReflect.Descriptor instead.
+func (*ReplaceNodeResponse) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ReplaceNodeResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// TransferLeadershipRequest names the next leader.
+type TransferLeadershipRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of a voter; empty for the one that is furthest.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeadershipRequest) Reset() {
+	*x = TransferLeadershipRequest{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeadershipRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeadershipRequest) ProtoMessage() {}
+
+func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
+func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *TransferLeadershipRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// TransferLeadershipResponse reports the transfer.
+type TransferLeadershipResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the node that leads now.
+	LeaderId      string `protobuf:"bytes,1,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeadershipResponse) Reset() {
+	*x = TransferLeadershipResponse{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeadershipResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeadershipResponse) ProtoMessage() {}
+
+func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
+func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TransferLeadershipResponse) GetLeaderId() string {
+	if x != nil {
+		return x.LeaderId
+	}
+	return ""
+}
+
+// ClusterSettings are what all nodes go by.
+type ClusterSettings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long a voter may be unreachable before it is removed without being asked; 0, the default, for never. At least 1 min.
+	// No voter is removed while that would leave fewer than min_voters, or less than a majority of the present ones.
+	DeadNodeAfter *durationpb.Duration `protobuf:"bytes,1,opt,name=dead_node_after,json=deadNodeAfter,proto3" json:"dead_node_after,omitempty"`
+	// Voters that removing dead nodes leaves; 3 by default.
+	MinVoters uint32 `protobuf:"varint,2,opt,name=min_voters,json=minVoters,proto3" json:"min_voters,omitempty"`
+	// Etag of this version.
+	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterSettings) Reset() {
+	*x = ClusterSettings{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterSettings) ProtoMessage() {}
+
+func (x *ClusterSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterSettings.ProtoReflect.Descriptor instead.
+func (*ClusterSettings) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ClusterSettings) GetDeadNodeAfter() *durationpb.Duration {
+	if x != nil {
+		return x.DeadNodeAfter
+	}
+	return nil
+}
+
+func (x *ClusterSettings) GetMinVoters() uint32 {
+	if x != nil {
+		return x.MinVoters
+	}
+	return 0
+}
+
+func (x *ClusterSettings) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// GetClusterSettingsRequest asks for the settings.
+type GetClusterSettingsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetClusterSettingsRequest) Reset() {
+	*x = GetClusterSettingsRequest{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetClusterSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetClusterSettingsRequest) ProtoMessage() {}
+
+func (x *GetClusterSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetClusterSettingsRequest.ProtoReflect.Descriptor instead.
+func (*GetClusterSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{17}
+}
+
+// GetClusterSettingsResponse holds the settings.
+type GetClusterSettingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The settings.
+	Settings      *ClusterSettings `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetClusterSettingsResponse) Reset() {
+	*x = GetClusterSettingsResponse{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetClusterSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetClusterSettingsResponse) ProtoMessage() {}
+
+func (x *GetClusterSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetClusterSettingsResponse.ProtoReflect.Descriptor instead.
+func (*GetClusterSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetClusterSettingsResponse) GetSettings() *ClusterSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+// UpdateClusterSettingsRequest changes settings.
+type UpdateClusterSettingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// New values; etag, where given, must be the present one.
+	Settings *ClusterSettings `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	// Fields to change: dead_node_after, min_voters.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Makes retries safe: the same id is done once.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateClusterSettingsRequest) Reset() {
+	*x = UpdateClusterSettingsRequest{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateClusterSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateClusterSettingsRequest) ProtoMessage() {}
+
+func (x *UpdateClusterSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateClusterSettingsRequest.ProtoReflect.Descriptor instead.
+func (*UpdateClusterSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *UpdateClusterSettingsRequest) GetSettings() *ClusterSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *UpdateClusterSettingsRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateClusterSettingsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// UpdateClusterSettingsResponse reports the change.
+type UpdateClusterSettingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The settings as they are now.
+	Settings *ClusterSettings `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	// Revision of the change.
+	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateClusterSettingsResponse) Reset() {
+	*x = UpdateClusterSettingsResponse{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateClusterSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateClusterSettingsResponse) ProtoMessage() {}
+
+func (x *UpdateClusterSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateClusterSettingsResponse.ProtoReflect.Descriptor instead.
+func (*UpdateClusterSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *UpdateClusterSettingsResponse) GetSettings() *ClusterSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *UpdateClusterSettingsResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // AddNodeRequest describes the joining node.
 type AddNodeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The node; id and raft_address are required.
-	Node          *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Node *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// UUID of the cluster the node belongs to already; empty for none. It is refused by another one.
+	ClusterUuid   string `protobuf:"bytes,2,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AddNodeRequest) Reset() {
 	*x = AddNodeRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[5]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -464,7 +1394,7 @@ func (x *AddNodeRequest) String() string {
 func (*AddNodeRequest) ProtoMessage() {}
 
 func (x *AddNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[5]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -477,7 +1407,7 @@ func (x *AddNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNodeRequest.ProtoReflect.Descriptor instead.
 func (*AddNodeRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AddNodeRequest) GetNode() *Node {
@@ -485,6 +1415,13 @@ func (x *AddNodeRequest) GetNode() *Node {
 		return x.Node
 	}
 	return nil
+}
+
+func (x *AddNodeRequest) GetClusterUuid() string {
+	if x != nil {
+		return x.ClusterUuid
+	}
+	return ""
 }
 
 // AddNodeResponse reports the join.
@@ -500,7 +1437,7 @@ type AddNodeResponse struct {
 
 func (x *AddNodeResponse) Reset() {
 	*x = AddNodeResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[6]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -512,7 +1449,7 @@ func (x *AddNodeResponse) String() string {
 func (*AddNodeResponse) ProtoMessage() {}
 
 func (x *AddNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[6]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -525,7 +1462,7 @@ func (x *AddNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNodeResponse.ProtoReflect.Descriptor instead.
 func (*AddNodeResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AddNodeResponse) GetClusterUuid() string {
@@ -553,7 +1490,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[7]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +1502,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[7]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +1515,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RemoveNodeRequest) GetId() string {
@@ -599,7 +1536,7 @@ type RemoveNodeResponse struct {
 
 func (x *RemoveNodeResponse) Reset() {
 	*x = RemoveNodeResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[8]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +1548,7 @@ func (x *RemoveNodeResponse) String() string {
 func (*RemoveNodeResponse) ProtoMessage() {}
 
 func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[8]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +1561,7 @@ func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveNodeResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RemoveNodeResponse) GetRevision() uint64 {
@@ -638,7 +1575,7 @@ var File_poolwire_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x19poolwire/v1/cluster.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dpoolwire/v1/realization.proto\"\xcd\x01\n" +
+	"\x19poolwire/v1/cluster.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpoolwire/v1/realization.proto\"\xc4\x02\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x1f\n" +
@@ -647,8 +1584,29 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\x10openflow_address\x18\x04 \x01(\tR\x0fopenflowAddress\x12\x16\n" +
 	"\x06leader\x18\x05 \x01(\bR\x06leader\x12\x14\n" +
 	"\x05voter\x18\x06 \x01(\bR\x05voter\x12\x18\n" +
-	"\aversion\x18\a \x01(\tR\aversion\"\x19\n" +
-	"\x17GetClusterStatusRequest\"\xd4\x04\n" +
+	"\aversion\x18\a \x01(\tR\aversion\x12#\n" +
+	"\rstays_learner\x18\b \x01(\bR\fstaysLearner\x12\x1a\n" +
+	"\breplaces\x18\t \x01(\tR\breplaces\x12\x1a\n" +
+	"\bcommands\x18\n" +
+	" \x01(\rR\bcommands\x12\x18\n" +
+	"\ameaning\x18\v \x01(\rR\ameaning\"\xc5\x03\n" +
+	"\n" +
+	"NodeStatus\x12%\n" +
+	"\x04node\x18\x01 \x01(\v2\x11.poolwire.v1.NodeR\x04node\x12\x18\n" +
+	"\ahealthy\x18\x02 \x01(\bR\ahealthy\x12?\n" +
+	"\rhealthy_since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fhealthySince\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"last_index\x18\x05 \x01(\x04R\tlastIndex\x12#\n" +
+	"\rapplied_index\x18\x06 \x01(\x04R\fappliedIndex\x12\x1b\n" +
+	"\tlast_term\x18\a \x01(\x04R\blastTerm\x12<\n" +
+	"\flast_contact\x18\b \x01(\v2\x19.google.protobuf.DurationR\vlastContact\x12\x1b\n" +
+	"\tdisk_free\x18\t \x01(\x04R\bdiskFree\x12!\n" +
+	"\fdisk_stalled\x18\n" +
+	" \x01(\bR\vdiskStalled\x12\x1b\n" +
+	"\tdisk_full\x18\v \x01(\bR\bdiskFull\x12!\n" +
+	"\fcluster_uuid\x18\f \x01(\tR\vclusterUuid\"\x19\n" +
+	"\x17GetClusterStatusRequest\"\xf7\x04\n" +
 	"\x18GetClusterStatusResponse\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12'\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x11.poolwire.v1.NodeR\x05nodes\x12\x1b\n" +
@@ -666,7 +1624,8 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\fpolicy_rules\x18\r \x01(\rR\vpolicyRules\x12%\n" +
 	"\x0eaddress_groups\x18\x0e \x01(\rR\raddressGroups\x12\x1d\n" +
 	"\n" +
-	"vif_groups\x18\x0f \x01(\rR\tvifGroups\x1a8\n" +
+	"vif_groups\x18\x0f \x01(\rR\tvifGroups\x12!\n" +
+	"\fcluster_name\x18\x10 \x01(\tR\vclusterName\x1a8\n" +
 	"\n" +
 	"HostsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -676,22 +1635,68 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"n\n" +
 	"\x14WaitForHostsResponse\x12:\n" +
 	"\vrealization\x18\x01 \x01(\v2\x18.poolwire.v1.RealizationR\vrealization\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"7\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\x12\n" +
+	"\x10ListNodesRequest\"\x8c\x01\n" +
+	"\x11ListNodesResponse\x12-\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x17.poolwire.v1.NodeStatusR\x05nodes\x12+\n" +
+	"\x11failure_tolerance\x18\x02 \x01(\rR\x10failureTolerance\x12\x1b\n" +
+	"\tleader_id\x18\x03 \x01(\tR\bleaderId\"\x16\n" +
+	"\x14GetNodeStatusRequest\"H\n" +
+	"\x15GetNodeStatusResponse\x12/\n" +
+	"\x06status\x18\x01 \x01(\v2\x17.poolwire.v1.NodeStatusR\x06status\"$\n" +
+	"\x12PromoteNodeRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"1\n" +
+	"\x13PromoteNodeResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\"B\n" +
+	"\x12ReplaceNodeRequest\x12\x15\n" +
+	"\x06old_id\x18\x01 \x01(\tR\x05oldId\x12\x15\n" +
+	"\x06new_id\x18\x02 \x01(\tR\x05newId\"1\n" +
+	"\x13ReplaceNodeResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\"+\n" +
+	"\x19TransferLeadershipRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"9\n" +
+	"\x1aTransferLeadershipResponse\x12\x1b\n" +
+	"\tleader_id\x18\x01 \x01(\tR\bleaderId\"\x87\x01\n" +
+	"\x0fClusterSettings\x12A\n" +
+	"\x0fdead_node_after\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\rdeadNodeAfter\x12\x1d\n" +
+	"\n" +
+	"min_voters\x18\x02 \x01(\rR\tminVoters\x12\x12\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\"\x1b\n" +
+	"\x19GetClusterSettingsRequest\"V\n" +
+	"\x1aGetClusterSettingsResponse\x128\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1c.poolwire.v1.ClusterSettingsR\bsettings\"\xb4\x01\n" +
+	"\x1cUpdateClusterSettingsRequest\x128\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1c.poolwire.v1.ClusterSettingsR\bsettings\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"u\n" +
+	"\x1dUpdateClusterSettingsResponse\x128\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1c.poolwire.v1.ClusterSettingsR\bsettings\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"Z\n" +
 	"\x0eAddNodeRequest\x12%\n" +
-	"\x04node\x18\x01 \x01(\v2\x11.poolwire.v1.NodeR\x04node\"P\n" +
+	"\x04node\x18\x01 \x01(\v2\x11.poolwire.v1.NodeR\x04node\x12!\n" +
+	"\fcluster_uuid\x18\x02 \x01(\tR\vclusterUuid\"P\n" +
 	"\x0fAddNodeResponse\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\"#\n" +
 	"\x11RemoveNodeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"0\n" +
 	"\x12RemoveNodeResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision2\xdb\x02\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision2\xe1\a\n" +
 	"\x0eClusterService\x12_\n" +
 	"\x10GetClusterStatus\x12$.poolwire.v1.GetClusterStatusRequest\x1a%.poolwire.v1.GetClusterStatusResponse\x12S\n" +
-	"\fWaitForHosts\x12 .poolwire.v1.WaitForHostsRequest\x1a!.poolwire.v1.WaitForHostsResponse\x12D\n" +
+	"\fWaitForHosts\x12 .poolwire.v1.WaitForHostsRequest\x1a!.poolwire.v1.WaitForHostsResponse\x12J\n" +
+	"\tListNodes\x12\x1d.poolwire.v1.ListNodesRequest\x1a\x1e.poolwire.v1.ListNodesResponse\x12V\n" +
+	"\rGetNodeStatus\x12!.poolwire.v1.GetNodeStatusRequest\x1a\".poolwire.v1.GetNodeStatusResponse\x12D\n" +
 	"\aAddNode\x12\x1b.poolwire.v1.AddNodeRequest\x1a\x1c.poolwire.v1.AddNodeResponse\x12M\n" +
 	"\n" +
-	"RemoveNode\x12\x1e.poolwire.v1.RemoveNodeRequest\x1a\x1f.poolwire.v1.RemoveNodeResponseB'Z%poolwire/proto/poolwire/v1;poolwirev1b\x06proto3"
+	"RemoveNode\x12\x1e.poolwire.v1.RemoveNodeRequest\x1a\x1f.poolwire.v1.RemoveNodeResponse\x12P\n" +
+	"\vPromoteNode\x12\x1f.poolwire.v1.PromoteNodeRequest\x1a .poolwire.v1.PromoteNodeResponse\x12P\n" +
+	"\vReplaceNode\x12\x1f.poolwire.v1.ReplaceNodeRequest\x1a .poolwire.v1.ReplaceNodeResponse\x12e\n" +
+	"\x12TransferLeadership\x12&.poolwire.v1.TransferLeadershipRequest\x1a'.poolwire.v1.TransferLeadershipResponse\x12e\n" +
+	"\x12GetClusterSettings\x12&.poolwire.v1.GetClusterSettingsRequest\x1a'.poolwire.v1.GetClusterSettingsResponse\x12n\n" +
+	"\x15UpdateClusterSettings\x12).poolwire.v1.UpdateClusterSettingsRequest\x1a*.poolwire.v1.UpdateClusterSettingsResponseB'Z%poolwire/proto/poolwire/v1;poolwirev1b\x06proto3"
 
 var (
 	file_poolwire_v1_cluster_proto_rawDescOnce sync.Once
@@ -705,40 +1710,82 @@ func file_poolwire_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_poolwire_v1_cluster_proto_rawDescData
 }
 
-var file_poolwire_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_poolwire_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_poolwire_v1_cluster_proto_goTypes = []any{
-	(*Node)(nil),                     // 0: poolwire.v1.Node
-	(*GetClusterStatusRequest)(nil),  // 1: poolwire.v1.GetClusterStatusRequest
-	(*GetClusterStatusResponse)(nil), // 2: poolwire.v1.GetClusterStatusResponse
-	(*WaitForHostsRequest)(nil),      // 3: poolwire.v1.WaitForHostsRequest
-	(*WaitForHostsResponse)(nil),     // 4: poolwire.v1.WaitForHostsResponse
-	(*AddNodeRequest)(nil),           // 5: poolwire.v1.AddNodeRequest
-	(*AddNodeResponse)(nil),          // 6: poolwire.v1.AddNodeResponse
-	(*RemoveNodeRequest)(nil),        // 7: poolwire.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),       // 8: poolwire.v1.RemoveNodeResponse
-	nil,                              // 9: poolwire.v1.GetClusterStatusResponse.HostsEntry
-	(*durationpb.Duration)(nil),      // 10: google.protobuf.Duration
-	(*Realization)(nil),              // 11: poolwire.v1.Realization
+	(*Node)(nil),                          // 0: poolwire.v1.Node
+	(*NodeStatus)(nil),                    // 1: poolwire.v1.NodeStatus
+	(*GetClusterStatusRequest)(nil),       // 2: poolwire.v1.GetClusterStatusRequest
+	(*GetClusterStatusResponse)(nil),      // 3: poolwire.v1.GetClusterStatusResponse
+	(*WaitForHostsRequest)(nil),           // 4: poolwire.v1.WaitForHostsRequest
+	(*WaitForHostsResponse)(nil),          // 5: poolwire.v1.WaitForHostsResponse
+	(*ListNodesRequest)(nil),              // 6: poolwire.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),             // 7: poolwire.v1.ListNodesResponse
+	(*GetNodeStatusRequest)(nil),          // 8: poolwire.v1.GetNodeStatusRequest
+	(*GetNodeStatusResponse)(nil),         // 9: poolwire.v1.GetNodeStatusResponse
+	(*PromoteNodeRequest)(nil),            // 10: poolwire.v1.PromoteNodeRequest
+	(*PromoteNodeResponse)(nil),           // 11: poolwire.v1.PromoteNodeResponse
+	(*ReplaceNodeRequest)(nil),            // 12: poolwire.v1.ReplaceNodeRequest
+	(*ReplaceNodeResponse)(nil),           // 13: poolwire.v1.ReplaceNodeResponse
+	(*TransferLeadershipRequest)(nil),     // 14: poolwire.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil),    // 15: poolwire.v1.TransferLeadershipResponse
+	(*ClusterSettings)(nil),               // 16: poolwire.v1.ClusterSettings
+	(*GetClusterSettingsRequest)(nil),     // 17: poolwire.v1.GetClusterSettingsRequest
+	(*GetClusterSettingsResponse)(nil),    // 18: poolwire.v1.GetClusterSettingsResponse
+	(*UpdateClusterSettingsRequest)(nil),  // 19: poolwire.v1.UpdateClusterSettingsRequest
+	(*UpdateClusterSettingsResponse)(nil), // 20: poolwire.v1.UpdateClusterSettingsResponse
+	(*AddNodeRequest)(nil),                // 21: poolwire.v1.AddNodeRequest
+	(*AddNodeResponse)(nil),               // 22: poolwire.v1.AddNodeResponse
+	(*RemoveNodeRequest)(nil),             // 23: poolwire.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),            // 24: poolwire.v1.RemoveNodeResponse
+	nil,                                   // 25: poolwire.v1.GetClusterStatusResponse.HostsEntry
+	(*timestamppb.Timestamp)(nil),         // 26: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),           // 27: google.protobuf.Duration
+	(*Realization)(nil),                   // 28: poolwire.v1.Realization
+	(*fieldmaskpb.FieldMask)(nil),         // 29: google.protobuf.FieldMask
 }
 var file_poolwire_v1_cluster_proto_depIdxs = []int32{
-	0,  // 0: poolwire.v1.GetClusterStatusResponse.nodes:type_name -> poolwire.v1.Node
-	9,  // 1: poolwire.v1.GetClusterStatusResponse.hosts:type_name -> poolwire.v1.GetClusterStatusResponse.HostsEntry
-	10, // 2: poolwire.v1.WaitForHostsRequest.timeout:type_name -> google.protobuf.Duration
-	11, // 3: poolwire.v1.WaitForHostsResponse.realization:type_name -> poolwire.v1.Realization
-	0,  // 4: poolwire.v1.AddNodeRequest.node:type_name -> poolwire.v1.Node
-	1,  // 5: poolwire.v1.ClusterService.GetClusterStatus:input_type -> poolwire.v1.GetClusterStatusRequest
-	3,  // 6: poolwire.v1.ClusterService.WaitForHosts:input_type -> poolwire.v1.WaitForHostsRequest
-	5,  // 7: poolwire.v1.ClusterService.AddNode:input_type -> poolwire.v1.AddNodeRequest
-	7,  // 8: poolwire.v1.ClusterService.RemoveNode:input_type -> poolwire.v1.RemoveNodeRequest
-	2,  // 9: poolwire.v1.ClusterService.GetClusterStatus:output_type -> poolwire.v1.GetClusterStatusResponse
-	4,  // 10: poolwire.v1.ClusterService.WaitForHosts:output_type -> poolwire.v1.WaitForHostsResponse
-	6,  // 11: poolwire.v1.ClusterService.AddNode:output_type -> poolwire.v1.AddNodeResponse
-	8,  // 12: poolwire.v1.ClusterService.RemoveNode:output_type -> poolwire.v1.RemoveNodeResponse
-	9,  // [9:13] is the sub-list for method output_type
-	5,  // [5:9] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	0,  // 0: poolwire.v1.NodeStatus.node:type_name -> poolwire.v1.Node
+	26, // 1: poolwire.v1.NodeStatus.healthy_since:type_name -> google.protobuf.Timestamp
+	27, // 2: poolwire.v1.NodeStatus.last_contact:type_name -> google.protobuf.Duration
+	0,  // 3: poolwire.v1.GetClusterStatusResponse.nodes:type_name -> poolwire.v1.Node
+	25, // 4: poolwire.v1.GetClusterStatusResponse.hosts:type_name -> poolwire.v1.GetClusterStatusResponse.HostsEntry
+	27, // 5: poolwire.v1.WaitForHostsRequest.timeout:type_name -> google.protobuf.Duration
+	28, // 6: poolwire.v1.WaitForHostsResponse.realization:type_name -> poolwire.v1.Realization
+	1,  // 7: poolwire.v1.ListNodesResponse.nodes:type_name -> poolwire.v1.NodeStatus
+	1,  // 8: poolwire.v1.GetNodeStatusResponse.status:type_name -> poolwire.v1.NodeStatus
+	27, // 9: poolwire.v1.ClusterSettings.dead_node_after:type_name -> google.protobuf.Duration
+	16, // 10: poolwire.v1.GetClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
+	16, // 11: poolwire.v1.UpdateClusterSettingsRequest.settings:type_name -> poolwire.v1.ClusterSettings
+	29, // 12: poolwire.v1.UpdateClusterSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	16, // 13: poolwire.v1.UpdateClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
+	0,  // 14: poolwire.v1.AddNodeRequest.node:type_name -> poolwire.v1.Node
+	2,  // 15: poolwire.v1.ClusterService.GetClusterStatus:input_type -> poolwire.v1.GetClusterStatusRequest
+	4,  // 16: poolwire.v1.ClusterService.WaitForHosts:input_type -> poolwire.v1.WaitForHostsRequest
+	6,  // 17: poolwire.v1.ClusterService.ListNodes:input_type -> poolwire.v1.ListNodesRequest
+	8,  // 18: poolwire.v1.ClusterService.GetNodeStatus:input_type -> poolwire.v1.GetNodeStatusRequest
+	21, // 19: poolwire.v1.ClusterService.AddNode:input_type -> poolwire.v1.AddNodeRequest
+	23, // 20: poolwire.v1.ClusterService.RemoveNode:input_type -> poolwire.v1.RemoveNodeRequest
+	10, // 21: poolwire.v1.ClusterService.PromoteNode:input_type -> poolwire.v1.PromoteNodeRequest
+	12, // 22: poolwire.v1.ClusterService.ReplaceNode:input_type -> poolwire.v1.ReplaceNodeRequest
+	14, // 23: poolwire.v1.ClusterService.TransferLeadership:input_type -> poolwire.v1.TransferLeadershipRequest
+	17, // 24: poolwire.v1.ClusterService.GetClusterSettings:input_type -> poolwire.v1.GetClusterSettingsRequest
+	19, // 25: poolwire.v1.ClusterService.UpdateClusterSettings:input_type -> poolwire.v1.UpdateClusterSettingsRequest
+	3,  // 26: poolwire.v1.ClusterService.GetClusterStatus:output_type -> poolwire.v1.GetClusterStatusResponse
+	5,  // 27: poolwire.v1.ClusterService.WaitForHosts:output_type -> poolwire.v1.WaitForHostsResponse
+	7,  // 28: poolwire.v1.ClusterService.ListNodes:output_type -> poolwire.v1.ListNodesResponse
+	9,  // 29: poolwire.v1.ClusterService.GetNodeStatus:output_type -> poolwire.v1.GetNodeStatusResponse
+	22, // 30: poolwire.v1.ClusterService.AddNode:output_type -> poolwire.v1.AddNodeResponse
+	24, // 31: poolwire.v1.ClusterService.RemoveNode:output_type -> poolwire.v1.RemoveNodeResponse
+	11, // 32: poolwire.v1.ClusterService.PromoteNode:output_type -> poolwire.v1.PromoteNodeResponse
+	13, // 33: poolwire.v1.ClusterService.ReplaceNode:output_type -> poolwire.v1.ReplaceNodeResponse
+	15, // 34: poolwire.v1.ClusterService.TransferLeadership:output_type -> poolwire.v1.TransferLeadershipResponse
+	18, // 35: poolwire.v1.ClusterService.GetClusterSettings:output_type -> poolwire.v1.GetClusterSettingsResponse
+	20, // 36: poolwire.v1.ClusterService.UpdateClusterSettings:output_type -> poolwire.v1.UpdateClusterSettingsResponse
+	26, // [26:37] is the sub-list for method output_type
+	15, // [15:26] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_cluster_proto_init() }
@@ -753,7 +1800,7 @@ func file_poolwire_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_cluster_proto_rawDesc), len(file_poolwire_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,10 +19,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ClusterService_GetClusterStatus_FullMethodName = "/poolwire.v1.ClusterService/GetClusterStatus"
-	ClusterService_WaitForHosts_FullMethodName     = "/poolwire.v1.ClusterService/WaitForHosts"
-	ClusterService_AddNode_FullMethodName          = "/poolwire.v1.ClusterService/AddNode"
-	ClusterService_RemoveNode_FullMethodName       = "/poolwire.v1.ClusterService/RemoveNode"
+	ClusterService_GetClusterStatus_FullMethodName      = "/poolwire.v1.ClusterService/GetClusterStatus"
+	ClusterService_WaitForHosts_FullMethodName          = "/poolwire.v1.ClusterService/WaitForHosts"
+	ClusterService_ListNodes_FullMethodName             = "/poolwire.v1.ClusterService/ListNodes"
+	ClusterService_GetNodeStatus_FullMethodName         = "/poolwire.v1.ClusterService/GetNodeStatus"
+	ClusterService_AddNode_FullMethodName               = "/poolwire.v1.ClusterService/AddNode"
+	ClusterService_RemoveNode_FullMethodName            = "/poolwire.v1.ClusterService/RemoveNode"
+	ClusterService_PromoteNode_FullMethodName           = "/poolwire.v1.ClusterService/PromoteNode"
+	ClusterService_ReplaceNode_FullMethodName           = "/poolwire.v1.ClusterService/ReplaceNode"
+	ClusterService_TransferLeadership_FullMethodName    = "/poolwire.v1.ClusterService/TransferLeadership"
+	ClusterService_GetClusterSettings_FullMethodName    = "/poolwire.v1.ClusterService/GetClusterSettings"
+	ClusterService_UpdateClusterSettings_FullMethodName = "/poolwire.v1.ClusterService/UpdateClusterSettings"
 )
 
 // ClusterServiceClient is the client API for ClusterService service.
@@ -36,10 +43,25 @@ type ClusterServiceClient interface {
 	// WaitForHosts returns when every connected host has confirmed everything up to a revision, or when the timeout ends.
 	// Hosts that are away are named and never waited for.
 	WaitForHosts(ctx context.Context, in *WaitForHostsRequest, opts ...grpc.CallOption) (*WaitForHostsResponse, error)
-	// AddNode makes a node a voter of the Raft cluster. Called by a joining node.
+	// ListNodes returns the nodes with what the leader knows of their health.
+	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
+	// GetNodeStatus returns what the node that is asked knows of itself. It is never forwarded.
+	GetNodeStatus(ctx context.Context, in *GetNodeStatusRequest, opts ...grpc.CallOption) (*GetNodeStatusResponse, error)
+	// AddNode takes a node into the cluster as a learner, which is made a voter once it has caught up. For a node that is a
+	// member already it changes the addresses. Called by a joining node.
 	AddNode(ctx context.Context, in *AddNodeRequest, opts ...grpc.CallOption) (*AddNodeResponse, error)
-	// RemoveNode takes a node out of the Raft cluster.
+	// RemoveNode takes a node out of the cluster.
 	RemoveNode(ctx context.Context, in *RemoveNodeRequest, opts ...grpc.CallOption) (*RemoveNodeResponse, error)
+	// PromoteNode makes a learner a voter now, whatever is still missing in its log.
+	PromoteNode(ctx context.Context, in *PromoteNodeRequest, opts ...grpc.CallOption) (*PromoteNodeResponse, error)
+	// ReplaceNode removes a node as soon as another one votes in its place.
+	ReplaceNode(ctx context.Context, in *ReplaceNodeRequest, opts ...grpc.CallOption) (*ReplaceNodeResponse, error)
+	// TransferLeadership makes another voter the leader.
+	TransferLeadership(ctx context.Context, in *TransferLeadershipRequest, opts ...grpc.CallOption) (*TransferLeadershipResponse, error)
+	// GetClusterSettings returns what all nodes go by.
+	GetClusterSettings(ctx context.Context, in *GetClusterSettingsRequest, opts ...grpc.CallOption) (*GetClusterSettingsResponse, error)
+	// UpdateClusterSettings changes what all nodes go by.
+	UpdateClusterSettings(ctx context.Context, in *UpdateClusterSettingsRequest, opts ...grpc.CallOption) (*UpdateClusterSettingsResponse, error)
 }
 
 type clusterServiceClient struct {
@@ -70,6 +92,26 @@ func (c *clusterServiceClient) WaitForHosts(ctx context.Context, in *WaitForHost
 	return out, nil
 }
 
+func (c *clusterServiceClient) ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListNodesResponse)
+	err := c.cc.Invoke(ctx, ClusterService_ListNodes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterServiceClient) GetNodeStatus(ctx context.Context, in *GetNodeStatusRequest, opts ...grpc.CallOption) (*GetNodeStatusResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetNodeStatusResponse)
+	err := c.cc.Invoke(ctx, ClusterService_GetNodeStatus_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *clusterServiceClient) AddNode(ctx context.Context, in *AddNodeRequest, opts ...grpc.CallOption) (*AddNodeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AddNodeResponse)
@@ -90,6 +132,56 @@ func (c *clusterServiceClient) RemoveNode(ctx context.Context, in *RemoveNodeReq
 	return out, nil
 }
 
+func (c *clusterServiceClient) PromoteNode(ctx context.Context, in *PromoteNodeRequest, opts ...grpc.CallOption) (*PromoteNodeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PromoteNodeResponse)
+	err := c.cc.Invoke(ctx, ClusterService_PromoteNode_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterServiceClient) ReplaceNode(ctx context.Context, in *ReplaceNodeRequest, opts ...grpc.CallOption) (*ReplaceNodeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplaceNodeResponse)
+	err := c.cc.Invoke(ctx, ClusterService_ReplaceNode_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterServiceClient) TransferLeadership(ctx context.Context, in *TransferLeadershipRequest, opts ...grpc.CallOption) (*TransferLeadershipResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransferLeadershipResponse)
+	err := c.cc.Invoke(ctx, ClusterService_TransferLeadership_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterServiceClient) GetClusterSettings(ctx context.Context, in *GetClusterSettingsRequest, opts ...grpc.CallOption) (*GetClusterSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetClusterSettingsResponse)
+	err := c.cc.Invoke(ctx, ClusterService_GetClusterSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterServiceClient) UpdateClusterSettings(ctx context.Context, in *UpdateClusterSettingsRequest, opts ...grpc.CallOption) (*UpdateClusterSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateClusterSettingsResponse)
+	err := c.cc.Invoke(ctx, ClusterService_UpdateClusterSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ClusterServiceServer is the server API for ClusterService service.
 // All implementations must embed UnimplementedClusterServiceServer
 // for forward compatibility.
@@ -101,10 +193,25 @@ type ClusterServiceServer interface {
 	// WaitForHosts returns when every connected host has confirmed everything up to a revision, or when the timeout ends.
 	// Hosts that are away are named and never waited for.
 	WaitForHosts(context.Context, *WaitForHostsRequest) (*WaitForHostsResponse, error)
-	// AddNode makes a node a voter of the Raft cluster. Called by a joining node.
+	// ListNodes returns the nodes with what the leader knows of their health.
+	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
+	// GetNodeStatus returns what the node that is asked knows of itself. It is never forwarded.
+	GetNodeStatus(context.Context, *GetNodeStatusRequest) (*GetNodeStatusResponse, error)
+	// AddNode takes a node into the cluster as a learner, which is made a voter once it has caught up. For a node that is a
+	// member already it changes the addresses. Called by a joining node.
 	AddNode(context.Context, *AddNodeRequest) (*AddNodeResponse, error)
-	// RemoveNode takes a node out of the Raft cluster.
+	// RemoveNode takes a node out of the cluster.
 	RemoveNode(context.Context, *RemoveNodeRequest) (*RemoveNodeResponse, error)
+	// PromoteNode makes a learner a voter now, whatever is still missing in its log.
+	PromoteNode(context.Context, *PromoteNodeRequest) (*PromoteNodeResponse, error)
+	// ReplaceNode removes a node as soon as another one votes in its place.
+	ReplaceNode(context.Context, *ReplaceNodeRequest) (*ReplaceNodeResponse, error)
+	// TransferLeadership makes another voter the leader.
+	TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error)
+	// GetClusterSettings returns what all nodes go by.
+	GetClusterSettings(context.Context, *GetClusterSettingsRequest) (*GetClusterSettingsResponse, error)
+	// UpdateClusterSettings changes what all nodes go by.
+	UpdateClusterSettings(context.Context, *UpdateClusterSettingsRequest) (*UpdateClusterSettingsResponse, error)
 	mustEmbedUnimplementedClusterServiceServer()
 }
 
@@ -121,11 +228,32 @@ func (UnimplementedClusterServiceServer) GetClusterStatus(context.Context, *GetC
 func (UnimplementedClusterServiceServer) WaitForHosts(context.Context, *WaitForHostsRequest) (*WaitForHostsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method WaitForHosts not implemented")
 }
+func (UnimplementedClusterServiceServer) ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListNodes not implemented")
+}
+func (UnimplementedClusterServiceServer) GetNodeStatus(context.Context, *GetNodeStatusRequest) (*GetNodeStatusResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetNodeStatus not implemented")
+}
 func (UnimplementedClusterServiceServer) AddNode(context.Context, *AddNodeRequest) (*AddNodeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddNode not implemented")
 }
 func (UnimplementedClusterServiceServer) RemoveNode(context.Context, *RemoveNodeRequest) (*RemoveNodeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveNode not implemented")
+}
+func (UnimplementedClusterServiceServer) PromoteNode(context.Context, *PromoteNodeRequest) (*PromoteNodeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PromoteNode not implemented")
+}
+func (UnimplementedClusterServiceServer) ReplaceNode(context.Context, *ReplaceNodeRequest) (*ReplaceNodeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplaceNode not implemented")
+}
+func (UnimplementedClusterServiceServer) TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TransferLeadership not implemented")
+}
+func (UnimplementedClusterServiceServer) GetClusterSettings(context.Context, *GetClusterSettingsRequest) (*GetClusterSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetClusterSettings not implemented")
+}
+func (UnimplementedClusterServiceServer) UpdateClusterSettings(context.Context, *UpdateClusterSettingsRequest) (*UpdateClusterSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateClusterSettings not implemented")
 }
 func (UnimplementedClusterServiceServer) mustEmbedUnimplementedClusterServiceServer() {}
 func (UnimplementedClusterServiceServer) testEmbeddedByValue()                        {}
@@ -184,6 +312,42 @@ func _ClusterService_WaitForHosts_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClusterService_ListNodes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListNodesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).ListNodes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_ListNodes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).ListNodes(ctx, req.(*ListNodesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterService_GetNodeStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetNodeStatusRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).GetNodeStatus(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_GetNodeStatus_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).GetNodeStatus(ctx, req.(*GetNodeStatusRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ClusterService_AddNode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AddNodeRequest)
 	if err := dec(in); err != nil {
@@ -220,6 +384,96 @@ func _ClusterService_RemoveNode_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClusterService_PromoteNode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PromoteNodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).PromoteNode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_PromoteNode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).PromoteNode(ctx, req.(*PromoteNodeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterService_ReplaceNode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplaceNodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).ReplaceNode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_ReplaceNode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).ReplaceNode(ctx, req.(*ReplaceNodeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterService_TransferLeadership_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransferLeadershipRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).TransferLeadership(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_TransferLeadership_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).TransferLeadership(ctx, req.(*TransferLeadershipRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterService_GetClusterSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetClusterSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).GetClusterSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_GetClusterSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).GetClusterSettings(ctx, req.(*GetClusterSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterService_UpdateClusterSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateClusterSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).UpdateClusterSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_UpdateClusterSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).UpdateClusterSettings(ctx, req.(*UpdateClusterSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ClusterService_ServiceDesc is the grpc.ServiceDesc for ClusterService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -236,12 +490,40 @@ var ClusterService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ClusterService_WaitForHosts_Handler,
 		},
 		{
+			MethodName: "ListNodes",
+			Handler:    _ClusterService_ListNodes_Handler,
+		},
+		{
+			MethodName: "GetNodeStatus",
+			Handler:    _ClusterService_GetNodeStatus_Handler,
+		},
+		{
 			MethodName: "AddNode",
 			Handler:    _ClusterService_AddNode_Handler,
 		},
 		{
 			MethodName: "RemoveNode",
 			Handler:    _ClusterService_RemoveNode_Handler,
+		},
+		{
+			MethodName: "PromoteNode",
+			Handler:    _ClusterService_PromoteNode_Handler,
+		},
+		{
+			MethodName: "ReplaceNode",
+			Handler:    _ClusterService_ReplaceNode_Handler,
+		},
+		{
+			MethodName: "TransferLeadership",
+			Handler:    _ClusterService_TransferLeadership_Handler,
+		},
+		{
+			MethodName: "GetClusterSettings",
+			Handler:    _ClusterService_GetClusterSettings_Handler,
+		},
+		{
+			MethodName: "UpdateClusterSettings",
+			Handler:    _ClusterService_UpdateClusterSettings_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

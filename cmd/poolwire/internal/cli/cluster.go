@@ -14,15 +14,7 @@ import (
 
 var nodeColumns = []column[*poolwirev1.Node]{
 	{title: "NODE", value: (*poolwirev1.Node).GetId},
-	{title: "ROLE", value: func(n *poolwirev1.Node) string {
-		switch {
-		case n.GetLeader():
-			return "leader"
-		case n.GetVoter():
-			return "follower"
-		}
-		return "learner"
-	}},
+	{title: "ROLE", value: nodeRole},
 	{title: "RAFT", value: (*poolwirev1.Node).GetRaftAddress},
 	{title: "API", value: (*poolwirev1.Node).GetApiAddress},
 	{title: "OPENFLOW", value: (*poolwirev1.Node).GetOpenflowAddress},
@@ -44,18 +36,7 @@ func (a *app) clusterCommand() *cobra.Command {
 				})
 			},
 		},
-		&cobra.Command{
-			Use: "remove-node NODE", Short: "Take a node out of the cluster, by its id in 'cluster status'", Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-					r, err := api.cluster.RemoveNode(ctx, &poolwirev1.RemoveNodeRequest{Id: args[0]})
-					if err != nil {
-						return err
-					}
-					return a.gone(ctx, fmt.Sprintf("node %s removed", args[0]), r, nothing)
-				})
-			},
-		},
+		a.clusterList(), a.clusterAdd(), a.clusterRemove(), a.clusterReplace(), a.clusterPromote(), a.clusterTransferLeader(), a.clusterSet(),
 	)
 	return c
 }
@@ -74,7 +55,7 @@ func (a *app) printCluster(r *poolwirev1.GetClusterStatusResponse) error {
 	if len(states) == 0 {
 		states = []string{"none"}
 	}
-	a.say("cluster   %s, version %s, term %d, revision %d", r.GetClusterUuid(), r.GetVersion(), r.GetTerm(), r.GetRevision())
+	a.say("cluster   %s, version %s, term %d, revision %d", strings.TrimSpace(r.GetClusterName()+" "+r.GetClusterUuid()), r.GetVersion(), r.GetTerm(), r.GetRevision())
 	a.say("hosts     %s", strings.Join(states, ", "))
 	a.say("objects   %s", objectsText(r))
 	for _, refused := range foldRefused(r.GetRefusedConnections()) {

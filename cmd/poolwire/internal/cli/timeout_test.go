@@ -37,7 +37,7 @@ func TestATimeoutSaysWhatMayHaveHappened(t *testing.T) {
 		{"vif update xcp1/vif2.0 --label a=b", "UpdateVifRequest", exitUnavailable, "may have been made: look with poolwire vif list\n"},
 		{"address-group remove db 192.0.2.1", "ModifyAddressGroupRequest", exitUnavailable, "may have been made: look with poolwire address-group list\n"},
 		{"change rollback 7", "RollbackChangeRequest", exitUnavailable, "may have been made: look with poolwire change list\n"},
-		{"cluster remove-node n1", "RemoveNodeRequest", exitUnavailable, "may have been made: look with poolwire cluster status\n"},
+		{"cluster remove-node n1", "RemoveNodeRequest", exitUnavailable, "may have been made: look with poolwire cluster list\n"},
 		{add, "GetVifRequest", exitUnavailable, "poolwire: timed out; nothing was changed\n"},
 		{add + " --dry-run", "CreatePolicyRuleRequest", exitUnavailable, "poolwire: timed out; nothing was changed\n"},
 		{add, "WaitForHostsRequest", exitUnconfirmed, "timed out; the change was made, but not every host is known to have confirmed it: look with poolwire rule list\n"},

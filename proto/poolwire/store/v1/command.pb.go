@@ -120,6 +120,7 @@ type Command struct {
 	//	*Command_PutRelays
 	//	*Command_ObserveProtection
 	//	*Command_ObserveMulticast
+	//	*Command_PutClusterSettings
 	Body isCommand_Body `protobuf_oneof:"body"`
 	// Client's id for safe retries; empty for none.
 	RequestId string `protobuf:"bytes,1000,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -425,6 +426,15 @@ func (x *Command) GetObserveMulticast() *ObserveMulticast {
 	return nil
 }
 
+func (x *Command) GetPutClusterSettings() *PutClusterSettings {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutClusterSettings); ok {
+			return x.PutClusterSettings
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
@@ -604,6 +614,11 @@ type Command_ObserveMulticast struct {
 	ObserveMulticast *ObserveMulticast `protobuf:"bytes,28,opt,name=observe_multicast,json=observeMulticast,proto3,oneof"`
 }
 
+type Command_PutClusterSettings struct {
+	// Changes what all nodes go by.
+	PutClusterSettings *PutClusterSettings `protobuf:"bytes,29,opt,name=put_cluster_settings,json=putClusterSettings,proto3,oneof"`
+}
+
 func (*Command_BootstrapCluster) isCommand_Body() {}
 
 func (*Command_PutPool) isCommand_Body() {}
@@ -660,11 +675,15 @@ func (*Command_ObserveProtection) isCommand_Body() {}
 
 func (*Command_ObserveMulticast) isCommand_Body() {}
 
+func (*Command_PutClusterSettings) isCommand_Body() {}
+
 // BootstrapCluster gives the cluster its identity.
 type BootstrapCluster struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the cluster.
-	ClusterUuid   string `protobuf:"bytes,1,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
+	ClusterUuid string `protobuf:"bytes,1,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
+	// Name of the cluster.
+	ClusterName   string `protobuf:"bytes,2,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -702,6 +721,13 @@ func (*BootstrapCluster) Descriptor() ([]byte, []int) {
 func (x *BootstrapCluster) GetClusterUuid() string {
 	if x != nil {
 		return x.ClusterUuid
+	}
+	return ""
+}
+
+func (x *BootstrapCluster) GetClusterName() string {
+	if x != nil {
+		return x.ClusterName
 	}
 	return ""
 }
@@ -2235,6 +2261,52 @@ func (x *PutNode) GetNode() *v1.Node {
 	return nil
 }
 
+// PutClusterSettings changes what all nodes go by.
+type PutClusterSettings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The settings, whole; etag, where given, must be the stored one.
+	Settings      *v1.ClusterSettings `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutClusterSettings) Reset() {
+	*x = PutClusterSettings{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutClusterSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutClusterSettings) ProtoMessage() {}
+
+func (x *PutClusterSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutClusterSettings.ProtoReflect.Descriptor instead.
+func (*PutClusterSettings) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PutClusterSettings) GetSettings() *v1.ClusterSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
 // ObserveHost records differences between what a host reports and what is stored of it.
 type ObserveHost struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2256,7 +2328,7 @@ type ObserveHost struct {
 
 func (x *ObserveHost) Reset() {
 	*x = ObserveHost{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2340,7 @@ func (x *ObserveHost) String() string {
 func (*ObserveHost) ProtoMessage() {}
 
 func (x *ObserveHost) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2353,7 @@ func (x *ObserveHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveHost.ProtoReflect.Descriptor instead.
 func (*ObserveHost) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{27}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ObserveHost) GetHostUuid() string {
@@ -2330,7 +2402,7 @@ var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x91\x11\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\xec\x11\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -2366,16 +2438,18 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"put_relays\x18\x1a \x01(\v2\x1c.poolwire.store.v1.PutRelaysH\x00R\tputRelays\x12U\n" +
 	"\x12observe_protection\x18\x1b \x01(\v2$.poolwire.store.v1.ObserveProtectionH\x00R\x11observeProtection\x12R\n" +
-	"\x11observe_multicast\x18\x1c \x01(\v2#.poolwire.store.v1.ObserveMulticastH\x00R\x10observeMulticast\x12\x1e\n" +
+	"\x11observe_multicast\x18\x1c \x01(\v2#.poolwire.store.v1.ObserveMulticastH\x00R\x10observeMulticast\x12Y\n" +
+	"\x14put_cluster_settings\x18\x1d \x01(\v2%.poolwire.store.v1.PutClusterSettingsH\x00R\x12putClusterSettings\x12\x1e\n" +
 	"\n" +
 	"request_id\x18\xe8\a \x01(\tR\trequestId\x12/\n" +
 	"\x04time\x18\xe9\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12A\n" +
 	"\x0econfirm_within\x18\xea\a \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\x12\x17\n" +
 	"\x06author\x18\xeb\a \x01(\tR\x06author\x12\x19\n" +
 	"\ameaning\x18\xec\a \x01(\rR\ameaningB\x06\n" +
-	"\x04body\"5\n" +
+	"\x04body\"X\n" +
 	"\x10BootstrapCluster\x12!\n" +
-	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\"H\n" +
+	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12!\n" +
+	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\"H\n" +
 	"\aPutPool\x12%\n" +
 	"\x04pool\x18\x01 \x01(\v2\x11.poolwire.v1.PoolR\x04pool\x12\x16\n" +
 	"\x06create\x18\x02 \x01(\bR\x06create\"H\n" +
@@ -2476,7 +2550,9 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x12\n" +
 	"\x04etag\x18\x02 \x01(\tR\x04etag\"0\n" +
 	"\aPutNode\x12%\n" +
-	"\x04node\x18\x01 \x01(\v2\x11.poolwire.v1.NodeR\x04node\"\x84\x02\n" +
+	"\x04node\x18\x01 \x01(\v2\x11.poolwire.v1.NodeR\x04node\"N\n" +
+	"\x12PutClusterSettings\x128\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1c.poolwire.v1.ClusterSettingsR\bsettings\"\x84\x02\n" +
 	"\vObserveHost\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x123\n" +
 	"\abridges\x18\x02 \x03(\v2\x19.poolwire.store.v1.BridgeR\abridges\x12!\n" +
@@ -2504,7 +2580,7 @@ func file_poolwire_store_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(PutMode)(0),                  // 0: poolwire.store.v1.PutMode
 	(*Command)(nil),               // 1: poolwire.store.v1.Command
@@ -2534,22 +2610,24 @@ var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(*ObserveMulticast)(nil),      // 25: poolwire.store.v1.ObserveMulticast
 	(*Delete)(nil),                // 26: poolwire.store.v1.Delete
 	(*PutNode)(nil),               // 27: poolwire.store.v1.PutNode
-	(*ObserveHost)(nil),           // 28: poolwire.store.v1.ObserveHost
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
-	(*v1.Pool)(nil),               // 31: poolwire.v1.Pool
-	(*v1.Host)(nil),               // 32: poolwire.v1.Host
-	(*v1.Network)(nil),            // 33: poolwire.v1.Network
-	(*v1.PrivateNetwork)(nil),     // 34: poolwire.v1.PrivateNetwork
-	(*v1.Vif)(nil),                // 35: poolwire.v1.Vif
-	(*v1.Rule)(nil),               // 36: poolwire.v1.Rule
-	(*v1.PolicyRule)(nil),         // 37: poolwire.v1.PolicyRule
-	(*v1.AddressGroup)(nil),       // 38: poolwire.v1.AddressGroup
-	(*v1.VifGroup)(nil),           // 39: poolwire.v1.VifGroup
-	(*v1.Node)(nil),               // 40: poolwire.v1.Node
-	(*Bridge)(nil),                // 41: poolwire.store.v1.Bridge
-	(*Port)(nil),                  // 42: poolwire.store.v1.Port
-	(*HostFacts)(nil),             // 43: poolwire.store.v1.HostFacts
+	(*PutClusterSettings)(nil),    // 28: poolwire.store.v1.PutClusterSettings
+	(*ObserveHost)(nil),           // 29: poolwire.store.v1.ObserveHost
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*v1.Pool)(nil),               // 32: poolwire.v1.Pool
+	(*v1.Host)(nil),               // 33: poolwire.v1.Host
+	(*v1.Network)(nil),            // 34: poolwire.v1.Network
+	(*v1.PrivateNetwork)(nil),     // 35: poolwire.v1.PrivateNetwork
+	(*v1.Vif)(nil),                // 36: poolwire.v1.Vif
+	(*v1.Rule)(nil),               // 37: poolwire.v1.Rule
+	(*v1.PolicyRule)(nil),         // 38: poolwire.v1.PolicyRule
+	(*v1.AddressGroup)(nil),       // 39: poolwire.v1.AddressGroup
+	(*v1.VifGroup)(nil),           // 40: poolwire.v1.VifGroup
+	(*v1.Node)(nil),               // 41: poolwire.v1.Node
+	(*v1.ClusterSettings)(nil),    // 42: poolwire.v1.ClusterSettings
+	(*Bridge)(nil),                // 43: poolwire.store.v1.Bridge
+	(*Port)(nil),                  // 44: poolwire.store.v1.Port
+	(*HostFacts)(nil),             // 45: poolwire.store.v1.HostFacts
 }
 var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	2,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
@@ -2564,7 +2642,7 @@ var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	26, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
 	8,  // 10: poolwire.store.v1.Command.put_rule:type_name -> poolwire.store.v1.PutRule
 	9,  // 11: poolwire.store.v1.Command.delete_rules:type_name -> poolwire.store.v1.DeleteRules
-	28, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
+	29, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
 	27, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
 	26, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
 	10, // 15: poolwire.store.v1.Command.put_policy_rule:type_name -> poolwire.store.v1.PutPolicyRule
@@ -2580,38 +2658,40 @@ var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	21, // 25: poolwire.store.v1.Command.put_relays:type_name -> poolwire.store.v1.PutRelays
 	23, // 26: poolwire.store.v1.Command.observe_protection:type_name -> poolwire.store.v1.ObserveProtection
 	25, // 27: poolwire.store.v1.Command.observe_multicast:type_name -> poolwire.store.v1.ObserveMulticast
-	29, // 28: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
-	30, // 29: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
-	31, // 30: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
-	32, // 31: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
-	33, // 32: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
-	34, // 33: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
-	35, // 34: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
-	36, // 35: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
-	0,  // 36: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
-	37, // 37: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
-	38, // 38: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
-	39, // 39: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
-	29, // 40: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
-	17, // 41: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
-	29, // 42: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
-	18, // 43: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
-	18, // 44: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
-	20, // 45: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
-	29, // 46: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
-	22, // 47: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
-	22, // 48: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
-	24, // 49: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
-	24, // 50: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
-	40, // 51: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
-	41, // 52: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
-	42, // 53: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
-	43, // 54: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	28, // 28: poolwire.store.v1.Command.put_cluster_settings:type_name -> poolwire.store.v1.PutClusterSettings
+	30, // 29: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
+	31, // 30: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
+	32, // 31: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
+	33, // 32: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
+	34, // 33: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
+	35, // 34: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
+	36, // 35: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
+	37, // 36: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
+	0,  // 37: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
+	38, // 38: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
+	39, // 39: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
+	40, // 40: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
+	30, // 41: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
+	17, // 42: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
+	30, // 43: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
+	18, // 44: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
+	18, // 45: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
+	20, // 46: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
+	30, // 47: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
+	22, // 48: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
+	22, // 49: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
+	24, // 50: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
+	24, // 51: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
+	41, // 52: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
+	42, // 53: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
+	43, // 54: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
+	44, // 55: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
+	45, // 56: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_command_proto_init() }
@@ -2649,6 +2729,7 @@ func file_poolwire_store_v1_command_proto_init() {
 		(*Command_PutRelays)(nil),
 		(*Command_ObserveProtection)(nil),
 		(*Command_ObserveMulticast)(nil),
+		(*Command_PutClusterSettings)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2656,7 +2737,7 @@ func file_poolwire_store_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_command_proto_rawDesc), len(file_poolwire_store_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

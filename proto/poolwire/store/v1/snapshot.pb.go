@@ -31,7 +31,9 @@ type SnapshotHeader struct {
 	// UUID of the cluster.
 	ClusterUuid string `protobuf:"bytes,3,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
 	// Last object id given.
-	LastObjectId  uint32 `protobuf:"varint,4,opt,name=last_object_id,json=lastObjectId,proto3" json:"last_object_id,omitempty"`
+	LastObjectId uint32 `protobuf:"varint,4,opt,name=last_object_id,json=lastObjectId,proto3" json:"last_object_id,omitempty"`
+	// Name of the cluster; empty for one from before clusters had names.
+	ClusterName   string `protobuf:"bytes,5,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -92,6 +94,13 @@ func (x *SnapshotHeader) GetLastObjectId() uint32 {
 		return x.LastObjectId
 	}
 	return 0
+}
+
+func (x *SnapshotHeader) GetClusterName() string {
+	if x != nil {
+		return x.ClusterName
+	}
+	return ""
 }
 
 // SnapshotRecord is one stored object.
@@ -235,12 +244,13 @@ var File_poolwire_store_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
-	" poolwire/store/v1/snapshot.proto\x12\x11poolwire.store.v1\"\x8d\x01\n" +
+	" poolwire/store/v1/snapshot.proto\x12\x11poolwire.store.v1\"\xb0\x01\n" +
 	"\x0eSnapshotHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12!\n" +
 	"\fcluster_uuid\x18\x03 \x01(\tR\vclusterUuid\x12$\n" +
-	"\x0elast_object_id\x18\x04 \x01(\rR\flastObjectId\">\n" +
+	"\x0elast_object_id\x18\x04 \x01(\rR\flastObjectId\x12!\n" +
+	"\fcluster_name\x18\x05 \x01(\tR\vclusterName\">\n" +
 	"\x0eSnapshotRecord\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\rR\x05table\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\fR\x06object\"{\n" +

@@ -1,0 +1,73 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+// peers keeps connections to the APIs of other nodes.
+type peers struct {
+	dial func(address string) (*grpc.ClientConn, error)
+
+	mu    sync.Mutex
+	conns map[string]*grpc.ClientConn
+}
+
+// maxPeers bounds the connections kept: members change their addresses, and leave.
+const maxPeers = 32
+
+func newPeers(dial func(string) (*grpc.ClientConn, error)) *peers {
+	return &peers{dial: dial, conns: map[string]*grpc.ClientConn{}}
+}
+
+// ask asks a node how it is doing.
+func (p *peers) ask(ctx context.Context, address string) (*poolwirev1.NodeStatus, error) {
+	conn, err := p.conn(address)
+	if err != nil {
+		return nil, err
+	}
+	r, err := poolwirev1.NewClusterServiceClient(conn).GetNodeStatus(ctx, &poolwirev1.GetNodeStatusRequest{})
+	if err != nil {
+		return nil, err
+	}
+	if r.GetStatus() == nil {
+		return nil, errors.New("the answer is empty")
+	}
+	return r.GetStatus(), nil
+}
+
+func (p *peers) conn(address string) (*grpc.ClientConn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.conns[address]; c != nil {
+		return c, nil
+	}
+	c, err := p.dial(address)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.conns) >= maxPeers {
+		p.drop()
+	}
+	p.conns[address] = c
+	return c, nil
+}
+
+func (p *peers) drop() {
+	for address, c := range p.conns {
+		_ = c.Close()
+		delete(p.conns, address)
+	}
+}
+
+// close closes what is kept.
+func (p *peers) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop()
+}

@@ -1,0 +1,203 @@
+package northbound
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"regexp"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+	v1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
+)
+
+// ListNodes returns the members with what the leader knows of their health.
+func (s *clusterService) ListNodes(ctx context.Context, _ *v1.ListNodesRequest) (*v1.ListNodesResponse, error) {
+	if _, err := s.read(ctx); err != nil {
+		return nil, err
+	}
+	nodes, tolerance, err := s.cfg.Store.Health()
+	if err != nil {
+		return nil, statusOf(err, "")
+	}
+	leader, _ := s.cfg.Store.Leader()
+	return &v1.ListNodesResponse{Nodes: nodes, FailureTolerance: uint32(tolerance), LeaderId: leader}, nil
+}
+
+// GetNodeStatus returns what this node knows of itself.
+func (s *clusterService) GetNodeStatus(context.Context, *v1.GetNodeStatusRequest) (*v1.GetNodeStatusResponse, error) {
+	return &v1.GetNodeStatusResponse{Status: s.cfg.Store.SelfStatus()}, nil
+}
+
+// AddNode takes a node in as a learner, or gives a member its new addresses.
+func (s *clusterService) AddNode(ctx context.Context, req *v1.AddNodeRequest) (*v1.AddNodeResponse, error) {
+	n := proto.CloneOf(req.GetNode())
+	if n == nil {
+		n = &v1.Node{}
+	}
+	var bad violations
+	checkNode(n, bad.at("node"))
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	own := s.cfg.Store.View().ClusterUUID()
+	if other := req.GetClusterUuid(); other != "" && other != own {
+		return nil, status.Errorf(codes.FailedPrecondition,
+			"cluster_uuid: %s: the node belongs to another cluster than this one, %s; give it an empty data_dir if it is to change over", quote(other), quote(own))
+	}
+	if known := s.cfg.Store.View().Node(n.GetId()); known != nil {
+		n.StaysLearner, n.Replaces = n.GetStaysLearner() || known.GetStaysLearner(), cmp.Or(n.GetReplaces(), known.GetReplaces())
+	}
+	n.Leader, n.Voter = false, false // Raft's to say
+	res, err := s.cfg.Store.AddNode(ctx, n)
+	if err != nil {
+		return nil, statusOf(err, "node")
+	}
+	return &v1.AddNodeResponse{ClusterUuid: own, Revision: res.Revision}, nil
+}
+
+// nodeIDs is what may name a node: raftstore keeps it in keys and in paths.
+const nodeIDs = `^[A-Za-z0-9_.-]{1,128}$`
+
+func checkNode(n *v1.Node, at place) {
+	id := at.field("id")
+	if n.GetId() == "" {
+		id.say("is required: a name that stays with the node")
+	} else if ok, _ := regexp.MatchString(nodeIDs, n.GetId()); !ok {
+		id.refuse(n.GetId(), `must have 1 to 128 characters out of letters, digits, "_", "." and "-"`)
+	}
+	at.field("raft_address").hostPort(n.GetRaftAddress())
+	if n.GetApiAddress() != "" {
+		at.field("api_address").hostPort(n.GetApiAddress())
+	}
+	if n.GetOpenflowAddress() != "" {
+		at.field("openflow_address").hostPort(n.GetOpenflowAddress())
+	}
+}
+
+// RemoveNode takes a node out of the cluster. Its record goes first: the leader
+// that is to go itself can write no more once it has handed over, and its
+// successor, to which the call then comes, finds the record gone.
+func (s *clusterService) RemoveNode(ctx context.Context, req *v1.RemoveNodeRequest) (*v1.RemoveNodeResponse, error) {
+	if err := s.mayRemove(req.GetId()); err != nil {
+		return nil, err
+	}
+	res, err := s.cfg.Store.Apply(ctx, &storev1.Command{Body: &storev1.Command_DeleteNode{DeleteNode: &storev1.Delete{Uuid: req.GetId()}}})
+	var gone *raftstore.NotFoundError
+	if err != nil && !errors.As(err, &gone) {
+		return nil, statusOf(err, "")
+	}
+	if err := s.cfg.Store.RemoveServer(ctx, req.GetId()); err != nil {
+		return nil, statusOf(err, "")
+	}
+	return &v1.RemoveNodeResponse{Revision: max(res.Revision, s.cfg.Store.View().Revision())}, nil
+}
+
+// mayRemove refuses before anything is changed what RemoveServer would refuse
+// afterwards.
+func (s *clusterService) mayRemove(id string) error {
+	if _, err := s.member("id", id); err != nil {
+		return err
+	}
+	var refused *raftstore.PreconditionError
+	if errors.As(s.cfg.Store.MayRemove(id), &refused) {
+		return status.Errorf(codes.FailedPrecondition, "id: %s: %s", quote(id), refused.Reason)
+	}
+	return nil
+}
+
+// member finds a member by the id that a field of a request gives.
+func (s *clusterService) member(field, id string) (*v1.Node, error) {
+	if id == "" {
+		return nil, missing(field, "the id of a node")
+	}
+	nodes, err := s.cfg.Store.Nodes()
+	if err != nil {
+		return nil, statusOf(err, "")
+	}
+	var known []string
+	for _, n := range nodes {
+		if n.GetId() == id {
+			return n, nil
+		}
+		known = append(known, n.GetId())
+	}
+	return nil, unresolved(field, id, "there is no node with this id; known: "+listed(known))
+}
+
+// PromoteNode makes a learner a voter.
+func (s *clusterService) PromoteNode(ctx context.Context, req *v1.PromoteNodeRequest) (*v1.PromoteNodeResponse, error) {
+	if _, err := s.member("id", req.GetId()); err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Store.Promote(ctx, req.GetId()); err != nil {
+		return nil, statusOf(err, "")
+	}
+	if err := s.record(ctx, req.GetId(), func(n *v1.Node) { n.StaysLearner = false }); err != nil {
+		return nil, err
+	}
+	return &v1.PromoteNodeResponse{Revision: s.cfg.Store.View().Revision()}, nil
+}
+
+// ReplaceNode has a node removed when another one votes; what is asked for is recorded, and the
+// leader sees to it, whoever that is by then.
+func (s *clusterService) ReplaceNode(ctx context.Context, req *v1.ReplaceNodeRequest) (*v1.ReplaceNodeResponse, error) {
+	if _, err := s.member("old_id", req.GetOldId()); err != nil {
+		return nil, err
+	}
+	if _, err := s.member("new_id", req.GetNewId()); err != nil {
+		return nil, err
+	}
+	if req.GetOldId() == req.GetNewId() {
+		var bad violations
+		bad.at("new_id").refuse(req.GetNewId(), "is the node that goes")
+		return nil, bad.err()
+	}
+	if err := s.record(ctx, req.GetNewId(), func(n *v1.Node) { n.Replaces, n.StaysLearner = req.GetOldId(), false }); err != nil {
+		return nil, err
+	}
+	return &v1.ReplaceNodeResponse{Revision: s.cfg.Store.View().Revision()}, nil
+}
+
+// record changes what is recorded of a member.
+func (s *clusterService) record(ctx context.Context, id string, change func(*v1.Node)) error {
+	known := s.cfg.Store.View().Node(id)
+	if known == nil {
+		known = &v1.Node{Id: id}
+	}
+	now := proto.CloneOf(known)
+	change(now)
+	if proto.Equal(now, known) {
+		return nil
+	}
+	_, err := s.cfg.Store.Apply(ctx, &storev1.Command{Body: &storev1.Command_PutNode{PutNode: &storev1.PutNode{Node: now}}})
+	return statusOf(err, "")
+}
+
+// TransferLeadership makes another voter lead, and waits until this node follows it.
+func (s *clusterService) TransferLeadership(ctx context.Context, req *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error) {
+	if id := req.GetId(); id != "" {
+		if _, err := s.member("id", id); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.cfg.Store.TransferLeadership(ctx, req.GetId()); err != nil {
+		return nil, statusOf(err, "")
+	}
+	for {
+		leader, _ := s.cfg.Store.Leader()
+		if leader != "" && (leader != s.cfg.NodeID || req.GetId() == leader) {
+			return &v1.TransferLeadershipResponse{LeaderId: leader}, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, statusOf(ctx.Err(), "")
+		case <-time.After(leaderPoll):
+		}
+	}
+}

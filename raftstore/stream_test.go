@@ -1,0 +1,51 @@
+package raftstore
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Only members are let in, and strangers while no leader is heard; an address leads only to the node that has it.
+func TestStreamChecksWhoSpeaks(t *testing.T) {
+	t.Parallel()
+	servers := []raft.Server{{ID: "n1"}, {ID: "n2", Address: "x"}}
+	orphaned := false
+	r := &roster{servers: func() []raft.Server { return servers }, orphaned: func() bool { return orphaned }}
+	if !r.admits("n2") || r.admits("n3") || r.idAt("x") != "n2" || r.idAt("y") != "" {
+		t.Error("a stranger is admitted, or a member is not")
+	}
+	if orphaned = true; !r.admits("n3") {
+		t.Error("nobody can take this node in")
+	}
+
+	a, b := newWire(t), newWire(t)
+	t.Cleanup(func() { _ = errors.Join(a.Close(), b.Close()) })
+	servers[1].Address = raft.ServerAddress(b.Addr().String())
+	orphaned = false
+	who := "n3"
+	s := newStream(a, func(net.Conn) (string, error) { return who, nil }, slog.New(slog.DiscardHandler))
+	if err := s.check(nil); err == nil {
+		t.Error("somebody is let in before Raft runs")
+	}
+	s.members.Store(r)
+	if err := s.check(nil); err == nil {
+		t.Error("a stranger is let in")
+	}
+	if _, err := s.Dial(servers[1].Address, time.Second); err == nil {
+		t.Error("the node at n2's address says it is n3, and is believed")
+	}
+	who = "n2"
+	if err := s.check(nil); err != nil {
+		t.Errorf("a member: %v", err)
+	}
+	conn, err := s.Dial(servers[1].Address, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+}
