@@ -2,12 +2,11 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 
+	poolwire "poolwire/client"
 	"poolwire/pki"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -17,7 +16,7 @@ const defaultSocket = "/run/poolwire/api.sock"
 
 // client is the connection and the services on it.
 type client struct {
-	conn            *grpc.ClientConn
+	conn            *poolwire.Client
 	pools           poolwirev1.PoolServiceClient
 	hosts           poolwirev1.HostServiceClient
 	pifs            poolwirev1.PifServiceClient
@@ -41,18 +40,20 @@ func (a *app) api() (*client, error) {
 	if a.client != nil {
 		return a.client, nil
 	}
-	target, creds := "unix:"+a.flags.socket, insecure.NewCredentials()
+	cfg := poolwire.Config{
+		Endpoints: []string{"unix:" + a.flags.socket}, MaxReply: maxReply,
+		Options: []grpc.DialOption{grpc.WithUnaryInterceptor(a.intercept)},
+	}
 	if a.flags.server != "" {
-		cfg, err := pki.LoadClientTLS(a.flags.cert, a.flags.key, a.flags.ca)
-		if err != nil {
+		var err error
+		if cfg.TLS, err = pki.LoadClientTLS(a.flags.cert, a.flags.key, a.flags.ca); err != nil {
 			return nil, usageError{err}
 		}
-		target, creds = a.flags.server, credentials.NewTLS(cfg)
+		cfg.Endpoints = strings.Split(a.flags.server, ",")
 	}
-	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(creds),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)), grpc.WithUnaryInterceptor(a.intercept))
+	conn, err := poolwire.New(cfg)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("connecting to %s: %w", target, err)}
+		return nil, usageError{err}
 	}
 	a.client = &client{
 		conn: conn, pools: poolwirev1.NewPoolServiceClient(conn), hosts: poolwirev1.NewHostServiceClient(conn),

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 )
 
@@ -74,8 +73,8 @@ func (a *app) outcome(parent, ctx context.Context, err error) error {
 	if a.command != nil && a.command.Flags().Lookup(dryRunFlag) != nil {
 		text += "; nothing was changed"
 	}
-	if a.client != nil && a.client.conn.GetState() != connectivity.Ready {
-		text += ": no connection to " + a.client.conn.Target()
+	if a.client != nil && !a.client.conn.Connected() {
+		text += ": no connection to " + a.client.conn.Endpoint()
 	}
 	return &timeoutError{text}
 }

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -59,24 +57,18 @@ func (a *app) watch(ctx context.Context, req *poolwirev1.WatchRequest) error {
 			req.FromRevision = known.first
 		}
 	}
-	stream, err := api.watch.Watch(ctx, req)
-	if err != nil {
-		return err
-	}
-	for {
-		r, err := stream.Recv()
-		if status.Code(err) == codes.Canceled && ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	err = api.conn.Watch(ctx, req, func(r *poolwirev1.WatchResponse) error {
 		for _, ch := range r.GetChanges() {
 			if err := a.printChange(r.GetRevision(), ch, known); err != nil {
 				return err
 			}
 		}
+		return nil
+	})
+	if ctx.Err() != nil {
+		return nil
 	}
+	return err
 }
 
 // printChange writes one change; known is nil when programs read it.

@@ -1,0 +1,153 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Pauses between rounds over all nodes: the first, doubling up to the last, each made up to
+// half longer at random so that clients do not come together.
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// Invoke makes a unary call (grpc.ClientConnInterface). It goes from node to node until one
+// answers or ctx ends; without a deadline, until every node has been asked three times.
+//
+// Errors are gRPC statuses. Unavailable means that no node could answer; a change that may
+// have been made all the same says so in google.rpc.ErrorInfo, reason OUTCOME_UNKNOWN.
+func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	args, safe := c.repeatable(method, args)
+	return c.rounds(ctx, func(ctx context.Context, conn *grpc.ClientConn) (again bool, err error) {
+		attempt, cancel := c.bound(ctx, args)
+		defer cancel()
+		err = conn.Invoke(attempt, method, args, reply, opts...)
+		return tryNext(ctx, err, safe), err
+	})
+}
+
+// NewStream begins a stream (grpc.ClientConnInterface) on the first node that takes it. A
+// stream that has begun is not begun again: what it has said is the caller's to judge.
+func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	var out grpc.ClientStream
+	err := c.rounds(ctx, func(ctx context.Context, conn *grpc.ClientConn) (again bool, err error) {
+		out, err = conn.NewStream(ctx, desc, method, opts...)
+		return tryNext(ctx, err, true), err
+	})
+	return out, err
+}
+
+// maxRounds is how often all nodes are asked by a call that has no deadline.
+const maxRounds = 3
+
+// rounds tries one node after the other, the one that answered last first.
+func (c *Client) rounds(ctx context.Context, try func(context.Context, *grpc.ClientConn) (again bool, err error)) error {
+	first, pause := int(c.preferred.Load()), firstPause
+	_, bounded := ctx.Deadline()
+	for round := 1; ; round++ {
+		var err error
+		for i := range c.conns {
+			at := (first + i) % len(c.conns)
+			var again bool
+			if again, err = try(ctx, c.conns[at]); !again {
+				if err == nil || status.Code(err) != codes.Unavailable {
+					c.preferred.Store(int64(at))
+				}
+				return err
+			}
+		}
+		if !bounded && round == maxRounds {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return lastWord(ctx, err)
+		case <-time.After(pause + rand.N(pause/2)):
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// lastWord is the error of a call whose time ended between two attempts.
+func lastWord(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return status.FromContextError(ctx.Err()).Err()
+	}
+	return err
+}
+
+// bound gives an attempt its time. A call whose request has a timeout of its own waits for
+// something on purpose.
+func (c *Client) bound(ctx context.Context, args any) (context.Context, context.CancelFunc) {
+	if m, ok := args.(proto.Message); ok && m.ProtoReflect().Descriptor().Fields().ByName("timeout") != nil || len(c.conns) == 1 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, c.cfg.Attempt)
+}
+
+// tryNext says whether another node may know better. safe calls do nothing, or nothing twice.
+func tryNext(ctx context.Context, err error, safe bool) bool {
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return false
+	case notLeading(err):
+		return true // nothing was done
+	}
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded:
+		return safe
+	}
+	return false
+}
+
+// notLeading recognises that a node did nothing because it does not lead.
+func notLeading(err error) bool {
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == "poolwire" && info.GetReason() == "NOT_LEADER" {
+			return true
+		}
+	}
+	return false
+}
+
+// requestID is the field that makes a change happen once.
+const requestID protoreflect.Name = "request_id"
+
+// repeatable returns the request as it can be sent to several nodes one after the other, and
+// whether it can: a change needs a request id, which it is given where it has a place for one.
+func (c *Client) repeatable(method string, args any) (any, bool) {
+	m, ok := args.(proto.Message)
+	if !ok {
+		return args, false
+	}
+	field := m.ProtoReflect().Descriptor().Fields().ByName(requestID)
+	switch {
+	case field == nil:
+		return args, reads(method)
+	case m.ProtoReflect().Get(field).String() != "":
+		return args, true
+	}
+	m = proto.Clone(m)
+	m.ProtoReflect().Set(field, protoreflect.ValueOfString(c.newID()))
+	return m, true
+}
+
+// reads says whether a method changes nothing, by its verb.
+func reads(method string) bool {
+	name := method[strings.LastIndex(method, "/")+1:]
+	return slices.ContainsFunc([]string{"Get", "List", "Describe", "Explain", "WaitFor", "Watch", "Dump"}, func(verb string) bool {
+		return strings.HasPrefix(name, verb)
+	})
+}
