@@ -136,7 +136,7 @@ func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
 		PeerID: peerID, AskNode: n.peers.ask, APIAddress: adv.API, OpenFlowAddress: adv.OpenFlow, Version: version.Version, Log: n.log,
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("data_dir %q: %w", n.cfg.DataDir, err), stream.Close())
+		return errors.Join(fmt.Errorf("data_dir %q: %w", n.cfg.DataDir, advise(n.cfg, err)), stream.Close())
 	}
 	return nil
 }

@@ -18,12 +18,12 @@ const rootLong = `poolwired is a Poolwire controller node: it holds the pools' t
 operators' intent in a Raft log, compiles them into flows, and keeps every
 host's vswitch as it should be. Run it under systemd, or by hand:
 
-  poolwired --data-dir /var/lib/poolwire/data --pki-dir /var/lib/poolwire/pki
+  poolwired --data-dir /var/lib/poolwire/data --pki-dir /var/lib/poolwire/pki --bootstrap main
 
 Settings come from flags, the environment (POOLWIRE_LISTEN_API for --listen-api)
 and a YAML file, in this order; 'poolwired --print-example-config' prints a file
-with every setting explained. The first start makes a certificate authority and
-a cluster of one node; with --join, the node joins a cluster instead.
+with every setting explained. With --bootstrap, the first start makes a
+certificate authority and a cluster of one node; with --join, the node joins one.
 
 Exit codes: 0 ended as asked to; 1 failed; 2 the command line or the
 configuration is wrong, and starting again will not help.`
@@ -53,7 +53,7 @@ func Root() *cobra.Command {
 	config.RegisterFlags(root.Flags())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &UsageError{err} })
 	root.Flags().BoolVar(&example, "print-example-config", false, "print a configuration file with every setting explained, and exit")
-	root.AddCommand(certificateCommand())
+	root.AddCommand(certificateCommand(), recoverCommand())
 	return root
 }
 
