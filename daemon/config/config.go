@@ -97,6 +97,8 @@ type Reconcile struct {
 
 // Limits bound what peers can make the daemon spend.
 type Limits struct {
+	// DiskReserve is what must be free in DataDir for changes to be taken, in bytes.
+	DiskReserve int
 	// OpenFlowConnections and OVSDBConnections bound the connections that hosts open.
 	OpenFlowConnections, OVSDBConnections int
 	// OVSDBMessage is the longest message taken from an ovsdb-server, in bytes.
@@ -115,6 +117,6 @@ func Default() Config {
 		API:       API{Socket: "/run/poolwire/api.sock"},
 		Log:       Log{Level: "info", Format: "text"},
 		Reconcile: Reconcile{ResyncInterval: 5 * time.Minute},
-		Limits:    Limits{OpenFlowConnections: 4096, OVSDBConnections: 1024, OVSDBMessage: 64 << 20},
+		Limits:    Limits{DiskReserve: 256 << 20, OpenFlowConnections: 4096, OVSDBConnections: 1024, OVSDBMessage: 64 << 20},
 	}
 }

@@ -70,6 +70,8 @@ func settings(c *Config) []setting {
 		{"reconcile.resync_interval", "How often every switch is read to find drift, although nothing is known to have changed. A duration such as 90s or 5m.",
 			durationValue(&c.Reconcile.ResyncInterval, time.Second, 24*time.Hour)},
 
+		{"limits.disk_reserve", "Bytes that must be free on the file system of data_dir for this node to take changes. Below, another node leads, or changes are refused until there is room.",
+			intValue(&c.Limits.DiskReserve, 1<<20, 1<<40)},
 		{"limits.openflow_connections", "Connections from bridges, on each of listen.openflow and listen.portflags. A host has one per bridge.", intValue(&c.Limits.OpenFlowConnections, 1, 1<<20)},
 		{"limits.ovsdb_connections", "Connections from hosts in active mode.", intValue(&c.Limits.OVSDBConnections, 1, 1<<20)},
 		{"limits.ovsdb_message", "Longest message taken from an ovsdb-server, in bytes.", intValue(&c.Limits.OVSDBMessage, 1<<20, 1<<30)},
