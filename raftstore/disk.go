@@ -93,7 +93,8 @@ func verifySnapshot(dir string, store raft.SnapshotStore) error {
 		return err
 	}
 	for _, e := range written {
-		if strings.HasSuffix(e.Name(), unfinished) {
+		// Of an older one, half may be gone: the process ended while it was being removed.
+		if strings.HasSuffix(e.Name(), unfinished) || len(all) > 0 && !newer(e.Name(), all[0]) {
 			continue
 		}
 		// The library's list leaves out what it cannot describe.
@@ -109,6 +110,15 @@ func verifySnapshot(dir string, store raft.SnapshotStore) error {
 		return &CorruptError{Path: filepath.Join(dir, snapshotsDir), What: "snapshot " + all[0].ID, Cause: err}
 	}
 	return content.Close()
+}
+
+// newer says whether a snapshot's name, TERM-INDEX-MILLISECONDS, is later than another snapshot.
+func newer(name string, than *raft.SnapshotMeta) bool {
+	var term, index, ms uint64
+	if _, err := fmt.Sscanf(name, "%d-%d-%d", &term, &index, &ms); err != nil {
+		return true
+	}
+	return term > than.Term || term == than.Term && index > than.Index
 }
 
 func readDescription(path string) error {

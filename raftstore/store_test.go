@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -359,6 +360,33 @@ func TestOpenDamagedSnapshot(t *testing.T) {
 	var damaged *CorruptError
 	if !errors.As(err, &damaged) || !strings.Contains(damaged.What, "snapshot ") {
 		t.Errorf("error %v does not name the snapshot", err)
+	}
+}
+
+// A snapshot that was being removed when the process ended is not taken for a damaged one; one whose description is gone is.
+func TestOpenHalfRemovedSnapshot(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openSingle(t, dir)
+	apply(t, s, createPool("p1"))
+	if err := s.Snapshot(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	if err := os.MkdirAll(dir+"/snapshots/1-1-1", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, openSingle(t, dir))
+	newest, err := filepath.Glob(dir + "/snapshots/*/meta.json")
+	if err != nil || len(newest) != 1 {
+		t.Fatalf("descriptions %v, %v", newest, err)
+	}
+	if err := os.Remove(newest[0]); err != nil {
+		t.Fatal(err)
+	}
+	var damaged *CorruptError
+	if _, err := Open(context.Background(), Config{NodeID: "n1", Dir: dir, Raft: quick()}); !errors.As(err, &damaged) {
+		t.Errorf("a snapshot without description: %v", err)
 	}
 }
 
