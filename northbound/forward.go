@@ -79,6 +79,11 @@ func (s *Server) forwardUnary(ctx context.Context, req any, info *grpc.UnaryServ
 	if isLocal(info.FullMethod) {
 		return next(ctx, req)
 	}
+	if stale, err := wantsStale(ctx, info.FullMethod); err != nil {
+		return nil, err
+	} else if stale {
+		return next(fromOwnCopy(ctx), req)
+	}
 	patience := time.Now().Add(s.cfg.LeaderWait)
 	for {
 		resp, err := s.answerOrForward(ctx, req, info.FullMethod, next)

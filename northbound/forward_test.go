@@ -3,6 +3,7 @@ package northbound
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -330,4 +331,39 @@ func TestForwardPolicies(t *testing.T) {
 	refused, err := olga.WatchDenied(f.ctx, &v1.WatchDeniedRequest{Vif: "nobody"})
 	err = drain(refused, err)
 	refusal{codes.NotFound, "vif", []string{`"nobody"`}}.check(t, err)
+}
+
+// TestStaleRead: a client that is content with it gets a node's own state, though nobody leads, and is told how old that is.
+func TestStaleRead(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	leader, follower := pair(t, ca)
+	made, err := clientsOf(ca.dial(leader.api, "olga", "operator")).CreatePool(patience(t), &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "paris"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub, err := follower.store.Subscribe(made.GetRevision() - 1)
+	if err == nil {
+		_, err = sub.Next(patience(t))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.store.Close(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	viewer := clientsOf(ca.dial(follower.api, "vera", "viewer"))
+	stale := func(wish string) context.Context {
+		return metadata.AppendToOutgoingContext(patience(t), "poolwire-consistency", wish)
+	}
+	var header metadata.MD
+	got, err := viewer.GetPool(stale("stale"), &v1.GetPoolRequest{Pool: "paris"}, grpc.Header(&header))
+	if err != nil || got.GetPool().GetNameLabel() != "paris" {
+		t.Errorf("a stale read without a leader: %v, %v", got, err)
+	}
+	if revision := header.Get("poolwire-revision"); len(revision) != 1 || revision[0] < fmt.Sprint(made.GetRevision()) {
+		t.Errorf("revision %q, want %d or later", revision, made.GetRevision())
+	}
+	_, err = viewer.GetPool(stale("soon"), &v1.GetPoolRequest{Pool: "paris"})
+	refusal{code: codes.InvalidArgument, says: []string{"soon", "stale"}}.check(t, err)
 }

@@ -12,8 +12,12 @@ import (
 	"poolwire/raftstore"
 )
 
-// read returns a state that holds every acknowledged write.
+// read returns a state that holds every acknowledged write, or this node's own for a call that is
+// content with it.
 func (s *Server) read(ctx context.Context) (*raftstore.View, error) {
+	if v, err := s.ownCopy(ctx); v != nil || err != nil {
+		return v, err
+	}
 	v, err := s.cfg.Store.ReadView(ctx)
 	if err != nil {
 		return nil, statusOf(err, "")

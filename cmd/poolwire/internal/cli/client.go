@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	poolwire "poolwire/client"
 	"poolwire/pki"
@@ -82,6 +83,9 @@ func (a *app) call(ctx context.Context, f func(context.Context, *client) error) 
 	c, err := a.api()
 	if err != nil {
 		return err
+	}
+	if a.flags.stale {
+		ctx = metadata.AppendToOutgoingContext(ctx, "poolwire-consistency", "stale")
 	}
 	bounded, cancel := context.WithTimeout(ctx, a.flags.timeout)
 	defer cancel()

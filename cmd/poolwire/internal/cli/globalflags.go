@@ -21,6 +21,7 @@ type globalFlags struct {
 	output                        string
 	wait                          string
 	timeout                       time.Duration
+	stale                         bool
 
 	// lookup reads the environment, as os.LookupEnv does; nil for none.
 	lookup func(string) (string, bool)
@@ -33,7 +34,8 @@ type globalFlags struct {
 func (f *globalFlags) register(root *cobra.Command) {
 	p := root.PersistentFlags()
 	f.set = p
-	p.StringVar(&f.server, "server", f.env("SERVER", ""), "API address of a controller node, HOST:PORT; empty uses the socket")
+	p.StringVar(&f.server, "server", f.env("SERVER", ""), "API addresses of controller nodes, HOST:PORT with commas between; the next is asked when one is gone. Empty uses the socket")
+	p.BoolVar(&f.stale, "stale", false, "read from the node that is asked, though others may know more: an answer even when nobody leads")
 	p.StringVar(&f.socket, "socket", f.env("SOCKET", defaultSocket), "the daemon's own socket, used when no server is named")
 	p.StringVar(&f.cert, "cert", f.env("CERT", ""), "client certificate, PEM")
 	p.StringVar(&f.key, "key", f.env("KEY", ""), "key of the client certificate, PEM")
