@@ -98,7 +98,7 @@ type callerError struct{ error }
 func (e callerError) Unwrap() error { return e.error }
 
 func resumable(err error) bool {
-	if _, ours := err.(callerError); ours {
+	if errors.As(err, new(callerError)) {
 		return false
 	}
 	switch status.Code(err) {

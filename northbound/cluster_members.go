@@ -101,7 +101,7 @@ func (s *clusterService) RemoveNode(ctx context.Context, req *v1.RemoveNodeReque
 // mayRemove refuses before anything is changed what RemoveServer would refuse
 // afterwards.
 func (s *clusterService) mayRemove(id string) error {
-	if _, err := s.member("id", id); err != nil {
+	if err := s.member("id", id); err != nil {
 		return err
 	}
 	var refused *raftstore.PreconditionError
@@ -111,28 +111,28 @@ func (s *clusterService) mayRemove(id string) error {
 	return nil
 }
 
-// member finds a member by the id that a field of a request gives.
-func (s *clusterService) member(field, id string) (*v1.Node, error) {
+// member refuses an id in a field of a request that is no member's.
+func (s *clusterService) member(field, id string) error {
 	if id == "" {
-		return nil, missing(field, "the id of a node")
+		return missing(field, "the id of a node")
 	}
 	nodes, err := s.cfg.Store.Nodes()
 	if err != nil {
-		return nil, statusOf(err, "")
+		return statusOf(err, "")
 	}
 	var known []string
 	for _, n := range nodes {
 		if n.GetId() == id {
-			return n, nil
+			return nil
 		}
 		known = append(known, n.GetId())
 	}
-	return nil, unresolved(field, id, "there is no node with this id; known: "+listed(known))
+	return unresolved(field, id, "there is no node with this id; known: "+listed(known))
 }
 
 // PromoteNode makes a learner a voter.
 func (s *clusterService) PromoteNode(ctx context.Context, req *v1.PromoteNodeRequest) (*v1.PromoteNodeResponse, error) {
-	if _, err := s.member("id", req.GetId()); err != nil {
+	if err := s.member("id", req.GetId()); err != nil {
 		return nil, err
 	}
 	if err := s.cfg.Store.Promote(ctx, req.GetId()); err != nil {
@@ -147,10 +147,10 @@ func (s *clusterService) PromoteNode(ctx context.Context, req *v1.PromoteNodeReq
 // ReplaceNode has a node removed when another one votes; what is asked for is recorded, and the
 // leader sees to it, whoever that is by then.
 func (s *clusterService) ReplaceNode(ctx context.Context, req *v1.ReplaceNodeRequest) (*v1.ReplaceNodeResponse, error) {
-	if _, err := s.member("old_id", req.GetOldId()); err != nil {
+	if err := s.member("old_id", req.GetOldId()); err != nil {
 		return nil, err
 	}
-	if _, err := s.member("new_id", req.GetNewId()); err != nil {
+	if err := s.member("new_id", req.GetNewId()); err != nil {
 		return nil, err
 	}
 	if req.GetOldId() == req.GetNewId() {
@@ -182,7 +182,7 @@ func (s *clusterService) record(ctx context.Context, id string, change func(*v1.
 // TransferLeadership makes another voter lead, and waits until this node follows it.
 func (s *clusterService) TransferLeadership(ctx context.Context, req *v1.TransferLeadershipRequest) (*v1.TransferLeadershipResponse, error) {
 	if id := req.GetId(); id != "" {
-		if _, err := s.member("id", id); err != nil {
+		if err := s.member("id", id); err != nil {
 			return nil, err
 		}
 	}

@@ -41,7 +41,9 @@ func wantsStale(ctx context.Context, method string) (bool, error) {
 type staleKey struct{}
 
 // fromOwnCopy marks a call that is answered from this node's own copy.
-func fromOwnCopy(ctx context.Context) context.Context { return context.WithValue(ctx, staleKey{}, true) }
+func fromOwnCopy(ctx context.Context) context.Context {
+	return context.WithValue(ctx, staleKey{}, true)
+}
 
 // ownCopy returns this node's state for a call that is content with it, else nil.
 func (s *Server) ownCopy(ctx context.Context) (*raftstore.View, error) {

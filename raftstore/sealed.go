@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -112,8 +113,9 @@ func (s sealedLogs) verify() error {
 }
 
 func (s sealedLogs) damaged(what string, err error) error {
-	if c, is := err.(*CorruptError); is {
-		return c
+	var known *CorruptError
+	if errors.As(err, &known) {
+		return known
 	}
 	return &CorruptError{Path: s.dir, What: what, Cause: err}
 }
