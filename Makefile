@@ -7,7 +7,7 @@ GO       ?= go
 BIN      := $(CURDIR)/bin
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -X poolwire/daemon/version.Version=$(VERSION)
-PACKAGES := openvswitch-switch tcpdump ncat iproute2 iputils-ping ethtool openssl procps gcc libc6-dev
+PACKAGES := openvswitch-switch tcpdump ncat iproute2 iputils-ping ethtool openssl procps gcc libc6-dev nftables iptables
 
 # What the kernel lab needs besides: User-Mode Linux and IPsec.
 KERNEL_PACKAGES := user-mode-linux openvswitch-ipsec strongswan libstrongswan-standard-plugins iproute2 kmod
