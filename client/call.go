@@ -24,7 +24,7 @@ const (
 )
 
 // Invoke makes a unary call (grpc.ClientConnInterface). It goes from node to node until one
-// answers or ctx ends; without a deadline, until every node has been asked three times.
+// answers, ctx ends, or all have been asked as often as [Config].Rounds says.
 //
 // Errors are gRPC statuses. Unavailable means that no node could answer; a change that may
 // have been made all the same says so in google.rpc.ErrorInfo, reason OUTCOME_UNKNOWN.
@@ -49,13 +49,16 @@ func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, method st
 	return out, err
 }
 
-// maxRounds is how often all nodes are asked by a call that has no deadline.
-const maxRounds = 3
+// unboundedRounds is how often all nodes are asked by a call that has no deadline.
+const unboundedRounds = 3
 
 // rounds tries one node after the other, the one that answered last first.
 func (c *Client) rounds(ctx context.Context, try func(context.Context, *grpc.ClientConn) (again bool, err error)) error {
 	first, pause := int(c.preferred.Load()), firstPause
-	_, bounded := ctx.Deadline()
+	rounds := c.cfg.Rounds
+	if _, bounded := ctx.Deadline(); rounds == 0 && !bounded {
+		rounds = unboundedRounds
+	}
 	for round := 1; ; round++ {
 		var err error
 		for i := range c.conns {
@@ -68,7 +71,7 @@ func (c *Client) rounds(ctx context.Context, try func(context.Context, *grpc.Cli
 				return err
 			}
 		}
-		if !bounded && round == maxRounds {
+		if round == rounds {
 			return err
 		}
 		select {

@@ -27,6 +27,9 @@ type Config struct {
 	// Attempt bounds the time that one node gets for a call that says nothing of waiting;
 	// default 5 s. The next node is asked after it.
 	Attempt time.Duration
+	// Rounds is how often a call asks all nodes, when none can answer; default: until the
+	// call's deadline, and three times without one.
+	Rounds int
 	// MaxReply bounds one message from a node, in bytes; default 16 MiB.
 	MaxReply int
 	// Options are further options of the connections.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"time"
 
@@ -16,19 +17,24 @@ import (
 // the kinds asked for, in order and each once, whatever happens to single nodes: a watch that
 // breaks goes on after the revision it has reached, on any node. Messages without changes say
 // how far the watch has got; the first says where it starts. It ends with ctx, with an error
-// of changed, or when no node can go on:
+// of changed, when no node has ever answered in as many attempts as [Config].Rounds says, or
+// when no node can go on:
 //
 //   - OutOfRange: the history no longer reaches back to the revision. List again, then watch
 //     from the list's revision.
+//   - io.EOF: the node has no more to say. Poolwire's own nodes never end a watch so.
 //   - other codes that another node or another attempt would not change.
 func (c *Client) Watch(ctx context.Context, req *poolwirev1.WatchRequest, changed func(*poolwirev1.WatchResponse) error) error {
 	w := &watcher{client: c, req: req, reached: req.GetFromRevision(), begun: req.GetFromRevision() != 0, changed: changed}
 	pause := firstPause
-	for {
+	for attempt, heard := 1, false; ; attempt++ {
 		progress, err := w.follow(ctx)
+		heard = heard || progress
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case !heard && attempt == c.cfg.Rounds*len(c.conns):
+			return err
 		case !resumable(err):
 			var own callerError
 			if errors.As(err, &own) {
@@ -98,7 +104,7 @@ type callerError struct{ error }
 func (e callerError) Unwrap() error { return e.error }
 
 func resumable(err error) bool {
-	if errors.As(err, new(callerError)) {
+	if errors.As(err, new(callerError)) || errors.Is(err, io.EOF) {
 		return false
 	}
 	switch status.Code(err) {

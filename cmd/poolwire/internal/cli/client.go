@@ -42,7 +42,7 @@ func (a *app) api() (*client, error) {
 		return a.client, nil
 	}
 	cfg := poolwire.Config{
-		Endpoints: []string{"unix:" + a.flags.socket}, MaxReply: maxReply,
+		Endpoints: []string{"unix:" + a.flags.socket}, MaxReply: maxReply, Rounds: rounds,
 		Options: []grpc.DialOption{grpc.WithUnaryInterceptor(a.intercept)},
 	}
 	if a.flags.server != "" {
@@ -68,6 +68,9 @@ func (a *app) api() (*client, error) {
 	}
 	return a.client, nil
 }
+
+// rounds is how often all servers are asked before a command says that none answers.
+const rounds = 3
 
 // maxReply bounds one message from the server, in bytes.
 const maxReply = 16 << 20

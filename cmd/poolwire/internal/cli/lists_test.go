@@ -100,7 +100,7 @@ func (f *fakeLists) ListVifs(context.Context, *poolwirev1.ListVifsRequest) (*poo
 	return &poolwirev1.ListVifsResponse{Vifs: f.vifs, Revision: f.revision}, nil
 }
 
-// Watch sends the changes, then ends.
+// Watch sends the changes, then ends for good.
 func (f *fakeLists) Watch(r *poolwirev1.WatchRequest, s grpc.ServerStreamingServer[poolwirev1.WatchResponse]) error {
 	f.watched = r
 	for _, c := range f.changes {
@@ -108,7 +108,7 @@ func (f *fakeLists) Watch(r *poolwirev1.WatchRequest, s grpc.ServerStreamingServ
 			return err
 		}
 	}
-	return status.Error(codes.Unavailable, "the end")
+	return status.Error(codes.Aborted, "the end")
 }
 
 // twoPools is two pools with the same bridge, a private network, and VIFs.
