@@ -139,7 +139,8 @@ func TestRateLimitOfBroadcasts(t *testing.T) {
 	sent := offer(ctx, t, p.b, f, offered)
 	for _, c := range captures[1:] {
 		eventually(t, func(context.Context) error {
-			if n := len(c.Packets()); n != sent {
+			// One in a hundred may go where a machine is short of processors; the limit lets one in eight pass.
+			if n := len(c.Packets()); n > sent || n < sent-sent/100 {
 				return fmt.Errorf("of %d frames %d arrived at a VIF without a limit", sent, n)
 			}
 			return nil
