@@ -192,22 +192,24 @@ func (s *hostSession) rowsInput(view *raftstore.View) rowsInput {
 
 // guarded tells whether the guard against a peer stands where a tunnel to it leaves.
 func (s *hostSession) guarded(peerUUID string, c conduit) bool {
-	peer := s.lead.store.View().Host(peerUUID)
-	if peer == nil {
-		return false
-	}
-	end, there := s.lead.links.of(s.uuid)[c.tunnelName(peer)]
+	end, there := s.end(peerUUID, c)
 	return there && s.lead.mayNegotiate(end, time.Now()) == ""
 }
 
 // stands tells whether the guard against a peer's address stands where a tunnel to it leaves.
 func (s *hostSession) stands(peerUUID string, c conduit) bool {
+	end, there := s.end(peerUUID, c)
+	return there && s.lead.guardOf(end).stands
+}
+
+// end is the host's end of a tunnel to a peer.
+func (s *hostSession) end(peerUUID string, c conduit) (linkEnd, bool) {
 	peer := s.lead.store.View().Host(peerUUID)
 	if peer == nil {
-		return false
+		return linkEnd{}, false
 	}
 	end, there := s.lead.links.of(s.uuid)[c.tunnelName(peer)]
-	return there && s.lead.guardOf(end).stands
+	return end, there
 }
 
 // bareTunnels names the tunnels that have no credentials.

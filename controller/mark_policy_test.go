@@ -77,7 +77,7 @@ func TestLimitsAreRowsWhereThereAreNoMeters(t *testing.T) {
 	s.do(seen(host, &storev1.Bridge{Name: "xenbr0", DatapathId: 1}, vifPort(host, "vif1.0", vif1, 0), vifPort(host, "tap1.0", vif1, 0), vifPort(host, "vif2.0", uuidOf("dddd", 2), 0)))
 	s.do(putVif(&poolwirev1.Vif{Uuid: vif1, Qos: &poolwirev1.Qos{OutboundBps: 1_000_001, InboundBps: 5_000_000}}, false))
 	if s.view().Vif(vif1).GetQos() == nil {
-		t.Skip("the store does not keep limits")
+		t.Fatal("the store does not keep limits")
 	}
 	in := rowsInput{hostUUID: host, cluster: "c", epoch: 1, targets: []string{"ssl:192.0.2.99:6653"}}
 	if d := desiredRows(s.view(), in); len(d.Policing) != 0 {

@@ -8,19 +8,25 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
+// starOf is a cluster with so many hosts in one pool, all of them in a star.
+func starOf(t *testing.T, hosts int) (k *cluster, pn *poolwirev1.PrivateNetwork, uuids []string) {
+	t.Helper()
+	k = newCluster(t)
+	for n := 1; n <= hosts; n++ {
+		_, uuid := k.join(n)
+		uuids = append(uuids, uuid)
+	}
+	pn = blue(poolMember(uuidOf("aaaa", 1)))
+	pn.Topology = poolwirev1.Topology_TOPOLOGY_STAR
+	k.do(putPrivate(pn, true))
+	return k, pn, uuids
+}
+
 // A relay that only some hear keeps its place as long as the other one is heard by no more: a third host would fare no better, and
 // the place would go round for as long as the fault lasts.
 func TestARelayStaysWhereNobodyIsBetterHeard(t *testing.T) {
 	t.Parallel()
-	k := newCluster(t)
-	var uuids []string
-	for n := 1; n <= 5; n++ {
-		_, uuid := k.join(n)
-		uuids = append(uuids, uuid)
-	}
-	pn := blue(poolMember(uuidOf("aaaa", 1)))
-	pn.Topology = poolwirev1.Topology_TOPOLOGY_STAR
-	k.do(putPrivate(pn, true))
+	k, pn, uuids := starOf(t, 5)
 	view := k.view()
 	now := &storev1.Relay{PrivateNetworkUuid: pn.GetUuid(), Active: uuids[0], Standby: uuids[1]}
 	// heard builds what the members say: of each host, how many of the other four hear it; nobody says anything of the rest.
@@ -134,15 +140,7 @@ func TestHeardAsTheActiveOneIs(t *testing.T) {
 // hear it yet it could pass nothing on.
 func TestAReturningRelayWaitsForAllWhoHearTheOther(t *testing.T) {
 	t.Parallel()
-	k := newCluster(t)
-	var uuids []string
-	for n := 1; n <= 4; n++ {
-		_, uuid := k.join(n)
-		uuids = append(uuids, uuid)
-	}
-	pn := blue(poolMember(uuidOf("aaaa", 1)))
-	pn.Topology = poolwirev1.Topology_TOPOLOGY_STAR
-	k.do(putPrivate(pn, true))
+	k, pn, uuids := starOf(t, 4)
 	view := k.view()
 	const back, active = 0, 1
 	for name, c := range map[string]struct {

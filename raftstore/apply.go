@@ -43,10 +43,11 @@ func (s *Store) Apply(ctx context.Context, c *storev1.Command) (Result, error) {
 
 // propose hands a command to Raft, also before this node has taken over.
 func (s *Store) propose(ctx context.Context, c *storev1.Command) (Result, error) {
-	if err := s.understanding().allows(numberOf(c)); err != nil {
+	all := s.understanding()
+	if err := all.allows(numberOf(c)); err != nil {
 		return Result{}, err
 	}
-	data, err := proto.Marshal(s.stamp(c))
+	data, err := proto.Marshal(s.stamp(c, all.meaning))
 	if err != nil {
 		return Result{}, fmt.Errorf("encode command: %w", err)
 	}
@@ -90,10 +91,10 @@ func (s *Store) proposalError(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 }
 
-// stamp returns the command with time and UUIDs; it shares what it does not
+// stamp returns the command with time, meaning and UUIDs; it shares what it does not
 // change with c.
-func (s *Store) stamp(c *storev1.Command) *storev1.Command {
-	out := &storev1.Command{Body: c.Body, RequestId: c.RequestId, Time: timestamppb.New(s.cfg.Now()), ConfirmWithin: c.ConfirmWithin, Author: c.Author, Meaning: s.understanding().meaning}
+func (s *Store) stamp(c *storev1.Command, meaning uint32) *storev1.Command {
+	out := &storev1.Command{Body: c.Body, RequestId: c.RequestId, Time: timestamppb.New(s.cfg.Now()), ConfirmWithin: c.ConfirmWithin, Author: c.Author, Meaning: meaning}
 	switch body := c.Body.(type) {
 	case *storev1.Command_PutPool:
 		if p := body.PutPool; p.GetCreate() && p.GetPool() != nil && p.GetPool().GetUuid() == "" {

@@ -18,7 +18,7 @@ func (s *Store) Simulate(c *storev1.Command) (*View, ChangeSet, Result, error) {
 	// A snapshot of memdb shares what it holds, and takes writes of its own.
 	db := s.fsm.db.Load().Snapshot()
 	now := &View{txn: db.Txn(false)}
-	stamped := s.stamp(c)
+	stamped := s.stamp(c, s.understanding().meaning)
 	t := begin(db, now.Revision()+1, stamped.GetTime())
 	res, err := t.do(spec, stamped)
 	if err != nil {

@@ -161,18 +161,13 @@ func (w *steward) replace(ctx context.Context) {
 		if old == "" || !w.healthyVoter(n.GetId()) {
 			continue
 		}
-		err := w.store.RemoveServer(ctx, old)
-		var gone *NotFoundError
-		if err != nil && !errors.As(err, &gone) {
+		if err := w.store.forget(ctx, old); err != nil {
 			if ctx.Err() == nil {
 				w.store.log.Warn("node not replaced yet", "node", old, "by", n.GetId(), "error", err)
 			}
 			continue
 		}
 		w.store.log.Info("node replaced", "node", old, "by", n.GetId())
-		if w.store.View().Node(old) != nil {
-			_, _ = w.store.propose(ctx, &storev1.Command{Body: &storev1.Command_DeleteNode{DeleteNode: &storev1.Delete{Uuid: old}}})
-		}
 		n = proto.CloneOf(n)
 		n.Replaces = ""
 		w.put(ctx, n)

@@ -265,7 +265,7 @@ func TestApplyErrors(t *testing.T) {
 // UUIDs are made where a resource is new, and nowhere else.
 func TestStamp(t *testing.T) {
 	t.Parallel()
-	s := &Store{cfg: Config{Now: time.Now, NewUUID: func() string { return "made" }}, fsm: newMachine(t).f}
+	s := &Store{cfg: Config{Now: time.Now, NewUUID: func() string { return "made" }}}
 	for name, c := range map[string]struct {
 		cmd  *storev1.Command
 		want string
@@ -283,7 +283,7 @@ func TestStamp(t *testing.T) {
 		"VIF":                    {putVif(&poolwirev1.Vif{}, true), ""},
 		"nothing":                {putPool(nil, true), ""},
 	} {
-		got := s.stamp(c.cmd)
+		got := s.stamp(c.cmd, meaningNow)
 		uuid := ""
 		for _, u := range []string{got.GetPutPool().GetPool().GetUuid(), got.GetPutHost().GetHost().GetUuid(),
 			got.GetPutPrivateNetwork().GetPrivateNetwork().GetUuid(), got.GetPutRule().GetRule().GetUuid(), got.GetPutVif().GetVif().GetUuid()} {

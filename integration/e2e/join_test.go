@@ -17,9 +17,9 @@ import (
 // and one of them leads on when the leader is killed; no packet is lost.
 func TestNodesJoin(t *testing.T) {
 	t.Parallel()
-	p := &pair{World: newWorld(t, "join", nodeFlags("100.64.0.1")...)}
+	p := &pair{World: newWorld(t, "join", scenario.ClusterFlags(scenario.FirstController)...)}
 	ctx := within(t, 2*time.Minute)
-	if p.Lab.ControllerAddr().String() != "100.64.0.1" {
+	if p.Lab.ControllerAddr().String() != scenario.FirstController {
 		t.Fatalf("the lab's controller has the address %s", p.Lab.ControllerAddr())
 	}
 	p.do(t, "pool", "create", "paris")
@@ -30,7 +30,7 @@ func TestNodesJoin(t *testing.T) {
 	}
 	p.h1, p.h2 = p.join(t, "paris1"), p.join(t, "paris2")
 	p.a, p.b = p.vm(t, p.h1, "a", 1), p.vm(t, p.h2, "b", 2)
-	eventually(t, wants("100.64.0.1:6653", others["n2"].addr, others["n3"].addr).of(p.h1, "get-controller", "xenbr0"))
+	eventually(t, wants(scenario.FirstController+":6653", others["n2"].addr, others["n3"].addr).of(p.h1, "get-controller", "xenbr0"))
 	passes(t, p.a, p.b.IPv4())
 	// Any node answers any call: this one forwards to the leader.
 	rule := []string{"bridge=xenbr0", "direction=to", "protocol=tcp", "port=7", "ipRange=10.66.0.0/24"}
@@ -58,11 +58,6 @@ func TestNodesJoin(t *testing.T) {
 	}
 }
 
-// nodeFlags let other nodes and bridges reach a node at an address.
-func nodeFlags(addr string) []string {
-	return []string{"--listen-api", addr + ":6700", "--listen-raft", addr + ":6701", "--advertise-openflow", addr + ":6653"}
-}
-
 // node is another controller node of a world.
 type node struct {
 	addr   string
@@ -86,7 +81,7 @@ func startNode(t *testing.T, w *scenario.World, id string) *node {
 	}
 	n := &node{addr: ns.Addr.String(), socket: filepath.Join(dir, "api.sock"), world: w}
 	args := append([]string{daemon, "--node-id", id, "--data-dir", filepath.Join(dir, "data"), "--pki-dir", filepath.Join(dir, "pki"),
-		"--api-socket", n.socket, "--join", fmt.Sprintf("%s:6700", w.Lab.ControllerAddr())}, nodeFlags(n.addr)...)
+		"--api-socket", n.socket, "--join", fmt.Sprintf("%s:6700", w.Lab.ControllerAddr())}, scenario.ClusterFlags(n.addr)...)
 	p, err := ns.Start(lab.ProcessOptions{Name: "poolwired-" + id, Args: args})
 	if err != nil {
 		t.Fatal(err)
