@@ -45,6 +45,8 @@ var commands = [...]command{
 	27: {"observe_protection", on((*storev1.Command).GetObserveProtection, (*tx).observeProtection)},
 	28: {"observe_multicast", on((*storev1.Command).GetObserveMulticast, (*tx).observeMulticast)},
 	29: {"put_cluster_settings", on((*storev1.Command).GetPutClusterSettings, (*tx).putClusterSettings)},
+	30: {"restore_backup", on((*storev1.Command).GetRestoreBackup, (*tx).restoreBackup)},
+	31: {"take_over_cluster", on((*storev1.Command).GetTakeOverCluster, (*tx).takeOver)},
 }
 
 // on joins a oneof getter and the function that applies the body.
@@ -93,8 +95,8 @@ func meaningOf(c *storev1.Command) uint32 { return c.GetMeaning() }
 
 // Result is what a command did.
 type Result struct {
-	// Revision is the command's index in the log. Of a repeated request it is
-	// that of the first command.
+	// Revision is the command's index in the log and View.RevisionBase. Of a
+	// repeated request it is that of the first command.
 	Revision uint64
 	// UUIDs are the resources the command wrote or, for DeleteRules, removed;
 	// the one asked for comes first. Empty for commands about hosts' reports.

@@ -78,11 +78,16 @@ func (f *fsm) Apply(l *raft.Log) any {
 	if spec == nil {
 		return response{err: f.stop(fmt.Errorf("entry %d holds a command this version does not know", l.Index))}
 	}
-	res, changes, err := f.run(l.Index, number, spec, &c)
+	base := f.view().RevisionBase()
+	res, set, err := f.run(base+l.Index, number, spec, &c)
 	if errors.Is(err, errSchema) {
 		return response{err: f.stop(err)}
 	}
-	f.history.publish(ChangeSet{Revision: l.Index, Changes: changes})
+	if f.view().RevisionBase() != base {
+		f.reborn(set.Revision)
+	} else {
+		f.history.publish(set)
+	}
 	return response{result: res, err: err}
 }
 
@@ -91,7 +96,7 @@ var errSchema = errors.New("state store")
 
 // run executes one command in one transaction. The revision moves on even when
 // the command is refused.
-func (f *fsm) run(revision uint64, number uint32, spec *command, c *storev1.Command) (Result, []Change, error) {
+func (f *fsm) run(revision uint64, number uint32, spec *command, c *storev1.Command) (Result, ChangeSet, error) {
 	db := f.db.Load()
 	t := begin(db, revision, c.GetTime())
 	res, grown, err := f.execute(t, number, spec, c)
@@ -102,10 +107,10 @@ func (f *fsm) run(revision uint64, number uint32, spec *command, c *storev1.Comm
 	}
 	changes := t.commit()
 	if t.err != nil {
-		return Result{}, nil, t.err
+		return Result{}, ChangeSet{}, t.err
 	}
 	f.requests += grown
-	return res, changes, err
+	return res, ChangeSet{Revision: t.revision, Changes: changes}, err
 }
 
 // execute returns the result of a command and by how much the number of
@@ -120,6 +125,15 @@ func (f *fsm) execute(t *tx, number uint32, spec *command, c *storev1.Command) (
 	}
 	grown := t.remember(number, c.GetRequestId(), res, f.requests)
 	return res, grown, nil
+}
+
+// reborn follows a replacement of the state as a whole.
+func (f *fsm) reborn(revision uint64) {
+	f.requests = 0
+	for range f.view().each(resourceOf(TableRequests).name, indexID, "") {
+		f.requests++
+	}
+	f.history.restart(revision)
 }
 
 // err returns why the state machine stopped, or nil.

@@ -60,6 +60,9 @@ const (
 	TableSubscriptions Table = 19
 	// TableSettings holds one *poolwirev1.ClusterSettings.
 	TableSettings Table = 20
+	// TableBackupParts holds *storev1.BackupPart by restore, "/" and number. Its changes are not
+	// part of change sets.
+	TableBackupParts Table = 21
 )
 
 // String returns the table's name, "table N" for an unknown one.
@@ -326,5 +329,10 @@ var resources = [...]resource{
 	{
 		table: TableSettings, name: "settings", blank: blank[poolwirev1.ClusterSettings],
 		key: keyed(func(*poolwirev1.ClusterSettings) string { return settingsKey }),
+	},
+	{
+		table: TableBackupParts, name: "backup_parts", blank: blank[storev1.BackupPart],
+		key:    keyed(func(p *storev1.BackupPart) string { return partKey(p.GetId(), p.GetIndex()) }),
+		silent: true,
 	},
 }

@@ -19,6 +19,9 @@ import (
 // states give equal bytes. Raft's snapshot store adds a checksum.
 const (
 	snapshotFormat = 1
+	// snapshotFormatBased is that of a header with bases, which older versions would
+	// pass over.
+	snapshotFormatBased = 2
 	// maxRecord bounds one message of a snapshot, in bytes.
 	maxRecord = 64 << 20
 )
@@ -93,12 +96,7 @@ func (f *fsm) Restore(from io.ReadCloser) (err error) {
 		return fmt.Errorf("restore: %w", err)
 	}
 	f.db.Store(db)
-	v := f.view()
-	f.requests = 0
-	for range v.each(resourceOf(TableRequests).name, indexID, "") {
-		f.requests++
-	}
-	f.history.restart(v.Revision())
+	f.reborn(f.view().Revision())
 	return nil
 }
 
@@ -107,8 +105,8 @@ func readSnapshot(from *bufio.Reader) (*memdb.MemDB, error) {
 	if err := readMessage(from, &header); err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
-	if header.GetFormat() != snapshotFormat {
-		return nil, fmt.Errorf("snapshot has format %d, this version reads %d", header.GetFormat(), snapshotFormat)
+	if f := header.GetFormat(); f < snapshotFormat || f > snapshotFormatBased {
+		return nil, fmt.Errorf("snapshot has format %d, this version reads %d to %d", f, snapshotFormat, snapshotFormatBased)
 	}
 	db, err := emptyDB(&header)
 	if err != nil {

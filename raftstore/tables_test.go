@@ -50,6 +50,9 @@ func TestEveryCommandIsDeclared(t *testing.T) {
 		}
 		_, _ = newMachine(t).apply(cmd)
 	}
+	if len(commands)-1 != int(commandsNow) {
+		t.Errorf("commandsNow is %d, the highest command %d", commandsNow, len(commands)-1)
+	}
 	if commands[numberPutRule].name != "put_rule" {
 		t.Errorf("numberPutRule names %q", commands[numberPutRule].name)
 	}
@@ -87,6 +90,10 @@ func full(t tester) *machine {
 func TestEveryTableIsSnapshotted(t *testing.T) {
 	t.Parallel()
 	m := full(t)
+	// A used cluster has no parts of a backup.
+	w := begin(m.f.db.Load(), m.index, nil)
+	w.put(TableBackupParts, &storev1.BackupPart{Id: "x", Data: []byte{1}})
+	w.commit()
 	n := m.restored()
 	names := map[string]bool{}
 	for i := range resources {
@@ -176,7 +183,7 @@ func TestRestoreRefuses(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"empty":             nil,
 		"garbage":           []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
-		"another format":    encode(&storev1.SnapshotHeader{Format: 2}),
+		"another format":    encode(&storev1.SnapshotHeader{Format: 3}),
 		"unknown table":     encode(header, &storev1.SnapshotRecord{Table: 99}),
 		"table zero":        encode(header, &storev1.SnapshotRecord{}),
 		"undecodable":       encode(header, &storev1.SnapshotRecord{Table: 1, Object: []byte{0xff}}),
@@ -202,7 +209,7 @@ func TestRestoreRefuses(t *testing.T) {
 func TestUnknownCommandStopsTheNode(t *testing.T) {
 	t.Parallel()
 	for name, data := range map[string][]byte{
-		"unknown number":     {0xf2, 0x01, 0x00}, // field 30, length 0
+		"unknown number":     {0x82, 0x7d, 0x00}, // field 2000, length 0
 		"no body":            {},
 		"not a command":      {0xff},
 		"time without body":  mustMarshal(t, &storev1.Command{Time: timestamppb.Now()}),

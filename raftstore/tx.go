@@ -42,6 +42,7 @@ func (t *tx) do(spec *command, c *storev1.Command) (Result, error) {
 	res, err := spec.apply(t, c)
 	if err == nil {
 		t.cascade()
+		t.dropStale(c)
 		err = t.err
 	}
 	if err == nil {

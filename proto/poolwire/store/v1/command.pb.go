@@ -26,6 +26,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// RestoreStep is a step of a restore.
+type RestoreStep int32
+
+const (
+	// Not set; refused.
+	RestoreStep_RESTORE_STEP_UNSPECIFIED RestoreStep = 0
+	// Put a part down.
+	RestoreStep_RESTORE_STEP_STAGE RestoreStep = 1
+	// Replace the state by what was put down.
+	RestoreStep_RESTORE_STEP_COMMIT RestoreStep = 2
+	// Throw what was put down away.
+	RestoreStep_RESTORE_STEP_DISCARD RestoreStep = 3
+)
+
+// Enum value maps for RestoreStep.
+var (
+	RestoreStep_name = map[int32]string{
+		0: "RESTORE_STEP_UNSPECIFIED",
+		1: "RESTORE_STEP_STAGE",
+		2: "RESTORE_STEP_COMMIT",
+		3: "RESTORE_STEP_DISCARD",
+	}
+	RestoreStep_value = map[string]int32{
+		"RESTORE_STEP_UNSPECIFIED": 0,
+		"RESTORE_STEP_STAGE":       1,
+		"RESTORE_STEP_COMMIT":      2,
+		"RESTORE_STEP_DISCARD":     3,
+	}
+)
+
+func (x RestoreStep) Enum() *RestoreStep {
+	p := new(RestoreStep)
+	*p = x
+	return p
+}
+
+func (x RestoreStep) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RestoreStep) Descriptor() protoreflect.EnumDescriptor {
+	return file_poolwire_store_v1_command_proto_enumTypes[0].Descriptor()
+}
+
+func (RestoreStep) Type() protoreflect.EnumType {
+	return &file_poolwire_store_v1_command_proto_enumTypes[0]
+}
+
+func (x RestoreStep) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RestoreStep.Descriptor instead.
+func (RestoreStep) EnumDescriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{0}
+}
+
 // PutMode says what a rule may replace.
 type PutMode int32
 
@@ -67,11 +124,11 @@ func (x PutMode) String() string {
 }
 
 func (PutMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_poolwire_store_v1_command_proto_enumTypes[0].Descriptor()
+	return file_poolwire_store_v1_command_proto_enumTypes[1].Descriptor()
 }
 
 func (PutMode) Type() protoreflect.EnumType {
-	return &file_poolwire_store_v1_command_proto_enumTypes[0]
+	return &file_poolwire_store_v1_command_proto_enumTypes[1]
 }
 
 func (x PutMode) Number() protoreflect.EnumNumber {
@@ -80,7 +137,7 @@ func (x PutMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PutMode.Descriptor instead.
 func (PutMode) EnumDescriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{0}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{1}
 }
 
 // Command is one entry of the Raft log. Field numbers of the body are the command numbers: they start at 1, only grow, and
@@ -121,6 +178,8 @@ type Command struct {
 	//	*Command_ObserveProtection
 	//	*Command_ObserveMulticast
 	//	*Command_PutClusterSettings
+	//	*Command_RestoreBackup
+	//	*Command_TakeOverCluster
 	Body isCommand_Body `protobuf_oneof:"body"`
 	// Client's id for safe retries; empty for none.
 	RequestId string `protobuf:"bytes,1000,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -435,6 +494,24 @@ func (x *Command) GetPutClusterSettings() *PutClusterSettings {
 	return nil
 }
 
+func (x *Command) GetRestoreBackup() *RestoreBackup {
+	if x != nil {
+		if x, ok := x.Body.(*Command_RestoreBackup); ok {
+			return x.RestoreBackup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetTakeOverCluster() *TakeOverCluster {
+	if x != nil {
+		if x, ok := x.Body.(*Command_TakeOverCluster); ok {
+			return x.TakeOverCluster
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
@@ -619,6 +696,16 @@ type Command_PutClusterSettings struct {
 	PutClusterSettings *PutClusterSettings `protobuf:"bytes,29,opt,name=put_cluster_settings,json=putClusterSettings,proto3,oneof"`
 }
 
+type Command_RestoreBackup struct {
+	// Brings a backup back.
+	RestoreBackup *RestoreBackup `protobuf:"bytes,30,opt,name=restore_backup,json=restoreBackup,proto3,oneof"`
+}
+
+type Command_TakeOverCluster struct {
+	// Gives the cluster the identity of a lost one.
+	TakeOverCluster *TakeOverCluster `protobuf:"bytes,31,opt,name=take_over_cluster,json=takeOverCluster,proto3,oneof"`
+}
+
 func (*Command_BootstrapCluster) isCommand_Body() {}
 
 func (*Command_PutPool) isCommand_Body() {}
@@ -677,6 +764,10 @@ func (*Command_ObserveMulticast) isCommand_Body() {}
 
 func (*Command_PutClusterSettings) isCommand_Body() {}
 
+func (*Command_RestoreBackup) isCommand_Body() {}
+
+func (*Command_TakeOverCluster) isCommand_Body() {}
+
 // BootstrapCluster gives the cluster its identity.
 type BootstrapCluster struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -732,6 +823,134 @@ func (x *BootstrapCluster) GetClusterName() string {
 	return ""
 }
 
+// RestoreBackup is one step of a restore.
+type RestoreBackup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the restore.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What to do.
+	Step RestoreStep `protobuf:"varint,2,opt,name=step,proto3,enum=poolwire.store.v1.RestoreStep" json:"step,omitempty"`
+	// STAGE: number of the part, from 0.
+	Index uint32 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// STAGE: its bytes.
+	Data []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	// COMMIT: number of parts.
+	Parts         uint32 `protobuf:"varint,5,opt,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreBackup) Reset() {
+	*x = RestoreBackup{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreBackup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreBackup) ProtoMessage() {}
+
+func (x *RestoreBackup) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreBackup.ProtoReflect.Descriptor instead.
+func (*RestoreBackup) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RestoreBackup) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RestoreBackup) GetStep() RestoreStep {
+	if x != nil {
+		return x.Step
+	}
+	return RestoreStep_RESTORE_STEP_UNSPECIFIED
+}
+
+func (x *RestoreBackup) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *RestoreBackup) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *RestoreBackup) GetParts() uint32 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
+}
+
+// TakeOverCluster gives the cluster another identity.
+type TakeOverCluster struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the lost cluster.
+	ClusterUuid   string `protobuf:"bytes,1,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeOverCluster) Reset() {
+	*x = TakeOverCluster{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeOverCluster) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeOverCluster) ProtoMessage() {}
+
+func (x *TakeOverCluster) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeOverCluster.ProtoReflect.Descriptor instead.
+func (*TakeOverCluster) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TakeOverCluster) GetClusterUuid() string {
+	if x != nil {
+		return x.ClusterUuid
+	}
+	return ""
+}
+
 // PutPool stores a pool.
 type PutPool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -745,7 +964,7 @@ type PutPool struct {
 
 func (x *PutPool) Reset() {
 	*x = PutPool{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +976,7 @@ func (x *PutPool) String() string {
 func (*PutPool) ProtoMessage() {}
 
 func (x *PutPool) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +989,7 @@ func (x *PutPool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPool.ProtoReflect.Descriptor instead.
 func (*PutPool) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PutPool) GetPool() *v1.Pool {
@@ -800,7 +1019,7 @@ type PutHost struct {
 
 func (x *PutHost) Reset() {
 	*x = PutHost{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +1031,7 @@ func (x *PutHost) String() string {
 func (*PutHost) ProtoMessage() {}
 
 func (x *PutHost) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +1044,7 @@ func (x *PutHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutHost.ProtoReflect.Descriptor instead.
 func (*PutHost) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PutHost) GetHost() *v1.Host {
@@ -855,7 +1074,7 @@ type PutNetwork struct {
 
 func (x *PutNetwork) Reset() {
 	*x = PutNetwork{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +1086,7 @@ func (x *PutNetwork) String() string {
 func (*PutNetwork) ProtoMessage() {}
 
 func (x *PutNetwork) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +1099,7 @@ func (x *PutNetwork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutNetwork.ProtoReflect.Descriptor instead.
 func (*PutNetwork) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PutNetwork) GetNetwork() *v1.Network {
@@ -912,7 +1131,7 @@ type PutPrivateNetwork struct {
 
 func (x *PutPrivateNetwork) Reset() {
 	*x = PutPrivateNetwork{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -924,7 +1143,7 @@ func (x *PutPrivateNetwork) String() string {
 func (*PutPrivateNetwork) ProtoMessage() {}
 
 func (x *PutPrivateNetwork) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -937,7 +1156,7 @@ func (x *PutPrivateNetwork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPrivateNetwork.ProtoReflect.Descriptor instead.
 func (*PutPrivateNetwork) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PutPrivateNetwork) GetPrivateNetwork() *v1.PrivateNetwork {
@@ -974,7 +1193,7 @@ type PutVif struct {
 
 func (x *PutVif) Reset() {
 	*x = PutVif{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1205,7 @@ func (x *PutVif) String() string {
 func (*PutVif) ProtoMessage() {}
 
 func (x *PutVif) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1218,7 @@ func (x *PutVif) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVif.ProtoReflect.Descriptor instead.
 func (*PutVif) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PutVif) GetVif() *v1.Vif {
@@ -1029,7 +1248,7 @@ type PutRule struct {
 
 func (x *PutRule) Reset() {
 	*x = PutRule{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1260,7 @@ func (x *PutRule) String() string {
 func (*PutRule) ProtoMessage() {}
 
 func (x *PutRule) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1273,7 @@ func (x *PutRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRule.ProtoReflect.Descriptor instead.
 func (*PutRule) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PutRule) GetRule() *v1.Rule {
@@ -1084,7 +1303,7 @@ type DeleteRules struct {
 
 func (x *DeleteRules) Reset() {
 	*x = DeleteRules{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1315,7 @@ func (x *DeleteRules) String() string {
 func (*DeleteRules) ProtoMessage() {}
 
 func (x *DeleteRules) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1328,7 @@ func (x *DeleteRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRules.ProtoReflect.Descriptor instead.
 func (*DeleteRules) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteRules) GetUuids() []string {
@@ -1139,7 +1358,7 @@ type PutPolicyRule struct {
 
 func (x *PutPolicyRule) Reset() {
 	*x = PutPolicyRule{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1370,7 @@ func (x *PutPolicyRule) String() string {
 func (*PutPolicyRule) ProtoMessage() {}
 
 func (x *PutPolicyRule) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1383,7 @@ func (x *PutPolicyRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPolicyRule.ProtoReflect.Descriptor instead.
 func (*PutPolicyRule) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PutPolicyRule) GetPolicyRule() *v1.PolicyRule {
@@ -1194,7 +1413,7 @@ type PutAddressGroup struct {
 
 func (x *PutAddressGroup) Reset() {
 	*x = PutAddressGroup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1425,7 @@ func (x *PutAddressGroup) String() string {
 func (*PutAddressGroup) ProtoMessage() {}
 
 func (x *PutAddressGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1438,7 @@ func (x *PutAddressGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutAddressGroup.ProtoReflect.Descriptor instead.
 func (*PutAddressGroup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PutAddressGroup) GetAddressGroup() *v1.AddressGroup {
@@ -1249,7 +1468,7 @@ type PutVifGroup struct {
 
 func (x *PutVifGroup) Reset() {
 	*x = PutVifGroup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1480,7 @@ func (x *PutVifGroup) String() string {
 func (*PutVifGroup) ProtoMessage() {}
 
 func (x *PutVifGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1493,7 @@ func (x *PutVifGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVifGroup.ProtoReflect.Descriptor instead.
 func (*PutVifGroup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PutVifGroup) GetVifGroup() *v1.VifGroup {
@@ -1306,7 +1525,7 @@ type ModifyGroup struct {
 
 func (x *ModifyGroup) Reset() {
 	*x = ModifyGroup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1537,7 @@ func (x *ModifyGroup) String() string {
 func (*ModifyGroup) ProtoMessage() {}
 
 func (x *ModifyGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1550,7 @@ func (x *ModifyGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyGroup.ProtoReflect.Descriptor instead.
 func (*ModifyGroup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ModifyGroup) GetUuid() string {
@@ -1366,7 +1585,7 @@ type ExpirePolicyRules struct {
 
 func (x *ExpirePolicyRules) Reset() {
 	*x = ExpirePolicyRules{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1378,7 +1597,7 @@ func (x *ExpirePolicyRules) String() string {
 func (*ExpirePolicyRules) ProtoMessage() {}
 
 func (x *ExpirePolicyRules) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1391,7 +1610,7 @@ func (x *ExpirePolicyRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpirePolicyRules.ProtoReflect.Descriptor instead.
 func (*ExpirePolicyRules) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExpirePolicyRules) GetUuids() []string {
@@ -1414,7 +1633,7 @@ type ResolveChange struct {
 
 func (x *ResolveChange) Reset() {
 	*x = ResolveChange{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1645,7 @@ func (x *ResolveChange) String() string {
 func (*ResolveChange) ProtoMessage() {}
 
 func (x *ResolveChange) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1658,7 @@ func (x *ResolveChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveChange.ProtoReflect.Descriptor instead.
 func (*ResolveChange) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ResolveChange) GetId() string {
@@ -1473,7 +1692,7 @@ type PendingChange struct {
 
 func (x *PendingChange) Reset() {
 	*x = PendingChange{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1704,7 @@ func (x *PendingChange) String() string {
 func (*PendingChange) ProtoMessage() {}
 
 func (x *PendingChange) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1717,7 @@ func (x *PendingChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingChange.ProtoReflect.Descriptor instead.
 func (*PendingChange) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PendingChange) GetId() string {
@@ -1548,7 +1767,7 @@ type ChangedObject struct {
 
 func (x *ChangedObject) Reset() {
 	*x = ChangedObject{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1779,7 @@ func (x *ChangedObject) String() string {
 func (*ChangedObject) ProtoMessage() {}
 
 func (x *ChangedObject) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1792,7 @@ func (x *ChangedObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangedObject.ProtoReflect.Descriptor instead.
 func (*ChangedObject) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ChangedObject) GetTable() uint32 {
@@ -1637,7 +1856,7 @@ type PairKey struct {
 
 func (x *PairKey) Reset() {
 	*x = PairKey{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1868,7 @@ func (x *PairKey) String() string {
 func (*PairKey) ProtoMessage() {}
 
 func (x *PairKey) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1881,7 @@ func (x *PairKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PairKey.ProtoReflect.Descriptor instead.
 func (*PairKey) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PairKey) GetHostA() string {
@@ -1736,7 +1955,7 @@ type PutPairKeys struct {
 
 func (x *PutPairKeys) Reset() {
 	*x = PutPairKeys{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1967,7 @@ func (x *PutPairKeys) String() string {
 func (*PutPairKeys) ProtoMessage() {}
 
 func (x *PutPairKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1980,7 @@ func (x *PutPairKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPairKeys.ProtoReflect.Descriptor instead.
 func (*PutPairKeys) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PutPairKeys) GetPut() []*PairKey {
@@ -1802,7 +2021,7 @@ type Relay struct {
 
 func (x *Relay) Reset() {
 	*x = Relay{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +2033,7 @@ func (x *Relay) String() string {
 func (*Relay) ProtoMessage() {}
 
 func (x *Relay) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +2046,7 @@ func (x *Relay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relay.ProtoReflect.Descriptor instead.
 func (*Relay) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Relay) GetPrivateNetworkUuid() string {
@@ -1871,7 +2090,7 @@ type PutRelays struct {
 
 func (x *PutRelays) Reset() {
 	*x = PutRelays{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +2102,7 @@ func (x *PutRelays) String() string {
 func (*PutRelays) ProtoMessage() {}
 
 func (x *PutRelays) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +2115,7 @@ func (x *PutRelays) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRelays.ProtoReflect.Descriptor instead.
 func (*PutRelays) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{20}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PutRelays) GetPrivateNetworkUuids() []string {
@@ -1930,7 +2149,7 @@ type Protection struct {
 
 func (x *Protection) Reset() {
 	*x = Protection{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1942,7 +2161,7 @@ func (x *Protection) String() string {
 func (*Protection) ProtoMessage() {}
 
 func (x *Protection) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1955,7 +2174,7 @@ func (x *Protection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Protection.ProtoReflect.Descriptor instead.
 func (*Protection) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{21}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Protection) GetHostA() string {
@@ -1999,7 +2218,7 @@ type ObserveProtection struct {
 
 func (x *ObserveProtection) Reset() {
 	*x = ObserveProtection{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +2230,7 @@ func (x *ObserveProtection) String() string {
 func (*ObserveProtection) ProtoMessage() {}
 
 func (x *ObserveProtection) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,7 +2243,7 @@ func (x *ObserveProtection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveProtection.ProtoReflect.Descriptor instead.
 func (*ObserveProtection) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{22}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ObserveProtection) GetProved() []*Protection {
@@ -2056,7 +2275,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +2287,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2300,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{23}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Subscription) GetVifUuid() string {
@@ -2118,7 +2337,7 @@ type ObserveMulticast struct {
 
 func (x *ObserveMulticast) Reset() {
 	*x = ObserveMulticast{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2349,7 @@ func (x *ObserveMulticast) String() string {
 func (*ObserveMulticast) ProtoMessage() {}
 
 func (x *ObserveMulticast) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2143,7 +2362,7 @@ func (x *ObserveMulticast) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveMulticast.ProtoReflect.Descriptor instead.
 func (*ObserveMulticast) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{24}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ObserveMulticast) GetJoined() []*Subscription {
@@ -2173,7 +2392,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2185,7 +2404,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2198,7 +2417,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{25}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Delete) GetUuid() string {
@@ -2226,7 +2445,7 @@ type PutNode struct {
 
 func (x *PutNode) Reset() {
 	*x = PutNode{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +2457,7 @@ func (x *PutNode) String() string {
 func (*PutNode) ProtoMessage() {}
 
 func (x *PutNode) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2470,7 @@ func (x *PutNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutNode.ProtoReflect.Descriptor instead.
 func (*PutNode) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{26}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PutNode) GetNode() *v1.Node {
@@ -2272,7 +2491,7 @@ type PutClusterSettings struct {
 
 func (x *PutClusterSettings) Reset() {
 	*x = PutClusterSettings{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2503,7 @@ func (x *PutClusterSettings) String() string {
 func (*PutClusterSettings) ProtoMessage() {}
 
 func (x *PutClusterSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2516,7 @@ func (x *PutClusterSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutClusterSettings.ProtoReflect.Descriptor instead.
 func (*PutClusterSettings) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{27}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PutClusterSettings) GetSettings() *v1.ClusterSettings {
@@ -2328,7 +2547,7 @@ type ObserveHost struct {
 
 func (x *ObserveHost) Reset() {
 	*x = ObserveHost{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2559,7 @@ func (x *ObserveHost) String() string {
 func (*ObserveHost) ProtoMessage() {}
 
 func (x *ObserveHost) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2572,7 @@ func (x *ObserveHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveHost.ProtoReflect.Descriptor instead.
 func (*ObserveHost) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{28}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ObserveHost) GetHostUuid() string {
@@ -2402,7 +2621,7 @@ var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\xec\x11\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x89\x13\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -2439,7 +2658,9 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"put_relays\x18\x1a \x01(\v2\x1c.poolwire.store.v1.PutRelaysH\x00R\tputRelays\x12U\n" +
 	"\x12observe_protection\x18\x1b \x01(\v2$.poolwire.store.v1.ObserveProtectionH\x00R\x11observeProtection\x12R\n" +
 	"\x11observe_multicast\x18\x1c \x01(\v2#.poolwire.store.v1.ObserveMulticastH\x00R\x10observeMulticast\x12Y\n" +
-	"\x14put_cluster_settings\x18\x1d \x01(\v2%.poolwire.store.v1.PutClusterSettingsH\x00R\x12putClusterSettings\x12\x1e\n" +
+	"\x14put_cluster_settings\x18\x1d \x01(\v2%.poolwire.store.v1.PutClusterSettingsH\x00R\x12putClusterSettings\x12I\n" +
+	"\x0erestore_backup\x18\x1e \x01(\v2 .poolwire.store.v1.RestoreBackupH\x00R\rrestoreBackup\x12P\n" +
+	"\x11take_over_cluster\x18\x1f \x01(\v2\".poolwire.store.v1.TakeOverClusterH\x00R\x0ftakeOverCluster\x12\x1e\n" +
 	"\n" +
 	"request_id\x18\xe8\a \x01(\tR\trequestId\x12/\n" +
 	"\x04time\x18\xe9\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12A\n" +
@@ -2449,7 +2670,15 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x04body\"X\n" +
 	"\x10BootstrapCluster\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12!\n" +
-	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\"H\n" +
+	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\"\x93\x01\n" +
+	"\rRestoreBackup\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
+	"\x04step\x18\x02 \x01(\x0e2\x1e.poolwire.store.v1.RestoreStepR\x04step\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\rR\x05index\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data\x12\x14\n" +
+	"\x05parts\x18\x05 \x01(\rR\x05parts\"4\n" +
+	"\x0fTakeOverCluster\x12!\n" +
+	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\"H\n" +
 	"\aPutPool\x12%\n" +
 	"\x04pool\x18\x01 \x01(\v2\x11.poolwire.v1.PoolR\x04pool\x12\x16\n" +
 	"\x06create\x18\x02 \x01(\bR\x06create\"H\n" +
@@ -2560,7 +2789,12 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x05ports\x18\x04 \x03(\v2\x17.poolwire.store.v1.PortR\x05ports\x12\x1d\n" +
 	"\n" +
 	"ports_gone\x18\x05 \x03(\tR\tportsGone\x122\n" +
-	"\x05facts\x18\x06 \x01(\v2\x1c.poolwire.store.v1.HostFactsR\x05facts*c\n" +
+	"\x05facts\x18\x06 \x01(\v2\x1c.poolwire.store.v1.HostFactsR\x05facts*v\n" +
+	"\vRestoreStep\x12\x1c\n" +
+	"\x18RESTORE_STEP_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12RESTORE_STEP_STAGE\x10\x01\x12\x17\n" +
+	"\x13RESTORE_STEP_COMMIT\x10\x02\x12\x18\n" +
+	"\x14RESTORE_STEP_DISCARD\x10\x03*c\n" +
 	"\aPutMode\x12\x18\n" +
 	"\x14PUT_MODE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fPUT_MODE_CREATE\x10\x01\x12\x13\n" +
@@ -2579,119 +2813,125 @@ func file_poolwire_store_v1_command_proto_rawDescGZIP() []byte {
 	return file_poolwire_store_v1_command_proto_rawDescData
 }
 
-var file_poolwire_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_poolwire_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_poolwire_store_v1_command_proto_goTypes = []any{
-	(PutMode)(0),                  // 0: poolwire.store.v1.PutMode
-	(*Command)(nil),               // 1: poolwire.store.v1.Command
-	(*BootstrapCluster)(nil),      // 2: poolwire.store.v1.BootstrapCluster
-	(*PutPool)(nil),               // 3: poolwire.store.v1.PutPool
-	(*PutHost)(nil),               // 4: poolwire.store.v1.PutHost
-	(*PutNetwork)(nil),            // 5: poolwire.store.v1.PutNetwork
-	(*PutPrivateNetwork)(nil),     // 6: poolwire.store.v1.PutPrivateNetwork
-	(*PutVif)(nil),                // 7: poolwire.store.v1.PutVif
-	(*PutRule)(nil),               // 8: poolwire.store.v1.PutRule
-	(*DeleteRules)(nil),           // 9: poolwire.store.v1.DeleteRules
-	(*PutPolicyRule)(nil),         // 10: poolwire.store.v1.PutPolicyRule
-	(*PutAddressGroup)(nil),       // 11: poolwire.store.v1.PutAddressGroup
-	(*PutVifGroup)(nil),           // 12: poolwire.store.v1.PutVifGroup
-	(*ModifyGroup)(nil),           // 13: poolwire.store.v1.ModifyGroup
-	(*ExpirePolicyRules)(nil),     // 14: poolwire.store.v1.ExpirePolicyRules
-	(*ResolveChange)(nil),         // 15: poolwire.store.v1.ResolveChange
-	(*PendingChange)(nil),         // 16: poolwire.store.v1.PendingChange
-	(*ChangedObject)(nil),         // 17: poolwire.store.v1.ChangedObject
-	(*PairKey)(nil),               // 18: poolwire.store.v1.PairKey
-	(*PutPairKeys)(nil),           // 19: poolwire.store.v1.PutPairKeys
-	(*Relay)(nil),                 // 20: poolwire.store.v1.Relay
-	(*PutRelays)(nil),             // 21: poolwire.store.v1.PutRelays
-	(*Protection)(nil),            // 22: poolwire.store.v1.Protection
-	(*ObserveProtection)(nil),     // 23: poolwire.store.v1.ObserveProtection
-	(*Subscription)(nil),          // 24: poolwire.store.v1.Subscription
-	(*ObserveMulticast)(nil),      // 25: poolwire.store.v1.ObserveMulticast
-	(*Delete)(nil),                // 26: poolwire.store.v1.Delete
-	(*PutNode)(nil),               // 27: poolwire.store.v1.PutNode
-	(*PutClusterSettings)(nil),    // 28: poolwire.store.v1.PutClusterSettings
-	(*ObserveHost)(nil),           // 29: poolwire.store.v1.ObserveHost
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(*v1.Pool)(nil),               // 32: poolwire.v1.Pool
-	(*v1.Host)(nil),               // 33: poolwire.v1.Host
-	(*v1.Network)(nil),            // 34: poolwire.v1.Network
-	(*v1.PrivateNetwork)(nil),     // 35: poolwire.v1.PrivateNetwork
-	(*v1.Vif)(nil),                // 36: poolwire.v1.Vif
-	(*v1.Rule)(nil),               // 37: poolwire.v1.Rule
-	(*v1.PolicyRule)(nil),         // 38: poolwire.v1.PolicyRule
-	(*v1.AddressGroup)(nil),       // 39: poolwire.v1.AddressGroup
-	(*v1.VifGroup)(nil),           // 40: poolwire.v1.VifGroup
-	(*v1.Node)(nil),               // 41: poolwire.v1.Node
-	(*v1.ClusterSettings)(nil),    // 42: poolwire.v1.ClusterSettings
-	(*Bridge)(nil),                // 43: poolwire.store.v1.Bridge
-	(*Port)(nil),                  // 44: poolwire.store.v1.Port
-	(*HostFacts)(nil),             // 45: poolwire.store.v1.HostFacts
+	(RestoreStep)(0),              // 0: poolwire.store.v1.RestoreStep
+	(PutMode)(0),                  // 1: poolwire.store.v1.PutMode
+	(*Command)(nil),               // 2: poolwire.store.v1.Command
+	(*BootstrapCluster)(nil),      // 3: poolwire.store.v1.BootstrapCluster
+	(*RestoreBackup)(nil),         // 4: poolwire.store.v1.RestoreBackup
+	(*TakeOverCluster)(nil),       // 5: poolwire.store.v1.TakeOverCluster
+	(*PutPool)(nil),               // 6: poolwire.store.v1.PutPool
+	(*PutHost)(nil),               // 7: poolwire.store.v1.PutHost
+	(*PutNetwork)(nil),            // 8: poolwire.store.v1.PutNetwork
+	(*PutPrivateNetwork)(nil),     // 9: poolwire.store.v1.PutPrivateNetwork
+	(*PutVif)(nil),                // 10: poolwire.store.v1.PutVif
+	(*PutRule)(nil),               // 11: poolwire.store.v1.PutRule
+	(*DeleteRules)(nil),           // 12: poolwire.store.v1.DeleteRules
+	(*PutPolicyRule)(nil),         // 13: poolwire.store.v1.PutPolicyRule
+	(*PutAddressGroup)(nil),       // 14: poolwire.store.v1.PutAddressGroup
+	(*PutVifGroup)(nil),           // 15: poolwire.store.v1.PutVifGroup
+	(*ModifyGroup)(nil),           // 16: poolwire.store.v1.ModifyGroup
+	(*ExpirePolicyRules)(nil),     // 17: poolwire.store.v1.ExpirePolicyRules
+	(*ResolveChange)(nil),         // 18: poolwire.store.v1.ResolveChange
+	(*PendingChange)(nil),         // 19: poolwire.store.v1.PendingChange
+	(*ChangedObject)(nil),         // 20: poolwire.store.v1.ChangedObject
+	(*PairKey)(nil),               // 21: poolwire.store.v1.PairKey
+	(*PutPairKeys)(nil),           // 22: poolwire.store.v1.PutPairKeys
+	(*Relay)(nil),                 // 23: poolwire.store.v1.Relay
+	(*PutRelays)(nil),             // 24: poolwire.store.v1.PutRelays
+	(*Protection)(nil),            // 25: poolwire.store.v1.Protection
+	(*ObserveProtection)(nil),     // 26: poolwire.store.v1.ObserveProtection
+	(*Subscription)(nil),          // 27: poolwire.store.v1.Subscription
+	(*ObserveMulticast)(nil),      // 28: poolwire.store.v1.ObserveMulticast
+	(*Delete)(nil),                // 29: poolwire.store.v1.Delete
+	(*PutNode)(nil),               // 30: poolwire.store.v1.PutNode
+	(*PutClusterSettings)(nil),    // 31: poolwire.store.v1.PutClusterSettings
+	(*ObserveHost)(nil),           // 32: poolwire.store.v1.ObserveHost
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
+	(*v1.Pool)(nil),               // 35: poolwire.v1.Pool
+	(*v1.Host)(nil),               // 36: poolwire.v1.Host
+	(*v1.Network)(nil),            // 37: poolwire.v1.Network
+	(*v1.PrivateNetwork)(nil),     // 38: poolwire.v1.PrivateNetwork
+	(*v1.Vif)(nil),                // 39: poolwire.v1.Vif
+	(*v1.Rule)(nil),               // 40: poolwire.v1.Rule
+	(*v1.PolicyRule)(nil),         // 41: poolwire.v1.PolicyRule
+	(*v1.AddressGroup)(nil),       // 42: poolwire.v1.AddressGroup
+	(*v1.VifGroup)(nil),           // 43: poolwire.v1.VifGroup
+	(*v1.Node)(nil),               // 44: poolwire.v1.Node
+	(*v1.ClusterSettings)(nil),    // 45: poolwire.v1.ClusterSettings
+	(*Bridge)(nil),                // 46: poolwire.store.v1.Bridge
+	(*Port)(nil),                  // 47: poolwire.store.v1.Port
+	(*HostFacts)(nil),             // 48: poolwire.store.v1.HostFacts
 }
 var file_poolwire_store_v1_command_proto_depIdxs = []int32{
-	2,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
-	3,  // 1: poolwire.store.v1.Command.put_pool:type_name -> poolwire.store.v1.PutPool
-	26, // 2: poolwire.store.v1.Command.delete_pool:type_name -> poolwire.store.v1.Delete
-	4,  // 3: poolwire.store.v1.Command.put_host:type_name -> poolwire.store.v1.PutHost
-	26, // 4: poolwire.store.v1.Command.delete_host:type_name -> poolwire.store.v1.Delete
-	5,  // 5: poolwire.store.v1.Command.put_network:type_name -> poolwire.store.v1.PutNetwork
-	6,  // 6: poolwire.store.v1.Command.put_private_network:type_name -> poolwire.store.v1.PutPrivateNetwork
-	26, // 7: poolwire.store.v1.Command.delete_private_network:type_name -> poolwire.store.v1.Delete
-	7,  // 8: poolwire.store.v1.Command.put_vif:type_name -> poolwire.store.v1.PutVif
-	26, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
-	8,  // 10: poolwire.store.v1.Command.put_rule:type_name -> poolwire.store.v1.PutRule
-	9,  // 11: poolwire.store.v1.Command.delete_rules:type_name -> poolwire.store.v1.DeleteRules
-	29, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
-	27, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
-	26, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
-	10, // 15: poolwire.store.v1.Command.put_policy_rule:type_name -> poolwire.store.v1.PutPolicyRule
-	26, // 16: poolwire.store.v1.Command.delete_policy_rule:type_name -> poolwire.store.v1.Delete
-	11, // 17: poolwire.store.v1.Command.put_address_group:type_name -> poolwire.store.v1.PutAddressGroup
-	26, // 18: poolwire.store.v1.Command.delete_address_group:type_name -> poolwire.store.v1.Delete
-	12, // 19: poolwire.store.v1.Command.put_vif_group:type_name -> poolwire.store.v1.PutVifGroup
-	26, // 20: poolwire.store.v1.Command.delete_vif_group:type_name -> poolwire.store.v1.Delete
-	13, // 21: poolwire.store.v1.Command.modify_group:type_name -> poolwire.store.v1.ModifyGroup
-	14, // 22: poolwire.store.v1.Command.expire_policy_rules:type_name -> poolwire.store.v1.ExpirePolicyRules
-	15, // 23: poolwire.store.v1.Command.resolve_change:type_name -> poolwire.store.v1.ResolveChange
-	19, // 24: poolwire.store.v1.Command.put_pair_keys:type_name -> poolwire.store.v1.PutPairKeys
-	21, // 25: poolwire.store.v1.Command.put_relays:type_name -> poolwire.store.v1.PutRelays
-	23, // 26: poolwire.store.v1.Command.observe_protection:type_name -> poolwire.store.v1.ObserveProtection
-	25, // 27: poolwire.store.v1.Command.observe_multicast:type_name -> poolwire.store.v1.ObserveMulticast
-	28, // 28: poolwire.store.v1.Command.put_cluster_settings:type_name -> poolwire.store.v1.PutClusterSettings
-	30, // 29: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
-	31, // 30: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
-	32, // 31: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
-	33, // 32: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
-	34, // 33: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
-	35, // 34: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
-	36, // 35: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
-	37, // 36: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
-	0,  // 37: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
-	38, // 38: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
-	39, // 39: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
-	40, // 40: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
-	30, // 41: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
-	17, // 42: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
-	30, // 43: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
-	18, // 44: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
-	18, // 45: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
-	20, // 46: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
-	30, // 47: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
-	22, // 48: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
-	22, // 49: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
-	24, // 50: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
-	24, // 51: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
-	41, // 52: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
-	42, // 53: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
-	43, // 54: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
-	44, // 55: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
-	45, // 56: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	3,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
+	6,  // 1: poolwire.store.v1.Command.put_pool:type_name -> poolwire.store.v1.PutPool
+	29, // 2: poolwire.store.v1.Command.delete_pool:type_name -> poolwire.store.v1.Delete
+	7,  // 3: poolwire.store.v1.Command.put_host:type_name -> poolwire.store.v1.PutHost
+	29, // 4: poolwire.store.v1.Command.delete_host:type_name -> poolwire.store.v1.Delete
+	8,  // 5: poolwire.store.v1.Command.put_network:type_name -> poolwire.store.v1.PutNetwork
+	9,  // 6: poolwire.store.v1.Command.put_private_network:type_name -> poolwire.store.v1.PutPrivateNetwork
+	29, // 7: poolwire.store.v1.Command.delete_private_network:type_name -> poolwire.store.v1.Delete
+	10, // 8: poolwire.store.v1.Command.put_vif:type_name -> poolwire.store.v1.PutVif
+	29, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
+	11, // 10: poolwire.store.v1.Command.put_rule:type_name -> poolwire.store.v1.PutRule
+	12, // 11: poolwire.store.v1.Command.delete_rules:type_name -> poolwire.store.v1.DeleteRules
+	32, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
+	30, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
+	29, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
+	13, // 15: poolwire.store.v1.Command.put_policy_rule:type_name -> poolwire.store.v1.PutPolicyRule
+	29, // 16: poolwire.store.v1.Command.delete_policy_rule:type_name -> poolwire.store.v1.Delete
+	14, // 17: poolwire.store.v1.Command.put_address_group:type_name -> poolwire.store.v1.PutAddressGroup
+	29, // 18: poolwire.store.v1.Command.delete_address_group:type_name -> poolwire.store.v1.Delete
+	15, // 19: poolwire.store.v1.Command.put_vif_group:type_name -> poolwire.store.v1.PutVifGroup
+	29, // 20: poolwire.store.v1.Command.delete_vif_group:type_name -> poolwire.store.v1.Delete
+	16, // 21: poolwire.store.v1.Command.modify_group:type_name -> poolwire.store.v1.ModifyGroup
+	17, // 22: poolwire.store.v1.Command.expire_policy_rules:type_name -> poolwire.store.v1.ExpirePolicyRules
+	18, // 23: poolwire.store.v1.Command.resolve_change:type_name -> poolwire.store.v1.ResolveChange
+	22, // 24: poolwire.store.v1.Command.put_pair_keys:type_name -> poolwire.store.v1.PutPairKeys
+	24, // 25: poolwire.store.v1.Command.put_relays:type_name -> poolwire.store.v1.PutRelays
+	26, // 26: poolwire.store.v1.Command.observe_protection:type_name -> poolwire.store.v1.ObserveProtection
+	28, // 27: poolwire.store.v1.Command.observe_multicast:type_name -> poolwire.store.v1.ObserveMulticast
+	31, // 28: poolwire.store.v1.Command.put_cluster_settings:type_name -> poolwire.store.v1.PutClusterSettings
+	4,  // 29: poolwire.store.v1.Command.restore_backup:type_name -> poolwire.store.v1.RestoreBackup
+	5,  // 30: poolwire.store.v1.Command.take_over_cluster:type_name -> poolwire.store.v1.TakeOverCluster
+	33, // 31: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
+	34, // 32: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
+	0,  // 33: poolwire.store.v1.RestoreBackup.step:type_name -> poolwire.store.v1.RestoreStep
+	35, // 34: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
+	36, // 35: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
+	37, // 36: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
+	38, // 37: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
+	39, // 38: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
+	40, // 39: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
+	1,  // 40: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
+	41, // 41: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
+	42, // 42: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
+	43, // 43: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
+	33, // 44: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
+	20, // 45: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
+	33, // 46: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
+	21, // 47: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
+	21, // 48: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
+	23, // 49: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
+	33, // 50: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
+	25, // 51: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
+	25, // 52: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
+	27, // 53: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
+	27, // 54: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
+	44, // 55: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
+	45, // 56: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
+	46, // 57: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
+	47, // 58: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
+	48, // 59: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
+	60, // [60:60] is the sub-list for method output_type
+	60, // [60:60] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_command_proto_init() }
@@ -2730,14 +2970,16 @@ func file_poolwire_store_v1_command_proto_init() {
 		(*Command_ObserveProtection)(nil),
 		(*Command_ObserveMulticast)(nil),
 		(*Command_PutClusterSettings)(nil),
+		(*Command_RestoreBackup)(nil),
+		(*Command_TakeOverCluster)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_command_proto_rawDesc), len(file_poolwire_store_v1_command_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   29,
+			NumEnums:      2,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

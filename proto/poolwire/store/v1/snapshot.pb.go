@@ -24,7 +24,7 @@ const (
 // SnapshotHeader starts a snapshot.
 type SnapshotHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Format of the snapshot, 1.
+	// Format of the snapshot: 1, or 2 when revision_base or epoch_base is set.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
 	// Last revision applied.
 	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -33,7 +33,11 @@ type SnapshotHeader struct {
 	// Last object id given.
 	LastObjectId uint32 `protobuf:"varint,4,opt,name=last_object_id,json=lastObjectId,proto3" json:"last_object_id,omitempty"`
 	// Name of the cluster; empty for one from before clusters had names.
-	ClusterName   string `protobuf:"bytes,5,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	ClusterName string `protobuf:"bytes,5,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	// What is added to an index of the log to make a revision. It grows when a backup is restored.
+	RevisionBase uint64 `protobuf:"varint,6,opt,name=revision_base,json=revisionBase,proto3" json:"revision_base,omitempty"`
+	// What is added to the term of Raft to make the epoch of a leader. It grows when a cluster takes the place of another.
+	EpochBase     uint64 `protobuf:"varint,7,opt,name=epoch_base,json=epochBase,proto3" json:"epoch_base,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -103,6 +107,84 @@ func (x *SnapshotHeader) GetClusterName() string {
 	return ""
 }
 
+func (x *SnapshotHeader) GetRevisionBase() uint64 {
+	if x != nil {
+		return x.RevisionBase
+	}
+	return 0
+}
+
+func (x *SnapshotHeader) GetEpochBase() uint64 {
+	if x != nil {
+		return x.EpochBase
+	}
+	return 0
+}
+
+// BackupPart is a part of a backup file that waits to be restored.
+type BackupPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the restore.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Number of the part, from 0.
+	Index uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// Its bytes.
+	Data          []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupPart) Reset() {
+	*x = BackupPart{}
+	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupPart) ProtoMessage() {}
+
+func (x *BackupPart) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupPart.ProtoReflect.Descriptor instead.
+func (*BackupPart) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_snapshot_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *BackupPart) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *BackupPart) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *BackupPart) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 // SnapshotRecord is one stored object.
 type SnapshotRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -116,7 +198,7 @@ type SnapshotRecord struct {
 
 func (x *SnapshotRecord) Reset() {
 	*x = SnapshotRecord{}
-	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[1]
+	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -128,7 +210,7 @@ func (x *SnapshotRecord) String() string {
 func (*SnapshotRecord) ProtoMessage() {}
 
 func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[1]
+	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -141,7 +223,7 @@ func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRecord.ProtoReflect.Descriptor instead.
 func (*SnapshotRecord) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_snapshot_proto_rawDescGZIP(), []int{1}
+	return file_poolwire_store_v1_snapshot_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SnapshotRecord) GetTable() uint32 {
@@ -177,7 +259,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[2]
+	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -189,7 +271,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[2]
+	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -202,7 +284,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_snapshot_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_store_v1_snapshot_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Request) GetId() string {
@@ -244,13 +326,21 @@ var File_poolwire_store_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
-	" poolwire/store/v1/snapshot.proto\x12\x11poolwire.store.v1\"\xb0\x01\n" +
+	" poolwire/store/v1/snapshot.proto\x12\x11poolwire.store.v1\"\xf4\x01\n" +
 	"\x0eSnapshotHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12!\n" +
 	"\fcluster_uuid\x18\x03 \x01(\tR\vclusterUuid\x12$\n" +
 	"\x0elast_object_id\x18\x04 \x01(\rR\flastObjectId\x12!\n" +
-	"\fcluster_name\x18\x05 \x01(\tR\vclusterName\">\n" +
+	"\fcluster_name\x18\x05 \x01(\tR\vclusterName\x12#\n" +
+	"\rrevision_base\x18\x06 \x01(\x04R\frevisionBase\x12\x1d\n" +
+	"\n" +
+	"epoch_base\x18\a \x01(\x04R\tepochBase\"F\n" +
+	"\n" +
+	"BackupPart\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\">\n" +
 	"\x0eSnapshotRecord\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\rR\x05table\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\fR\x06object\"{\n" +
@@ -273,11 +363,12 @@ func file_poolwire_store_v1_snapshot_proto_rawDescGZIP() []byte {
 	return file_poolwire_store_v1_snapshot_proto_rawDescData
 }
 
-var file_poolwire_store_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_poolwire_store_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_poolwire_store_v1_snapshot_proto_goTypes = []any{
 	(*SnapshotHeader)(nil), // 0: poolwire.store.v1.SnapshotHeader
-	(*SnapshotRecord)(nil), // 1: poolwire.store.v1.SnapshotRecord
-	(*Request)(nil),        // 2: poolwire.store.v1.Request
+	(*BackupPart)(nil),     // 1: poolwire.store.v1.BackupPart
+	(*SnapshotRecord)(nil), // 2: poolwire.store.v1.SnapshotRecord
+	(*Request)(nil),        // 3: poolwire.store.v1.Request
 }
 var file_poolwire_store_v1_snapshot_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -298,7 +389,7 @@ func file_poolwire_store_v1_snapshot_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_snapshot_proto_rawDesc), len(file_poolwire_store_v1_snapshot_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
