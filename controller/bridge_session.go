@@ -206,7 +206,7 @@ func (s *session) overcome(err error) bool {
 // there from then on.
 func (s *session) claim(ctx context.Context) error {
 	err := s.lead.withDeadline(ctx, func(ctx context.Context) error {
-		return s.sw.SetRole(ctx, openflow.RoleMaster, s.lead.term)
+		return s.sw.SetRole(ctx, openflow.RoleMaster, s.lead.epoch)
 	})
 	if err != nil {
 		return fmt.Errorf("claiming the master role: %w", err)

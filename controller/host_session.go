@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -80,10 +81,14 @@ func (s *hostSession) claim(ctx context.Context, host *poolwirev1.Host) error {
 	if !host.GetManaged() {
 		return nil
 	}
-	ops, err := ovsdb.ClaimEpoch(s.db.Snapshot(), s.lead.cluster, s.lead.term)
+	ops, err := ovsdb.ClaimEpoch(s.db.Snapshot(), s.lead.cluster, s.lead.epoch)
 	switch {
 	case errors.Is(err, ovsdb.ErrNewerEpoch):
 		return s.lead.deposed(ctx, err)
+	case errors.Is(err, ovsdb.ErrForeignCluster):
+		// Looking changes nothing there. Should that cluster be lost, what it had on its
+		// hosts is known before anything of it is touched.
+		return cmp.Or(s.observe(ctx), error(&refusedError{err}))
 	case err != nil:
 		return &refusedError{err}
 	}
@@ -154,8 +159,8 @@ func (s *hostSession) step(ctx context.Context, host *poolwirev1.Host) error {
 // changed while we were planning, which the next look will show.
 func (s *hostSession) planFailed(ctx context.Context, err error) error {
 	if errors.Is(err, ovsdb.ErrFenced) {
-		if topo := ovsdb.Discover(s.db.Snapshot()); topo.Epoch > s.lead.term {
-			err = fmt.Errorf("%w: host has epoch %d, ours is %d", ovsdb.ErrNewerEpoch, topo.Epoch, s.lead.term)
+		if topo := ovsdb.Discover(s.db.Snapshot()); topo.Epoch > s.lead.epoch {
+			err = fmt.Errorf("%w: host has epoch %d, ours is %d", ovsdb.ErrNewerEpoch, topo.Epoch, s.lead.epoch)
 			return s.lead.deposed(ctx, err)
 		}
 	}
@@ -183,7 +188,7 @@ func (s *hostSession) rowsInput(view *raftstore.View) rowsInput {
 	}
 	self := ownNode{id: s.lead.cfg.NodeID, openflow: s.lead.cfg.OpenFlowPort, flags: s.lead.cfg.PortFlagsPort}
 	return rowsInput{
-		hostUUID: s.uuid, cluster: s.lead.cluster, epoch: s.lead.term,
+		hostUUID: s.uuid, cluster: s.lead.cluster, epoch: s.lead.epoch,
 		targets:   self.targets(view.Nodes(), fallback),
 		unmetered: s.unmetered(ovsdb.Discover(s.db.Snapshot())),
 		guarded:   s.guarded, live: s.liveTunnels(), bare: s.bareTunnels(), leads: s.tunnelAddresses(), stands: s.stands, withdrawn: s.withdrawn, secrets: s.lead.cfg.Secrets,

@@ -32,8 +32,11 @@ type leader struct {
 	store    Store
 	board    *Switchboard
 	metrics  *metrics
+	// cluster is the cluster's UUID and epoch what its leader claims hosts and switches with:
+	// the term, counted on from what the cluster has behind it.
 	cluster  string
 	term     uint64
+	epoch    uint64
 	ctx      context.Context
 	end      context.CancelCauseFunc
 	policies *policies // set before the first actor starts
@@ -79,7 +82,8 @@ func newLeader(ctx context.Context, c *Controller, term uint64) *leader {
 	}
 	l.protection, l.paths, l.listeners = newProtection(l), newPaths(l), newListeners(l)
 	l.ctx, l.end = context.WithCancelCause(ctx)
-	l.cluster = l.store.View().ClusterUUID()
+	view := l.store.View()
+	l.cluster, l.epoch = view.ClusterUUID(), view.EpochBase()+term
 	return l
 }
 
@@ -93,7 +97,7 @@ func (l *leader) deposed(ctx context.Context, err error) error {
 		return err
 	})
 	if proof == nil && l.store.Term() == l.term {
-		return &refusedError{fmt.Errorf("%w (it is older than what the host has seen: term %d)", err, l.term)}
+		return &refusedError{fmt.Errorf("%w (it is older than what the host has seen: epoch %d)", err, l.epoch)}
 	}
 	if ctx.Err() == nil {
 		l.cfg.Log.Error("a host follows a newer leader", "error", err)
@@ -106,6 +110,10 @@ func (l *leader) deposed(ctx context.Context, err error) error {
 func (l *leader) run() error {
 	defer l.stopHosts()
 	view := l.store.View()
+	if view.ClusterUUID() != l.cluster || view.EpochBase()+l.term != l.epoch {
+		// Another identity has come since this leader was made.
+		return l.relist(raftstore.ErrCompacted)
+	}
 	sub, err := l.store.Subscribe(view.Revision())
 	if err != nil {
 		return err
@@ -127,7 +135,7 @@ func (l *leader) run() error {
 	for {
 		set, err := sub.Next(l.ctx)
 		if errors.Is(err, raftstore.ErrCompacted) {
-			// Too far behind to follow: look at everything instead.
+			// Too far behind to follow, or a backup was restored: look at everything instead.
 			return l.relist(err)
 		}
 		if err != nil {
@@ -139,7 +147,7 @@ func (l *leader) run() error {
 
 // relist ends the term of work so that the next one starts from a fresh view.
 func (l *leader) relist(err error) error {
-	l.cfg.Log.Warn("change history overrun, starting over", "error", err)
+	l.cfg.Log.Warn("the changes cannot be followed, starting over", "error", err)
 	return err
 }
 

@@ -30,6 +30,7 @@ func access(method string) Role {
 		v1.FlowService_DumpFlows_FullMethodName,
 		v1.ClusterService_GetClusterStatus_FullMethodName, v1.ClusterService_WaitForHosts_FullMethodName,
 		v1.ClusterService_ListNodes_FullMethodName, v1.ClusterService_GetNodeStatus_FullMethodName, v1.ClusterService_GetClusterSettings_FullMethodName,
+		v1.BackupService_ListLeftovers_FullMethodName,
 		v1.WatchService_Watch_FullMethodName,
 		healthv1.Health_Check_FullMethodName, healthv1.Health_List_FullMethodName, healthv1.Health_Watch_FullMethodName:
 		return RoleViewer
@@ -55,7 +56,9 @@ func access(method string) Role {
 
 	case v1.HostService_IssueHostCertificate_FullMethodName,
 		v1.ClusterService_AddNode_FullMethodName, v1.ClusterService_RemoveNode_FullMethodName, v1.ClusterService_PromoteNode_FullMethodName,
-		v1.ClusterService_ReplaceNode_FullMethodName, v1.ClusterService_TransferLeadership_FullMethodName, v1.ClusterService_UpdateClusterSettings_FullMethodName:
+		v1.ClusterService_ReplaceNode_FullMethodName, v1.ClusterService_TransferLeadership_FullMethodName, v1.ClusterService_UpdateClusterSettings_FullMethodName,
+		v1.BackupService_SaveBackup_FullMethodName, v1.BackupService_StageBackup_FullMethodName, v1.BackupService_RestoreBackup_FullMethodName,
+		v1.BackupService_TakeOverCluster_FullMethodName:
 		return RoleAdmin
 	}
 	if strings.HasPrefix(method, "/grpc.reflection.") {

@@ -170,10 +170,16 @@ func (s *Server) forwardStream(srv any, ss grpc.ServerStream, info *grpc.StreamS
 	return s.relay(ctx, ss, conn, info.FullMethod)
 }
 
+// backupTimeout ends the sending of a backup, the largest over a slow line.
+const backupTimeout = 10 * time.Minute
+
 // boundStream gives a deadline to streams that end by themselves.
 func boundStream(ctx context.Context, method string) (context.Context, context.CancelFunc) {
-	if isEndless(method) {
+	switch {
+	case isEndless(method):
 		return context.WithCancel(ctx)
+	case method == v1.BackupService_SaveBackup_FullMethodName:
+		return context.WithTimeout(ctx, backupTimeout)
 	}
 	return context.WithTimeout(ctx, callTimeout)
 }

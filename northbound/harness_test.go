@@ -51,6 +51,7 @@ type clients struct {
 	v1.FlowServiceClient
 	v1.ClusterServiceClient
 	v1.WatchServiceClient
+	v1.BackupServiceClient
 }
 
 func clientsOf(c grpc.ClientConnInterface) clients {
@@ -59,7 +60,7 @@ func clientsOf(c grpc.ClientConnInterface) clients {
 		v1.NewPrivateNetworkServiceClient(c), v1.NewVifServiceClient(c), v1.NewRuleServiceClient(c),
 		v1.NewPolicyServiceClient(c), v1.NewAddressGroupServiceClient(c), v1.NewVifGroupServiceClient(c), v1.NewChangeServiceClient(c),
 		v1.NewFlowServiceClient(c),
-		v1.NewClusterServiceClient(c), v1.NewWatchServiceClient(c),
+		v1.NewClusterServiceClient(c), v1.NewWatchServiceClient(c), v1.NewBackupServiceClient(c),
 	}
 }
 

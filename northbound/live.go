@@ -22,6 +22,10 @@ type Store interface {
 	Simulate(c *storev1.Command) (*raftstore.View, raftstore.ChangeSet, raftstore.Result, error)
 	// Subscribe delivers the change sets after a revision.
 	Subscribe(from uint64) (*raftstore.Subscription, error)
+	// Backup is the backup file of a state that ReadView gave.
+	Backup(v *raftstore.View) ([]byte, error)
+	// CheckRestore says what a restore would bring back, or why it cannot be; leader only.
+	CheckRestore(v *raftstore.View, id string, parts uint32) (*v1.BackupManifest, error)
 	// IsLeader says whether this node leads.
 	IsLeader() bool
 	// Leader is the id and the API address of the leader, empty when not known.

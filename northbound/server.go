@@ -132,6 +132,7 @@ func (s *Server) Register(g *grpc.Server) {
 	v1.RegisterChangeServiceServer(g, &changeService{Server: s})
 	v1.RegisterFlowServiceServer(g, &flowService{Server: s})
 	v1.RegisterClusterServiceServer(g, &clusterService{Server: s})
+	v1.RegisterBackupServiceServer(g, &backupService{Server: s})
 	v1.RegisterWatchServiceServer(g, &watchService{Server: s})
 	healthv1.RegisterHealthServer(g, &healthService{store: s.cfg.Store, names: healthNames(g)})
 	reflection.Register(g)

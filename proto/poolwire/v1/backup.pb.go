@@ -598,7 +598,7 @@ type Leftover struct {
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// UUID of the missing object.
 	Uuid string `protobuf:"bytes,3,opt,name=uuid,proto3" json:"uuid,omitempty"`
-	// Bridges and ports of the host that are marked with it, sorted.
+	// Ports of the host that are marked with it, sorted.
 	Rows          []string `protobuf:"bytes,4,rep,name=rows,proto3" json:"rows,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
