@@ -151,6 +151,7 @@ func (n *node) serve(ctx context.Context) error {
 	g.Go(func() error { return n.north.serve(ctx) })
 	g.Go(func() error { return n.join(ctx) })
 	g.Go(func() error { return n.renewCertificates(ctx) })
+	g.Go(func() error { return n.keepCopies(ctx) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

@@ -383,3 +383,37 @@ func TestTakeOver(t *testing.T) {
 		t.Error("a snapshot loses the bases")
 	}
 }
+
+// After a loss hosts report their networks and VIFs again. What had been asked for them, and
+// all that no host knows of, is named.
+func TestMissingIntent(t *testing.T) {
+	t.Parallel()
+	old := full(t)
+	old.must(putVif(&poolwirev1.Vif{Uuid: "v1", LockingMode: poolwirev1.LockingMode_LOCKING_MODE_LOCKED, Ipv4Allowed: []string{"192.0.2.1"}}, false))
+	now := founded(t, "new")
+	report := func(m *machine) {
+		m.must(observe(&storev1.ObserveHost{HostUuid: "h1", Bridges: []*storev1.Bridge{{Name: "xenbr0", Mtu: 1500}},
+			Ports: []*storev1.Port{vifPort("vif1.0", "xenbr0", "v1", "02:00:00:00:00:01"), vifPort("vif2.0", "xenbr0", "v2", "02:00:00:00:00:02")}}))
+	}
+	report(old)
+	now.must(createPool("p1"))
+	now.must(createHost("h1", "p1"))
+	report(now)
+	got := map[string]Missing{}
+	for _, m := range MissingIntent(old.view(), now.view()) {
+		got[string(m.Kind)+" "+m.UUID] = m
+	}
+	for key, known := range map[string]bool{"host h2": false, "private network pn1": false, "private network pn2": false, "VIF v1": true, "rule r1": false,
+		"policy rule pr1": false, "address group ag1": false, "VIF group vg1": false} {
+		if m, there := got[key]; !there || m.Known != known {
+			t.Errorf("%s: %+v, %v", key, m, there)
+		}
+		delete(got, key)
+	}
+	if len(got) != 0 {
+		t.Errorf("also: %v", got)
+	}
+	if m := MissingIntent(old.view(), old.restored().view()); len(m) != 0 {
+		t.Errorf("of itself: %v", m)
+	}
+}

@@ -43,6 +43,8 @@ type Config struct {
 	TLS TLS
 	// Reconcile is about the leader's loop.
 	Reconcile Reconcile
+	// Backup is about scheduled backups.
+	Backup Backup
 	// Limits bound what peers can make the daemon spend.
 	Limits Limits
 }
@@ -95,6 +97,16 @@ type Reconcile struct {
 	ResyncInterval time.Duration
 }
 
+// Backup is about scheduled backups.
+type Backup struct {
+	// Dir is where they go; empty for none.
+	Dir string
+	// Interval is the time between two of them.
+	Interval time.Duration
+	// Keep is how many there are at most.
+	Keep int
+}
+
 // Limits bound what peers can make the daemon spend.
 type Limits struct {
 	// DiskReserve is what must be free in DataDir for changes to be taken, in bytes.
@@ -117,6 +129,7 @@ func Default() Config {
 		API:       API{Socket: "/run/poolwire/api.sock"},
 		Log:       Log{Level: "info", Format: "text"},
 		Reconcile: Reconcile{ResyncInterval: 5 * time.Minute},
+		Backup:    Backup{Interval: 6 * time.Hour, Keep: 28},
 		Limits:    Limits{DiskReserve: 256 << 20, OpenFlowConnections: 4096, OVSDBConnections: 1024, OVSDBMessage: 64 << 20},
 	}
 }

@@ -38,7 +38,7 @@ func TestEveryChangeCanBeTriedAndUndone(t *testing.T) {
 	for _, c := range leaves(Root()) {
 		want := !slices.Contains(others, c.Name())
 		for _, flag := range []string{dryRunFlag, confirmWithinFlag} {
-			if c.Parent().Name() == "cluster" {
+			if parent := c.Parent().Name(); parent == "cluster" || parent == "backup" {
 				want = false // what is about the nodes changes no flow
 			}
 			if c.Name() == "adopt" {
@@ -55,7 +55,7 @@ func TestEveryChangeCanBeTriedAndUndone(t *testing.T) {
 func TestEveryRequestThatChangesSomethingHasPlaceForTheFlags(t *testing.T) {
 	t.Parallel()
 	cannot := []protoreflect.Name{"AddNode", "IssueHostCertificate", "RemoveNode", "ConfirmChange", "RollbackChange", "RotateTunnelKeys", "AdoptNetwork",
-		"PromoteNode", "ReplaceNode", "TransferLeadership", "UpdateClusterSettings"}
+		"SaveBackup", "StageBackup", "RestoreBackup", "TakeOverCluster", "PromoteNode", "ReplaceNode", "TransferLeadership", "UpdateClusterSettings"}
 	found := 0
 	protoregistry.GlobalFiles.RangeFilesByPackage("poolwire.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {

@@ -34,6 +34,7 @@ type client struct {
 	addressGroups   poolwirev1.AddressGroupServiceClient
 	vifGroups       poolwirev1.VifGroupServiceClient
 	changes         poolwirev1.ChangeServiceClient
+	backup          poolwirev1.BackupServiceClient
 }
 
 // api returns the client, connecting at first use.
@@ -65,6 +66,7 @@ func (a *app) api() (*client, error) {
 		cluster: poolwirev1.NewClusterServiceClient(conn), watch: poolwirev1.NewWatchServiceClient(conn),
 		policy: poolwirev1.NewPolicyServiceClient(conn), addressGroups: poolwirev1.NewAddressGroupServiceClient(conn),
 		vifGroups: poolwirev1.NewVifGroupServiceClient(conn), changes: poolwirev1.NewChangeServiceClient(conn),
+		backup: poolwirev1.NewBackupServiceClient(conn),
 	}
 	return a.client, nil
 }

@@ -36,7 +36,7 @@ func (a *app) clusterCommand() *cobra.Command {
 				})
 			},
 		},
-		a.clusterList(), a.clusterAdd(), a.clusterRemove(), a.clusterReplace(), a.clusterPromote(), a.clusterTransferLeader(), a.clusterSet(),
+		a.clusterList(), a.clusterAdd(), a.clusterRemove(), a.clusterReplace(), a.clusterPromote(), a.clusterTransferLeader(), a.clusterSet(), a.clusterTakeOver(),
 	)
 	return c
 }

@@ -197,6 +197,25 @@ func (a *app) clusterTransferLeader() *cobra.Command {
 	}
 }
 
+func (a *app) clusterTakeOver() *cobra.Command {
+	return &cobra.Command{
+		Use: "take-over CLUSTER-UUID", Short: "Take the place of a lost cluster, so that its hosts are accepted", Args: cobra.ExactArgs(1),
+		Long: `Take the place of a lost cluster of which there is no backup: from then on this one
+has its UUID, and its hosts are accepted as they are. What the lost cluster made on
+them and nobody asked for in this one is removed at once: 'poolwire backup missing'
+names it before. Make sure that no node of the lost cluster runs.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				r, err := api.backup.TakeOverCluster(ctx, &poolwirev1.TakeOverClusterRequest{ClusterUuid: args[0]})
+				if err != nil {
+					return err
+				}
+				return a.gone(ctx, fmt.Sprintf("this is cluster %s now", args[0]), r, nothing)
+			})
+		},
+	}
+}
+
 func (a *app) clusterSet() *cobra.Command {
 	var dead time.Duration
 	var voters uint32

@@ -25,6 +25,7 @@ type fakeServer struct {
 	poolwirev1.UnimplementedClusterServiceServer
 	fakeLists
 	fakePolicy
+	fakeBackup
 
 	added       *poolwirev1.AddRuleRequest
 	removed     *poolwirev1.RemoveRuleRequest
@@ -145,6 +146,7 @@ func (f *fakeServer) run(t *testing.T, args ...string) (code int, out, errs stri
 	poolwirev1.RegisterFlowServiceServer(s, f)
 	poolwirev1.RegisterClusterServiceServer(s, f)
 	poolwirev1.RegisterPoolServiceServer(s, f)
+	poolwirev1.RegisterBackupServiceServer(s, &f.fakeBackup)
 	poolwirev1.RegisterHostServiceServer(s, f)
 	poolwirev1.RegisterPifServiceServer(s, f)
 	poolwirev1.RegisterNetworkServiceServer(s, f)
