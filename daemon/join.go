@@ -44,6 +44,6 @@ func (n *node) askToJoin(ctx context.Context, peer string) error {
 	defer func() { _ = conn.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, shutdownGrace)
 	defer cancel()
-	_, err = poolwirev1.NewClusterServiceClient(conn).AddNode(ctx, &poolwirev1.AddNodeRequest{Node: n.itself(), ClusterUuid: n.store.View().ClusterUUID()})
+	_, err = poolwirev1.NewClusterServiceClient(conn).AddNode(ctx, &poolwirev1.AddNodeRequest{Node: n.itself(), ClusterUuid: n.store.View().FoundingUUID()})
 	return err
 }

@@ -80,6 +80,11 @@ func TestABackupGoesIntoAFreshCluster(t *testing.T) {
 	if v.ClusterUUID() != from.store.View().ClusterUUID() || len(v.Hosts()) != 3 || len(v.Vifs()) != len(from.store.View().Vifs()) {
 		t.Errorf("restored: %d hosts, %d VIFs", len(v.Hosts()), len(v.Vifs()))
 	}
+	// A node of the lost cluster has another log: it is no member.
+	_, err = to.AddNode(to.ctx, &v1.AddNodeRequest{Node: &v1.Node{Id: "n9", RaftAddress: "192.0.2.9:6701"}, ClusterUuid: v.ClusterUUID()})
+	if status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("a node of the lost cluster: %v", err)
+	}
 	// A watch of the former life is told to begin anew.
 	in, err := to.Watch(to.ctx, &v1.WatchRequest{FromRevision: file.Manifest.GetRevision() + 1})
 	if err == nil {

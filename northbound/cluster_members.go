@@ -45,7 +45,7 @@ func (s *clusterService) AddNode(ctx context.Context, req *v1.AddNodeRequest) (*
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
-	own := s.cfg.Store.View().ClusterUUID()
+	own := s.cfg.Store.View().FoundingUUID()
 	if other := req.GetClusterUuid(); other != "" && other != own {
 		return nil, status.Errorf(codes.FailedPrecondition,
 			"cluster_uuid: %s: the node belongs to another cluster than this one, %s; give it an empty data_dir if it is to change over", quote(other), quote(own))

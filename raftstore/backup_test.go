@@ -116,7 +116,7 @@ func TestBackupRoundTrip(t *testing.T) {
 		checkSame(rt, from, to)
 		checkSense(rt, to.view())
 		v := to.view()
-		if v.ClusterUUID() != "old" || v.ClusterName() != "new" || v.Node("n of new") == nil || len(v.Nodes()) != 1 {
+		if v.ClusterUUID() != "old" || v.FoundingUUID() != "new" || v.ClusterName() != "new" || v.Node("n of new") == nil || len(v.Nodes()) != 1 {
 			rt.Fatalf("cluster %s %s, nodes %v", v.ClusterUUID(), v.ClusterName(), v.Nodes())
 		}
 		if v.Revision() <= from.view().Revision()+1000 || v.EpochBase() <= epoch+1000 {
@@ -375,6 +375,9 @@ func TestTakeOver(t *testing.T) {
 	}
 	if _, _, err := m.f.history.after(before.Revision()); !errors.Is(err, ErrCompacted) {
 		t.Errorf("the leader goes on as it was: %v", err)
+	}
+	if v.FoundingUUID() != "new" {
+		t.Errorf("nodes know each other by %s", v.FoundingUUID())
 	}
 	if _, err := m.apply(takeOver("lost")); err == nil {
 		t.Error("taken over twice")

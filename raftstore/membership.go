@@ -151,7 +151,7 @@ func (s *Store) SelfStatus() *poolwirev1.NodeStatus {
 	term, _ := strconv.ParseUint(stats["last_log_term"], 10, 64)
 	out := &poolwirev1.NodeStatus{
 		Node: s.self(), LastIndex: s.raft.LastIndex(), AppliedIndex: s.raft.AppliedIndex(), LastTerm: term,
-		DiskFree: s.space.free.Load(), DiskFull: s.space.short.Load(), DiskStalled: s.dog.silent.Load(), ClusterUuid: s.View().ClusterUUID(),
+		DiskFree: s.space.free.Load(), DiskFull: s.space.short.Load(), DiskStalled: s.dog.silent.Load(), ClusterUuid: s.View().FoundingUUID(),
 	}
 	out.Node.Leader = s.IsLeader()
 	server, _ := s.server(s.cfg.NodeID)

@@ -162,7 +162,7 @@ func (t *tx) commitBackup(c *storev1.RestoreBackup) error {
 			t.insert(r.name, o)
 		}
 	}
-	t.header.ClusterUuid = state.ClusterUUID()
+	t.header.FoundingUuid, t.header.ClusterUuid = t.FoundingUUID(), state.ClusterUUID()
 	t.header.LastObjectId = max(t.header.GetLastObjectId(), state.meta().GetLastObjectId())
 	t.laterThan(f.Manifest.GetRevision(), f.Manifest.GetEpoch())
 	return nil
@@ -187,7 +187,7 @@ func (t *tx) takeOver(c *storev1.TakeOverCluster) (Result, error) {
 	if c.GetClusterUuid() == t.ClusterUUID() {
 		return Result{}, &PreconditionError{Kind: KindCluster, ID: t.ClusterUUID(), Reason: "that is this cluster"}
 	}
-	t.header.ClusterUuid = c.GetClusterUuid()
+	t.header.FoundingUuid, t.header.ClusterUuid = t.FoundingUUID(), c.GetClusterUuid()
 	t.laterThan(t.revision, t.header.GetEpochBase())
 	return Result{}, nil
 }

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 
@@ -28,7 +29,12 @@ func newView(txn *memdb.Txn) *View { return &View{txn: txn, memo: &memo{}} }
 // state is empty.
 func (v *View) Revision() uint64 { return v.meta().GetRevision() }
 
-// ClusterUUID returns the UUID of the cluster; empty before bootstrap.
+// FoundingUUID returns the UUID that the cluster was founded with; empty before bootstrap.
+// Its nodes know each other by it: those of a lost cluster, whose place this one has taken,
+// have the same ClusterUUID and another log.
+func (v *View) FoundingUUID() string { return cmp.Or(v.meta().GetFoundingUuid(), v.ClusterUUID()) }
+
+// ClusterUUID returns the UUID that hosts know the cluster by; empty before bootstrap.
 func (v *View) ClusterUUID() string { return v.meta().GetClusterUuid() }
 
 // ClusterName returns the name of the cluster, given at bootstrap.

@@ -185,7 +185,7 @@ type NodeStatus struct {
 	DiskStalled bool `protobuf:"varint,10,opt,name=disk_stalled,json=diskStalled,proto3" json:"disk_stalled,omitempty"`
 	// Its disk is too full to take writes; it does not lead where another node can.
 	DiskFull bool `protobuf:"varint,11,opt,name=disk_full,json=diskFull,proto3" json:"disk_full,omitempty"`
-	// UUID of the cluster it belongs to; empty while it belongs to none.
+	// UUID that the cluster it belongs to was founded with; empty while it belongs to none.
 	ClusterUuid   string `protobuf:"bytes,12,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -345,7 +345,7 @@ func (*GetClusterStatusRequest) Descriptor() ([]byte, []int) {
 // GetClusterStatusResponse is the status of the whole.
 type GetClusterStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// UUID of the cluster, made at bootstrap.
+	// UUID of the cluster, made at bootstrap or taken over from a lost one: hosts are marked with it.
 	ClusterUuid string `protobuf:"bytes,1,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
 	// All nodes.
 	Nodes []*Node `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
@@ -1374,7 +1374,7 @@ type AddNodeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The node; id and raft_address are required.
 	Node *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	// UUID of the cluster the node belongs to already; empty for none. It is refused by another one.
+	// UUID that the cluster was founded with which the node belongs to already; empty for none. It is refused by another one.
 	ClusterUuid   string `protobuf:"bytes,2,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1427,7 +1427,7 @@ func (x *AddNodeRequest) GetClusterUuid() string {
 // AddNodeResponse reports the join.
 type AddNodeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// UUID of the cluster joined.
+	// UUID that the cluster joined was founded with.
 	ClusterUuid string `protobuf:"bytes,1,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
 	// Revision of the change.
 	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`

@@ -37,7 +37,9 @@ type SnapshotHeader struct {
 	// What is added to an index of the log to make a revision. It grows when a backup is restored.
 	RevisionBase uint64 `protobuf:"varint,6,opt,name=revision_base,json=revisionBase,proto3" json:"revision_base,omitempty"`
 	// What is added to the term of Raft to make the epoch of a leader. It grows when a cluster takes the place of another.
-	EpochBase     uint64 `protobuf:"varint,7,opt,name=epoch_base,json=epochBase,proto3" json:"epoch_base,omitempty"`
+	EpochBase uint64 `protobuf:"varint,7,opt,name=epoch_base,json=epochBase,proto3" json:"epoch_base,omitempty"`
+	// UUID that the cluster was founded with, which its nodes know each other by; empty while it is cluster_uuid.
+	FoundingUuid  string `protobuf:"bytes,8,opt,name=founding_uuid,json=foundingUuid,proto3" json:"founding_uuid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -119,6 +121,13 @@ func (x *SnapshotHeader) GetEpochBase() uint64 {
 		return x.EpochBase
 	}
 	return 0
+}
+
+func (x *SnapshotHeader) GetFoundingUuid() string {
+	if x != nil {
+		return x.FoundingUuid
+	}
+	return ""
 }
 
 // BackupPart is a part of a backup file that waits to be restored.
@@ -326,7 +335,7 @@ var File_poolwire_store_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
-	" poolwire/store/v1/snapshot.proto\x12\x11poolwire.store.v1\"\xf4\x01\n" +
+	" poolwire/store/v1/snapshot.proto\x12\x11poolwire.store.v1\"\x99\x02\n" +
 	"\x0eSnapshotHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12!\n" +
@@ -335,7 +344,8 @@ const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
 	"\fcluster_name\x18\x05 \x01(\tR\vclusterName\x12#\n" +
 	"\rrevision_base\x18\x06 \x01(\x04R\frevisionBase\x12\x1d\n" +
 	"\n" +
-	"epoch_base\x18\a \x01(\x04R\tepochBase\"F\n" +
+	"epoch_base\x18\a \x01(\x04R\tepochBase\x12#\n" +
+	"\rfounding_uuid\x18\b \x01(\tR\ffoundingUuid\"F\n" +
 	"\n" +
 	"BackupPart\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
