@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"poolwire/backup"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/secrets"
 )
 
 func stage(id string, index int, data []byte) *storev1.Command {
@@ -418,5 +420,49 @@ func TestMissingIntent(t *testing.T) {
 	}
 	if m := MissingIntent(old.view(), old.restored().view()); len(m) != 0 {
 		t.Errorf("of itself: %v", m)
+	}
+}
+
+// Keys of encrypted networks are sealed in a backup, and after a restore the same key file
+// opens them, and no other.
+func TestSecretsStaySealed(t *testing.T) {
+	t.Parallel()
+	ring, err := secrets.Open(filepath.Join(t.TempDir(), "secrets.key"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := secrets.Open(filepath.Join(t.TempDir(), "secrets.key"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	psk := secrets.Preshared()
+	m := full(t)
+	k := key("h1", "h2", 4)
+	k.SealedPsk = ring.Seal(psk, "test")
+	m.must(putKey(k))
+	data := m.backup(1)
+	f, err := backup.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.State(func(r io.Reader) error {
+		state, err := io.ReadAll(r)
+		if bytes.Contains(state, []byte(psk.Reveal())) || !bytes.Contains(state, k.GetSealedPsk()) {
+			t.Error("the secret is not sealed")
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	to := founded(t, "new")
+	for _, c := range restoreCommands("x", data, MaxBackupPart) {
+		to.must(c)
+	}
+	sealed := to.view().PairKey("h1", "h2").GetSealedPsk()
+	if got, err := ring.Open(sealed, "test"); err != nil || got.Reveal() != psk.Reveal() {
+		t.Errorf("opened: %v", err)
+	}
+	if _, err := other.Open(sealed, "test"); !errors.Is(err, secrets.ErrUnknownKey) {
+		t.Errorf("another key file: %v", err)
 	}
 }
