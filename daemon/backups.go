@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"poolwire/backup"
 	"poolwire/daemon/copies"
@@ -27,18 +28,45 @@ func (n *node) keepCopies(ctx context.Context) error {
 
 var errNoLeader = errors.New("no node leads now")
 
+// How long a backup waits for a leader, and how often it looks.
+const (
+	leaderWait = 30 * time.Second
+	leaderLook = 200 * time.Millisecond
+)
+
+// awaitLeader waits until a node leads, and returns its API address; empty for this one.
+func (n *node) awaitLeader(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, leaderWait)
+	defer cancel()
+	look := time.NewTicker(leaderLook)
+	defer look.Stop()
+	for {
+		if n.store.IsLeader() {
+			return "", nil
+		}
+		if id, address := n.store.Leader(); address != "" && id != n.cfg.NodeID {
+			return address, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", errNoLeader
+		case <-look.C:
+		}
+	}
+}
+
 // saveBackup gets a backup from the leader, which may be this node.
 func (n *node) saveBackup(ctx context.Context) ([]byte, error) {
-	if n.store.IsLeader() {
+	address, err := n.awaitLeader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if address == "" {
 		v, err := n.store.ReadView(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return n.store.Backup(v)
-	}
-	_, address := n.store.Leader()
-	if address == "" {
-		return nil, errNoLeader
 	}
 	conn, err := n.peers.conn(address)
 	if err != nil {

@@ -74,7 +74,7 @@ func settings(c *Config) []setting {
 		{"backup.dir", "Directory for copies of the cluster's state, one file each, made by this node from what the leader knows. Another disk is better. " +
 			"They hold neither the certificates nor secrets.key: save pki_dir once. Empty: no copies.", pathValue(&c.Backup.Dir, optional)},
 		{"backup.interval", "How often a copy is made.", durationValue(&c.Backup.Interval, time.Minute, 30*24*time.Hour)},
-		{"backup.keep", "How many copies are kept; the oldest goes first.", intValue(&c.Backup.Keep, 1, 10000)},
+		{"backup.keep", "How many copies of a cluster are kept; the oldest goes first.", intValue(&c.Backup.Keep, 1, 10000)},
 
 		{"limits.disk_reserve", "Bytes that must be free on the file system of data_dir for this node to take changes. Below, another node leads, or changes are refused until there is room.",
 			intValue(&c.Limits.DiskReserve, 1<<20, 1<<40)},

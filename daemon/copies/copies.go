@@ -28,7 +28,7 @@ type Config struct {
 	Dir string
 	// Interval is the time between two copies.
 	Interval time.Duration
-	// Keep is how many copies there are at most; the oldest goes first. At least 1.
+	// Keep is how many copies of a cluster there are at most; the oldest goes first. At least 1.
 	Keep int
 	// Save returns a backup file of the cluster.
 	Save func(context.Context) ([]byte, error)
@@ -46,7 +46,11 @@ const (
 	timeLayout  = "20060102T150405Z"
 )
 
-var namePattern = regexp.MustCompile(`^poolwire-([0-9]{8}T[0-9]{6}Z)-r[0-9]+\.backup$`)
+// A copy is named after its time, the beginning of its cluster's UUID and its revision.
+var (
+	namePattern = regexp.MustCompile(`^poolwire-([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{8})-r[0-9]+\.backup$`)
+	uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}`)
+)
 
 // Keeper makes the copies.
 type Keeper struct {
@@ -119,14 +123,18 @@ func (k *Keeper) make(ctx context.Context) error {
 		return err
 	}
 	now := time.Now().UTC()
-	path := filepath.Join(k.cfg.Dir, fmt.Sprintf("poolwire-%s-r%d.backup", now.Format(timeLayout), f.Manifest.GetRevision()))
+	cluster := uuidPattern.FindString(f.Manifest.GetClusterUuid())
+	if cluster == "" {
+		return fmt.Errorf("the backup is of no proper cluster: %.64q", f.Manifest.GetClusterUuid())
+	}
+	path := filepath.Join(k.cfg.Dir, fmt.Sprintf("poolwire-%s-%s-r%d.backup", now.Format(timeLayout), cluster, f.Manifest.GetRevision()))
 	if err := backup.WriteFile(path, data); err != nil {
 		return err
 	}
 	k.last.Set(float64(now.Unix()))
 	k.size.Set(float64(len(data)))
 	k.cfg.Log.Info("backup made", "file", path, "revision", f.Manifest.GetRevision(), "bytes", len(data))
-	return k.prune()
+	return k.prune(cluster)
 }
 
 // list returns the names of the copies, the oldest first. Other files are nobody's business.
@@ -157,12 +165,15 @@ func (k *Keeper) newest() time.Time {
 	return at
 }
 
-// prune removes the oldest copies, and what a crash left of one that was being written.
-func (k *Keeper) prune() error {
+// prune removes the oldest copies of a cluster, and what a crash left of one that was being
+// written. Copies of another cluster stay: an empty one that was founded after a loss must
+// not push out those that it is to be restored from.
+func (k *Keeper) prune(cluster string) error {
 	names, err := k.list()
 	if err != nil {
 		return err
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return namePattern.FindStringSubmatch(name)[2] != cluster })
 	errs := []error{backup.Tidy(k.cfg.Dir)}
 	for _, name := range names[:max(len(names)-k.cfg.Keep, 0)] {
 		errs = append(errs, os.Remove(filepath.Join(k.cfg.Dir, name)))

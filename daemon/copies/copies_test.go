@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func file(t *testing.T, revision uint64) []byte {
 	t.Helper()
-	data, err := backup.Encode(&poolwirev1.BackupManifest{Revision: revision}, func(io.Writer) error { return nil })
+	data, err := backup.Encode(&poolwirev1.BackupManifest{ClusterUuid: "0123abcd-0000-4000-8000-000000000001", Revision: revision}, func(io.Writer) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,14 +78,14 @@ func TestCopiesAreMadeAndTheOldestGo(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"poolwire-20200101T000000Z-r1.backup", "mine.backup", ".poolwire-backup-123"} {
+	for _, name := range []string{"poolwire-20200101T000000Z-0123abcd-r1.backup", "poolwire-20200101T000000Z-ffffffff-r1.backup", "mine.backup", ".poolwire-backup-123"} {
 		if err := os.WriteFile(filepath.Join(dir, name), file(t, 1), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	k.Run(ctx)
 	names, err := k.list()
-	if err != nil || len(names) != 3 || slices.Contains(names, "poolwire-20200101T000000Z-r1.backup") {
+	if err != nil || len(names) != 4 || slices.Contains(names, "poolwire-20200101T000000Z-0123abcd-r1.backup") || names[0] != "poolwire-20200101T000000Z-ffffffff-r1.backup" {
 		t.Errorf("%v, %v", names, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "mine.backup")); err != nil {
@@ -94,8 +94,8 @@ func TestCopiesAreMadeAndTheOldestGo(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, ".poolwire-backup-123")); err == nil {
 		t.Error("half a copy is still there")
 	}
-	f, _, err := backup.ReadFile(filepath.Join(dir, names[2]))
-	info, statErr := os.Stat(filepath.Join(dir, names[2]))
+	f, _, err := backup.ReadFile(filepath.Join(dir, names[3]))
+	info, statErr := os.Stat(filepath.Join(dir, names[3]))
 	if err != nil || f.Manifest.GetRevision() != 8 || statErr != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v, %v", f, err, info)
 	}
@@ -118,7 +118,7 @@ func TestDue(t *testing.T) {
 		t.Errorf("without a copy: %s", d)
 	}
 	for name, want := range map[string]time.Duration{
-		"poolwire-20260504T024000Z-r9.backup": 40 * time.Minute, "poolwire-20260504T010000Z-r9.backup": 0, "poolwire-20300101T000000Z-r9.backup": time.Hour,
+		"poolwire-20260504T024000Z-0123abcd-r9.backup": 40 * time.Minute, "poolwire-20260504T010000Z-0123abcd-r9.backup": 0, "poolwire-20300101T000000Z-0123abcd-r9.backup": time.Hour,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
