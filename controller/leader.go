@@ -28,10 +28,10 @@ const changeTimes = 1024
 //
 // Lock order: leader.mu before hostActor.mu before marks.mu.
 type leader struct {
-	cfg      Config
-	store    Store
-	board    *Switchboard
-	metrics  *metrics
+	cfg     Config
+	store   Store
+	board   *Switchboard
+	metrics *metrics
 	// cluster is the cluster's UUID and epoch what its leader claims hosts and switches with:
 	// the term, counted on from what the cluster has behind it.
 	cluster  string
