@@ -396,7 +396,7 @@ func TestStoreStops(t *testing.T) {
 	dir := t.TempDir()
 	s := openSingle(t, dir)
 	apply(t, s, createPool("p1"))
-	unknown := []byte{0xf2, 0x01, 0x00}
+	unknown := []byte{0x82, 0x7d, 0x00}
 	f := s.raft.Apply(unknown, time.Second)
 	if err := f.Error(); err == nil {
 		if r := f.Response().(response); !errors.Is(r.err, ErrStopped) {
