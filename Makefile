@@ -7,7 +7,7 @@ GO       ?= go
 BIN      := $(CURDIR)/bin
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -X poolwire/daemon/version.Version=$(VERSION)
-PACKAGES := openvswitch-switch tcpdump ncat iproute2 iputils-ping ethtool openssl procps gcc libc6-dev nftables iptables
+PACKAGES := openvswitch-switch tcpdump ncat iproute2 iputils-ping ethtool openssl procps gcc libc6-dev nftables iptables e2fsprogs util-linux
 
 # What the kernel lab needs besides: User-Mode Linux and IPsec.
 KERNEL_PACKAGES := user-mode-linux openvswitch-ipsec strongswan libstrongswan-standard-plugins iproute2 kmod
@@ -63,6 +63,11 @@ test: deps build ## Run everything: unit tests and integration tests on real Ope
 .PHONY: test-kernel
 test-kernel: deps-kernel build ## Run the tests that need hosts with kernels of their own
 	$(GO) test -count=1 $(TESTFLAGS) -p 1 -timeout 40m ./integration/kernel/...
+
+.PHONY: chaos
+chaos: deps ## Break a cluster of three nodes for DURATION (10m), with SEED and FAULTS (a regular expression), and print figures
+	POOLWIRE_CHAOS_DURATION=$(or $(DURATION),10m) POOLWIRE_CHAOS_SEED=$(SEED) POOLWIRE_CHAOS_FAULTS='$(FAULTS)' \
+	  $(GO) test -count=1 -timeout 0 -run '^TestChaos$$' -v ./integration/chaos
 
 .PHONY: unit
 unit: deps ## Run the unit tests only

@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/Sirupsen/logrus => ./third_party/logrus
 
 require (
+	github.com/anishathalye/porcupine v1.1.0
 	github.com/cenkalti/rpc2 v1.0.4
 	github.com/contiv/libOpenflow v0.0.0-20200107061746-e3817550c83b
 	github.com/dustin/go-humanize v1.0.1
