@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -45,6 +46,12 @@ const (
 	// take a ping every 10 s, no more.
 	pingEvery  = 10 * time.Second
 	pingAnswer = 3 * time.Second
+	// A node that is gone is looked for after the first pause, then after longer ones up to
+	// the last. gRPC's own grow to two minutes: a client would miss for that long that the
+	// cluster is back.
+	firstLook   = 100 * time.Millisecond
+	lastLook    = 2 * time.Second
+	connectTime = 5 * time.Second
 )
 
 // Client is connections to the nodes of a cluster. All methods may be called from any
@@ -90,8 +97,11 @@ func (c *Client) connect(endpoint string) (*grpc.ClientConn, error) {
 		}
 		creds = credentials.NewTLS(c.cfg.TLS)
 	}
+	looks := backoff.DefaultConfig
+	looks.BaseDelay, looks.MaxDelay = firstLook, lastLook
 	options := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: looks, MinConnectTimeout: connectTime}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingEvery, Timeout: pingAnswer}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.cfg.MaxReply)),
 	}, c.cfg.Options...)

@@ -6,7 +6,9 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -208,6 +210,30 @@ func TestNobodyAnswers(t *testing.T) {
 	defer cancel()
 	if _, err := poolwirev1.NewPoolServiceClient(c).ListPools(ctx, &poolwirev1.ListPoolsRequest{}); status.Code(err) != codes.Unavailable && status.Code(err) != codes.DeadlineExceeded {
 		t.Error(err)
+	}
+}
+
+// A node that comes back is found soon, however long it was away.
+func TestNodeComesBack(t *testing.T) {
+	t.Parallel()
+	n := start(t, &node{})
+	var looks atomic.Int32
+	dialer := func(ctx context.Context, _ string) (net.Conn, error) {
+		if looks.Add(1) < 6 {
+			return nil, errors.New("gone")
+		}
+		return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(n.endpoint, "unix:"))
+	}
+	c, err := client.New(client.Config{Endpoints: []string{n.endpoint}, Options: []grpc.DialOption{grpc.WithContextDialer(dialer)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	// gRPC's own pauses would make the sixth attempt after 15 s.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := poolwirev1.NewPoolServiceClient(c).ListPools(ctx, &poolwirev1.ListPoolsRequest{}); err != nil {
+		t.Errorf("%d looks: %v", looks.Load(), err)
 	}
 }
 
