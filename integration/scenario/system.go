@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -127,6 +128,12 @@ func (s *System) Conn() (*grpc.ClientConn, error) {
 
 // KillDaemon ends poolwired with SIGKILL.
 func (s *System) KillDaemon() { s.daemon.Kill() }
+
+// PauseDaemon stops poolwired with SIGSTOP; ResumeDaemon lets it go on.
+func (s *System) PauseDaemon() error { return s.daemon.Signal(syscall.SIGSTOP) }
+
+// ResumeDaemon undoes PauseDaemon.
+func (s *System) ResumeDaemon() error { return s.daemon.Signal(syscall.SIGCONT) }
 
 // StopDaemon ends poolwired with SIGTERM.
 func (s *System) StopDaemon(ctx context.Context) error { return s.daemon.Stop(ctx) }
