@@ -20,7 +20,7 @@ import (
 // half longer at random so that clients do not come together.
 const (
 	firstPause = 50 * time.Millisecond
-	lastPause  = time.Second
+	lastPause  = 250 * time.Millisecond
 )
 
 // Invoke makes a unary call (grpc.ClientConnInterface). It goes from node to node until one

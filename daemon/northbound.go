@@ -13,7 +13,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 
 	"poolwire/daemon/version"
 	"poolwire/northbound"
@@ -156,7 +158,24 @@ func issuer(issue func(uuid, name string) (pki.Issued, error)) func(uuid, name s
 
 // dialNode connects to another node's API as this node.
 func (n *node) dialNode(apiAddress string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(apiAddress, grpc.WithTransportCredentials(credentials.NewTLS(n.authority.NodeTLS())))
+	return grpc.NewClient(apiAddress, grpc.WithTransportCredentials(credentials.NewTLS(n.authority.NodeTLS())),
+		// A node that comes back is to be found again at once, and one that is cut off to be noticed.
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: nodeBackoff(), MinConnectTimeout: nodeConnect}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: nodePing, Timeout: nodePong}))
+}
+
+// How connections between nodes are kept. Servers take a ping every 10 s, no more.
+const (
+	nodeConnect = 3 * time.Second
+	nodePing    = 10 * time.Second
+	nodePong    = 3 * time.Second
+)
+
+// nodeBackoff is gRPC's own, but for its longest pause of two minutes.
+func nodeBackoff() backoff.Config {
+	b := backoff.DefaultConfig
+	b.BaseDelay, b.MaxDelay = 200*time.Millisecond, 2*time.Second
+	return b
 }
 
 // identify reads who a verified certificate names, in the API's words.

@@ -36,6 +36,9 @@ func (s *Store) Apply(ctx context.Context, c *storev1.Command) (Result, error) {
 		return Result{}, err
 	}
 	if s.space.short.Load() {
+		if s.steward.successor() {
+			return Result{}, &NotLeaderError{} // the other one leads in a moment
+		}
 		return Result{}, ErrNoSpace
 	}
 	return s.propose(ctx, c)
