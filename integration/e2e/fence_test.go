@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"poolwire/integration/lab"
+	"poolwire/integration/scenario"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
@@ -15,7 +16,7 @@ import (
 // flows nor rows, although what it last knew is not what holds.
 func TestPausedLeaderChangesNothing(t *testing.T) {
 	t.Parallel()
-	p := &pair{World: newWorld(t, "fence", nodeFlags("100.64.0.1")...)}
+	p := &pair{World: newWorld(t, "fence", scenario.ClusterFlags(scenario.FirstController)...)}
 	p.do(t, "pool", "create", "paris")
 	others := map[string]*node{}
 	for _, id := range []string{"n2", "n3"} {
