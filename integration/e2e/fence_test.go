@@ -18,11 +18,7 @@ func TestPausedLeaderChangesNothing(t *testing.T) {
 	t.Parallel()
 	p := &pair{World: newWorld(t, "fence", scenario.ClusterFlags(scenario.FirstController)...)}
 	p.do(t, "pool", "create", "paris")
-	others := map[string]*node{}
-	for _, id := range []string{"n2", "n3"} {
-		others[id] = startNode(t, p.World, id)
-		eventually(t, p.shows(id, "cluster", "status"))
-	}
+	p.cluster(t)
 	p.h1, p.h2 = p.join(t, "paris1"), p.join(t, "paris2")
 	p.a, p.b = p.vm(t, p.h1, "a", 1), p.vm(t, p.h2, "b", 2)
 	passes(t, p.a, p.b.IPv4())
@@ -30,7 +26,6 @@ func TestPausedLeaderChangesNothing(t *testing.T) {
 		return []string{"bridge=xenbr0", "direction=to", "protocol=tcp", "port=" + port, "ipRange=10.66.0.0/24"}
 	}
 	p.do(t, append([]string{"add-rule", "allow=false"}, rule("7")...)...)
-	eventually(t, p.threeVote)
 	p.settled(t)
 	if err := p.PauseDaemon(); err != nil {
 		t.Fatal(err)
@@ -42,7 +37,7 @@ func TestPausedLeaderChangesNothing(t *testing.T) {
 		}
 	}()
 	through := func(args ...string) {
-		eventually(t, func(ctx context.Context) error { _, err := others["n2"].poolwire(ctx, args...); return err })
+		eventually(t, func(ctx context.Context) error { _, err := p.Through(ctx, "n2", args...); return err })
 	}
 	through(append([]string{"del-rule"}, rule("7")...)...)
 	through(append([]string{"add-rule", "allow=false"}, rule("9")...)...)

@@ -2,9 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,18 +20,14 @@ func TestNodesJoin(t *testing.T) {
 		t.Fatalf("the lab's controller has the address %s", p.Lab.ControllerAddr())
 	}
 	p.do(t, "pool", "create", "paris")
-	others := map[string]*node{}
-	for _, id := range []string{"n2", "n3"} {
-		others[id] = startNode(t, p.World, id)
-		eventually(t, p.shows(id, "cluster", "status"))
-	}
+	p.cluster(t)
 	p.h1, p.h2 = p.join(t, "paris1"), p.join(t, "paris2")
 	p.a, p.b = p.vm(t, p.h1, "a", 1), p.vm(t, p.h2, "b", 2)
-	eventually(t, wants(scenario.FirstController+":6653", others["n2"].addr, others["n3"].addr).of(p.h1, "get-controller", "xenbr0"))
+	eventually(t, wants(scenario.FirstController+":6653", p.ControllerAddr("n2"), p.ControllerAddr("n3")).of(p.h1, "get-controller", "xenbr0"))
 	passes(t, p.a, p.b.IPv4())
 	// Any node answers any call: this one forwards to the leader.
 	rule := []string{"bridge=xenbr0", "direction=to", "protocol=tcp", "port=7", "ipRange=10.66.0.0/24"}
-	if _, err := others["n2"].poolwire(ctx, append([]string{"add-rule", "allow=false"}, rule...)...); err != nil {
+	if _, err := p.Through(ctx, "n2", append([]string{"add-rule", "allow=false"}, rule...)...); err != nil {
 		t.Fatal(err)
 	}
 	if out := p.do(t, "rule", "list"); !strings.Contains(out, "10.66.0.0/24") {
@@ -46,7 +39,7 @@ func TestNodesJoin(t *testing.T) {
 	}
 	p.KillDaemon()
 	eventually(t, func(ctx context.Context) error {
-		_, err := others["n3"].poolwire(ctx, append([]string{"del-rule"}, rule...)...)
+		_, err := p.Through(ctx, "n3", append([]string{"del-rule"}, rule...)...)
 		return err
 	})
 	r, err := ping.Stop(ctx)
@@ -58,44 +51,17 @@ func TestNodesJoin(t *testing.T) {
 	}
 }
 
-// node is another controller node of a world.
-type node struct {
-	addr   string
-	socket string
-	world  *scenario.World
-}
-
-// startNode starts another node that joins the world's.
-func startNode(t *testing.T, w *scenario.World, id string) *node {
+// cluster has two more nodes join the world's, and waits until all three vote.
+func (p *pair) cluster(t *testing.T) {
 	t.Helper()
-	ctx := within(t, time.Minute)
-	ns, err := w.Lab.AddNode(ctx, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(w.Lab.Dir(), id)
-	daemon := filepath.Join(binaries, "poolwired")
-	if _, err := w.Lab.Machine().Run(ctx, daemon, "certificate", "node", id, "--address", ns.Addr.String(),
-		"--data-dir", filepath.Join(w.Dir, "data"), "--pki-dir", filepath.Join(w.Dir, "pki"), "--dir", filepath.Join(dir, "pki")); err != nil {
-		t.Fatal(err)
-	}
-	n := &node{addr: ns.Addr.String(), socket: filepath.Join(dir, "api.sock"), world: w}
-	args := append([]string{daemon, "--node-id", id, "--data-dir", filepath.Join(dir, "data"), "--pki-dir", filepath.Join(dir, "pki"),
-		"--api-socket", n.socket, "--join", fmt.Sprintf("%s:6700", w.Lab.ControllerAddr())}, scenario.ClusterFlags(n.addr)...)
-	p, err := ns.Start(lab.ProcessOptions{Name: "poolwired-" + id, Args: args})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			b, _ := os.ReadFile(p.Log())
-			t.Logf("log of %s:\n%s", id, b[max(0, len(b)-3000):])
+	for _, id := range []string{"n2", "n3"} {
+		if err := p.AddController(within(t, time.Minute), id); err != nil {
+			t.Fatal(err)
 		}
-	})
-	return n
-}
-
-// poolwire runs the client against the node's own socket.
-func (n *node) poolwire(ctx context.Context, args ...string) (string, error) {
-	return n.world.Poolwire(ctx, append(args, "--socket", n.socket)...)
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("last lines of %s:\n%s", id, p.ControllerLog(id, 40))
+			}
+		})
+	}
 }

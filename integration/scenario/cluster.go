@@ -99,6 +99,23 @@ func await(ctx context.Context, api poolwirev1.ClusterServiceClient, want func(*
 	}
 }
 
+// Through runs the client against the socket of a node that was added.
+func (s *System) Through(ctx context.Context, id string, args ...string) (string, error) {
+	n := s.others[id]
+	if n == nil {
+		return "", fmt.Errorf("node %q was not added", id)
+	}
+	return s.Poolwire(ctx, append(args, "--socket", n.socket)...)
+}
+
+// ControllerAddr is the underlay's address of a node that was added.
+func (s *System) ControllerAddr(id string) string { return s.others[id].place.Addr.String() }
+
+// ControllerLog is the last lines of the log of a node that was added.
+func (s *System) ControllerLog(id string, lines int) string {
+	return logOf(s.others[id].process, lines)
+}
+
 // KillLeader kills the node that leads, with SIGKILL, has the client speak to another one from then on, and waits until that knows
 // of another leader. It returns the names of both.
 func (s *System) KillLeader(ctx context.Context) (was, is string, err error) {

@@ -139,8 +139,11 @@ func (s *System) ResumeDaemon() error { return s.daemon.Signal(syscall.SIGCONT) 
 func (s *System) StopDaemon(ctx context.Context) error { return s.daemon.Stop(ctx) }
 
 // DaemonLog is the last lines of the daemon's log.
-func (s *System) DaemonLog(lines int) string {
-	b, err := os.ReadFile(s.daemon.Log())
+func (s *System) DaemonLog(lines int) string { return logOf(s.daemon, lines) }
+
+// logOf is the last lines that a process wrote.
+func logOf(p *lab.Process, lines int) string {
+	b, err := os.ReadFile(p.Log())
 	if err != nil {
 		return err.Error()
 	}
