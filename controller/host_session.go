@@ -28,6 +28,8 @@ type hostSession struct {
 	// released is the etag of the host as it was when it was released; nothing is
 	// planned until the host changes.
 	released string
+	// retry is for ports that the switch could not set up.
+	retry *portRetry
 }
 
 // serve works until the session ends or the host must be connected anew.
@@ -39,6 +41,8 @@ func (s *hostSession) serve(ctx context.Context, registered *poolwirev1.Host) er
 	s.marks.nudge()
 	resync := time.NewTimer(jittered(s.lead.cfg.ResyncInterval))
 	defer resync.Stop()
+	s.retry = newPortRetry()
+	defer s.retry.timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -49,6 +53,11 @@ func (s *hostSession) serve(ctx context.Context, registered *poolwirev1.Host) er
 		case <-s.marks.C():
 		case <-resync.C:
 			resync.Reset(jittered(s.lead.cfg.ResyncInterval))
+		case <-s.retry.timer.C:
+			if err := s.retryPorts(ctx); err != nil {
+				return s.planFailed(ctx, err)
+			}
+			continue
 		case reply := <-s.releases:
 			err := s.release(ctx)
 			reply <- err
@@ -136,6 +145,7 @@ func (s *hostSession) step(ctx context.Context, host *poolwirev1.Host) error {
 		}
 		s.marks.nudge() // look again: only an empty plan settles
 	}
+	s.retry.look(len(ops) == 0 && len(ovsdb.Unmade(s.db.Snapshot(), s.lead.cluster)) > 0)
 	s.followBridges(view)
 	s.setFresh()
 	missing := absentRows(view, s.uuid, without(desired, conflicts))

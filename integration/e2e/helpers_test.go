@@ -85,14 +85,19 @@ func (p *pair) settled(t *testing.T) {
 func eventually(t *testing.T, look func(context.Context) error) {
 	t.Helper()
 	ctx := within(t, 30*time.Second)
+	var missed error
 	for {
 		err := look(ctx)
 		if err == nil {
 			return
 		}
+		// The look that the deadline interrupts tells less than the one before.
+		if ctx.Err() == nil || missed == nil {
+			missed = err
+		}
 		select {
 		case <-ctx.Done():
-			t.Fatal(err)
+			t.Fatal(missed)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -170,6 +171,17 @@ func (s *System) Revive(ctx context.Context, id string) error {
 		}
 		return nil
 	})
+}
+
+// LoseCluster kills every node and throws away what they had written. What is left is pki_dir, without the file
+// that says that its cluster was founded: another one can be.
+func (s *System) LoseCluster() error {
+	s.KillDaemon()
+	for _, n := range s.others {
+		n.process.Kill()
+	}
+	s.others = nil
+	return errors.Join(s.speakTo(s.firstSocket()), os.RemoveAll(filepath.Join(s.Dir, "data")), os.Remove(filepath.Join(s.Dir, "pki", "cluster")))
 }
 
 // speakTo has the client, and connections that are made from now on, use another socket.
