@@ -127,7 +127,7 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 
 // openStore opens the replicated store of this node.
 func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
-	stream, err := newRaftStream(n.cfg.Listen.Raft, adv.Raft, n.authority)
+	stream, err := newRaftStream(n.cfg.Listen.Raft, adv.Raft, n.authority, logRefusals(n.log))
 	if err != nil {
 		return fmt.Errorf("listen.raft %q: %w", n.cfg.Listen.Raft, err)
 	}

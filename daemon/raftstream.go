@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/time/rate"
 
 	"poolwire/pki"
 )
@@ -26,13 +28,15 @@ type raftStream struct {
 	net.Listener
 	authority *pki.Authority
 	advertise string
-	ready     chan net.Conn
-	done      chan struct{}
-	once      sync.Once
+	// refused is told who was turned away, and why.
+	refused func(net.Addr, error)
+	ready   chan net.Conn
+	done    chan struct{}
+	once    sync.Once
 }
 
 // newRaftStream listens on addr and tells the others to dial advertise.
-func newRaftStream(addr, advertise string, authority *pki.Authority) (*raftStream, error) {
+func newRaftStream(addr, advertise string, authority *pki.Authority, refused func(net.Addr, error)) (*raftStream, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
@@ -40,7 +44,10 @@ func newRaftStream(addr, advertise string, authority *pki.Authority) (*raftStrea
 	if advertise == "" {
 		advertise = l.Addr().String()
 	}
-	s := &raftStream{Listener: l, authority: authority, advertise: advertise, ready: make(chan net.Conn), done: make(chan struct{})}
+	s := &raftStream{
+		Listener: l, authority: authority, advertise: advertise, refused: refused,
+		ready: make(chan net.Conn), done: make(chan struct{}),
+	}
 	go s.serve()
 	return s, nil
 }
@@ -67,6 +74,7 @@ func (s *raftStream) handshake(conn net.Conn) {
 	defer cancel()
 	t := tls.Server(conn, s.authority.NodeTLS())
 	if err := t.HandshakeContext(ctx); err != nil {
+		s.refused(conn.RemoteAddr(), err)
 		_ = conn.Close()
 		return
 	}
@@ -74,6 +82,14 @@ func (s *raftStream) handshake(conn net.Conn) {
 	case s.ready <- t:
 	case <-s.done:
 		_ = conn.Close()
+	}
+}
+
+// logRefusals logs who is turned away, at most one a second: whoever knocks must not fill the log.
+func logRefusals(log *slog.Logger) func(net.Addr, error) {
+	limited := rate.Sometimes{Interval: time.Second}
+	return func(remote net.Addr, err error) {
+		limited.Do(func() { log.Warn("raft connection refused", "remote", remote, "error", err) })
 	}
 }
 
