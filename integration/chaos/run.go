@@ -42,7 +42,10 @@ func Run(ctx context.Context, cfg Config) (figures string, err error) {
 	defer func() { err = errors.Join(err, c.close()) }()
 	r := &chaos{cfg: cfg, cluster: c, report: newReport(), deck: deck}
 	defer r.hangUp()
-	if err := r.prepare(ctx); err != nil {
+	watching, stopWatching := context.WithCancel(ctx)
+	defer r.watches.Wait()
+	defer stopWatching()
+	if err := r.prepare(ctx, watching); err != nil {
 		return "", err
 	}
 	if err := r.disturb(ctx); err != nil {
@@ -68,6 +71,7 @@ type chaos struct {
 	workers  []*worker // know all nodes
 	readers  []*worker // know one node
 	watchers []*watcher
+	watches  sync.WaitGroup // the watchers at work
 	injector *injector
 }
 
@@ -88,8 +92,8 @@ func (r *chaos) hangUp() {
 	}
 }
 
-// prepare makes clients, registers and watchers.
-func (r *chaos) prepare(ctx context.Context) error {
+// prepare makes clients, registers and watchers, which are at work until watching ends.
+func (r *chaos) prepare(ctx, watching context.Context) error {
 	r.work = &workload{begun: time.Now(), report: r.report}
 	own, err := r.dial(0)
 	if err != nil {
@@ -113,6 +117,7 @@ func (r *chaos) prepare(ctx context.Context) error {
 			return err
 		}
 		r.watchers = append(r.watchers, w)
+		r.watches.Go(func() { w.run(watching) })
 	}
 	for i := range workers {
 		c, err := r.dial(i)
@@ -140,16 +145,9 @@ func (r *chaos) newWorker(number int, c *client.Client) *worker {
 	return &worker{workload: r.work, number: number, rng: r.rng(uint64(number + 1)), pool: poolwirev1.NewPoolServiceClient(c)}
 }
 
-// disturb lets clients work and faults happen, then waits until the watches have seen all.
+// disturb lets clients work and faults happen.
 func (r *chaos) disturb(ctx context.Context) error {
-	watching, stopWatching := context.WithCancel(ctx)
-	defer stopWatching()
-	var watches, work sync.WaitGroup
-	for _, w := range r.watchers {
-		watches.Go(func() { w.run(watching) })
-	}
-	defer watches.Wait()
-	defer stopWatching()
+	var work sync.WaitGroup
 	working, stop := context.WithTimeout(ctx, r.cfg.Duration)
 	defer stop()
 	for _, w := range r.workers {
@@ -162,20 +160,11 @@ func (r *chaos) disturb(ctx context.Context) error {
 	err := r.injector.run(working)
 	stop()
 	work.Wait()
-	if err != nil {
-		return err
-	}
-	return r.catchUp(ctx)
+	return err
 }
 
-// catchUp waits until every watch has reached the end of the history.
-func (r *chaos) catchUp(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, recovery)
-	defer cancel()
-	_, last, err := listPools(ctx, r.injector.client)
-	if err != nil {
-		return err
-	}
+// catchUp waits until every watch has reached a revision.
+func (r *chaos) catchUp(ctx context.Context, last uint64) error {
 	for _, w := range r.watchers {
 		err := await(ctx, "watch "+w.name, func() error {
 			if at := w.at(); at < last {
@@ -198,8 +187,11 @@ func (r *chaos) judge(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, recovery)
 	defer cancel()
-	pools, _, err := listPools(ctx, r.injector.client)
+	pools, last, err := listPools(ctx, r.injector.client)
 	if err != nil {
+		return err
+	}
+	if err := r.catchUp(ctx, last); err != nil {
 		return err
 	}
 	names := map[string]bool{}
@@ -218,9 +210,9 @@ func (r *chaos) judge(ctx context.Context) error {
 	r.work.history.mu.Unlock()
 	kept, gone := kept+r.final(ops, pools), len(lost)
 	r.report.acknowledged(kept, gone)
-	shown := r.watchers[0].check(ops, pools)
+	shown := r.watchers[0].check(ops, pools, last)
 	for _, w := range r.watchers[1:] {
-		for key, values := range w.check(ops, pools) {
+		for key, values := range w.check(ops, pools, last) {
 			for value, at := range values {
 				if shown[key] == nil {
 					shown[key] = map[string]time.Duration{}

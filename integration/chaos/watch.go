@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ type sighting struct {
 	changes  []*poolwirev1.Change
 }
 
-// watcher follows all pools, and rebuilds them from what it is shown.
+// watcher follows all pools.
 type watcher struct {
 	name   string
 	client *client.Client
@@ -30,7 +31,9 @@ type watcher struct {
 	mu        sync.Mutex
 	sightings []sighting
 	reached   uint64
-	pools     map[string]*poolwirev1.Pool
+	// listed is what the watch goes on from, the state at revision from.
+	listed map[string]*poolwirev1.Pool
+	from   uint64
 	// missed are the revisions, from and to, that a list was read instead of.
 	missed [][2]uint64
 }
@@ -44,7 +47,7 @@ func (w *watcher) list(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.missed = append(w.missed, [2]uint64{w.reached, revision})
-	w.pools, w.reached = pools, revision
+	w.listed, w.from, w.reached = pools, revision, revision
 	return nil
 }
 
@@ -86,16 +89,29 @@ func (w *watcher) take(r *poolwirev1.WatchResponse) error {
 	}
 	w.sightings = append(w.sightings, sighting{at: w.now(), revision: r.GetRevision(), changes: r.GetChanges()})
 	for _, c := range r.GetChanges() {
-		switch uuid := c.GetPool().GetUuid(); {
-		case uuid == "":
+		if c.GetPool().GetUuid() == "" {
 			w.report.violated("watch %s: revision %d brings a change of no pool", w.name, r.GetRevision())
-		case c.GetKind() == poolwirev1.ChangeKind_CHANGE_KIND_DELETE:
-			delete(w.pools, uuid)
-		default:
-			w.pools[uuid] = c.GetPool()
 		}
 	}
 	return nil
+}
+
+// poolsAt rebuilds the pools of a revision from what was shown.
+func (w *watcher) poolsAt(revision uint64) map[string]*poolwirev1.Pool {
+	pools := maps.Clone(w.listed)
+	for _, s := range w.sightings {
+		if s.revision <= w.from || s.revision > revision {
+			continue
+		}
+		for _, c := range s.changes {
+			if c.GetKind() == poolwirev1.ChangeKind_CHANGE_KIND_DELETE {
+				delete(pools, c.GetPool().GetUuid())
+			} else {
+				pools[c.GetPool().GetUuid()] = c.GetPool()
+			}
+		}
+	}
+	return pools
 }
 
 // skipped says whether a list was read instead of a revision.
@@ -110,7 +126,7 @@ func (w *watcher) skipped(revision uint64) bool {
 
 // check compares the watch with what was acknowledged and with a list of a revision that it
 // has reached. It returns when it has shown each value of a register first.
-func (w *watcher) check(ops []operation, pools map[string]*poolwirev1.Pool) seen {
+func (w *watcher) check(ops []operation, pools map[string]*poolwirev1.Pool, revision uint64) seen {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	shown, at := seen{}, map[uint64]map[string]string{}
@@ -137,19 +153,19 @@ func (w *watcher) check(ops []operation, pools map[string]*poolwirev1.Pool) seen
 			w.report.violated("watch %s: revision %d is acknowledged to write %q to %s, shown is %q", w.name, op.revision, op.value, op.key, got)
 		}
 	}
-	w.compare(pools)
+	w.compare(pools, w.poolsAt(revision))
 	return shown
 }
 
 // compare holds what the watch has led to against a list.
-func (w *watcher) compare(pools map[string]*poolwirev1.Pool) {
-	for uuid, p := range pools {
-		if got := w.pools[uuid]; got.GetEtag() != p.GetEtag() || got.GetNameDescription() != p.GetNameDescription() {
+func (w *watcher) compare(listed, shown map[string]*poolwirev1.Pool) {
+	for uuid, p := range listed {
+		if got := shown[uuid]; got.GetEtag() != p.GetEtag() || got.GetNameDescription() != p.GetNameDescription() {
 			w.report.violated("watch %s: pool %s is %v, listed is %v", w.name, uuid, got, p)
 		}
 	}
-	for uuid, p := range w.pools {
-		if pools[uuid] == nil {
+	for uuid, p := range shown {
+		if listed[uuid] == nil {
 			w.report.violated("watch %s: pool %s is still there: %v", w.name, uuid, p)
 		}
 	}
