@@ -7,6 +7,7 @@
 package copies
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,7 +50,7 @@ const (
 
 // A copy is named after its time, the beginning of its cluster's UUID and its revision.
 var (
-	namePattern = regexp.MustCompile(`^poolwire-([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{8})-r[0-9]+\.backup$`)
+	namePattern = regexp.MustCompile(`^poolwire-([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{8})-r([0-9]+)\.backup$`)
 	uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}`)
 )
 
@@ -165,18 +167,26 @@ func (k *Keeper) newest() time.Time {
 	return at
 }
 
-// prune removes the oldest copies of a cluster, and what a crash left of one that was being
-// written. Copies of another cluster stay: an empty one that was founded after a loss must
-// not push out those that it is to be restored from.
+// prune removes the oldest copies of a cluster, by revision: the clock may have been set back,
+// and would call the one just made the oldest. It also removes what a crash left of one that
+// was being written. Copies of another cluster stay: an empty one that was founded after a
+// loss must not push out those that it is to be restored from.
 func (k *Keeper) prune(cluster string) error {
 	names, err := k.list()
 	if err != nil {
 		return err
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return namePattern.FindStringSubmatch(name)[2] != cluster })
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(revisionOf(a), revisionOf(b)) })
 	errs := []error{backup.Tidy(k.cfg.Dir)}
 	for _, name := range names[:max(len(names)-k.cfg.Keep, 0)] {
 		errs = append(errs, os.Remove(filepath.Join(k.cfg.Dir, name)))
 	}
 	return errors.Join(errs...)
+}
+
+// revisionOf is the revision of the copy of a name that fits the pattern.
+func revisionOf(name string) uint64 {
+	n, _ := strconv.ParseUint(namePattern.FindStringSubmatch(name)[3], 10, 64)
+	return n
 }

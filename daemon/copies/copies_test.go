@@ -131,3 +131,22 @@ func TestDue(t *testing.T) {
 		}
 	}
 }
+
+// Copies that are made after the clock was set back are kept, although their names are the oldest.
+func TestTheNewestStaysWhenTheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	k := keeper(t, dir, func(context.Context) ([]byte, error) { return file(t, 10), nil })
+	for _, name := range []string{"poolwire-20990101T000000Z-0123abcd-r7.backup", "poolwire-20990102T000000Z-0123abcd-r8.backup", "poolwire-20990103T000000Z-0123abcd-r9.backup"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := k.make(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	names, err := k.list()
+	if err != nil || len(names) != 3 || revisionOf(names[0]) != 10 || revisionOf(names[1]) != 8 {
+		t.Errorf("%v, %v", names, err)
+	}
+}
