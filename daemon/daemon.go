@@ -27,8 +27,9 @@ import (
 // shutdownGrace is how long a stopping daemon may take to hand over its work.
 const shutdownGrace = 10 * time.Second
 
-// certificateCheck is how often certificates are looked at for renewal.
-const certificateCheck = time.Hour
+// certificateCheck is how often certificates are looked at for renewal. They live long; but
+// one that was made while the clock was wrong keeps the node apart until it is replaced.
+const certificateCheck = time.Minute
 
 // node is one running controller node.
 type node struct {

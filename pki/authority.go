@@ -54,8 +54,8 @@ type Authority struct {
 
 // Open loads the directory. Where there is nothing yet it makes a CA, a certificate
 // for this node and one for a local admin: an interrupted first start is finished by
-// the next. Certificates in the last third of their life are renewed, and so is
-// this node's when NodeID or Addresses changed.
+// the next. Certificates in the last third of their life, and those that are not
+// valid yet, are renewed, and so is this node's when NodeID or Addresses changed.
 //
 // Errors: [ErrNotInitialised], [*PermissionError], [*FileError], [*ValidityError],
 // [*InputError].
@@ -119,9 +119,9 @@ func (a *Authority) Expiries() []Expiry {
 }
 
 // Renew reads the directory again and renews what is in the last third of its
-// life. It returns the names of the certificates that changed; connections made
-// from then on use them. To be called from time to time, say hourly: it costs
-// nothing while nothing is due.
+// life, or not valid yet. It returns the names of the certificates that changed;
+// connections made from then on use them. To be called from time to time, say every
+// minute: it costs little while nothing is due.
 func (a *Authority) Renew() ([]string, error) {
 	a.renewing.Lock()
 	defer a.renewing.Unlock()

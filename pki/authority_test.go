@@ -287,6 +287,41 @@ func TestRenewalInTheLastThird(t *testing.T) {
 	}
 }
 
+// What was issued while the clock was ahead is not valid for anybody once it is put right: it is replaced then, by a running
+// daemon and by one that starts.
+func TestIssuedWhileTheClockWasAhead(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]func(*testing.T, *pki.Authority, string, pki.Options) *pki.Authority{
+		"running": func(t *testing.T, a *pki.Authority, _ string, _ pki.Options) *pki.Authority {
+			changed, err := a.Renew()
+			if err != nil || !slices.Equal(changed, []string{"node", "admin"}) {
+				t.Errorf("renewed %v, %v", changed, err)
+			}
+			return a
+		},
+		"started": func(t *testing.T, _ *pki.Authority, dir string, o pki.Options) *pki.Authority { return open(t, dir, o) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, o, now := copyDir(t), options(), &clock{}
+			o.Now = now.Now
+			a := open(t, dir, o)
+			now.Set(300 * day)
+			if changed, err := a.Renew(); err != nil || len(changed) != 2 {
+				t.Fatalf("renewed %v, %v", changed, err)
+			}
+			now.Set(0)
+			a = again(t, a, dir, o)
+			if cert := nodeCertificate(t, a); now.Now().Before(cert.NotBefore) {
+				t.Errorf("it is valid from %v, and it is %v", cert.NotBefore, now.Now())
+			}
+			if changed, err := a.Renew(); err != nil || len(changed) != 0 {
+				t.Errorf("and again: renewed %v, %v", changed, err)
+			}
+		})
+	}
+}
+
 // Near the end of the CA a leaf ends with it and is not renewed again and again.
 func TestRenewalNearTheEndOfTheCA(t *testing.T) {
 	t.Parallel()

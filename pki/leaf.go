@@ -89,8 +89,12 @@ func (a *Authority) checkLeaf(name string, spec leafSpec, c credential) (*tls.Ce
 }
 
 // due says whether less than a third of the certificate's life is left, unless it
-// ends with the root anyway, for then a new one would end at the same time.
+// ends with the root anyway, for then a new one would end at the same time. One that
+// is not valid yet was made while the clock was wrong.
 func (a *Authority) due(cert *x509.Certificate) bool {
+	if now := a.opts.Now(); now.Before(cert.NotBefore) {
+		return !now.Before(a.root.cert.NotBefore)
+	}
 	if !cert.NotAfter.Before(a.root.cert.NotAfter) {
 		return false
 	}
