@@ -74,8 +74,10 @@ type Session struct {
 
 	// writing serialises messages. It is never held together with mu.
 	writing sync.Mutex
-	// heard is when the last byte came, in nanoseconds of the Unix clock.
+	// heard is when the last byte came, in nanoseconds since began: the machine's clock may be set
+	// at any time, and neither ends a session that is well nor keeps one that is not.
 	heard   atomic.Int64
+	began   time.Time
 	changed chan struct{}
 	done    chan struct{}
 	running sync.WaitGroup
@@ -95,9 +97,8 @@ type Session struct {
 func NewSession(ctx context.Context, conn net.Conn, cfg SessionConfig) (*Session, error) {
 	s := &Session{
 		cfg: cfg.withDefaults(), conn: conn, pending: map[uint64]*call{},
-		changed: make(chan struct{}, 1), done: make(chan struct{}),
+		changed: make(chan struct{}, 1), done: make(chan struct{}), began: time.Now(),
 	}
-	s.heard.Store(time.Now().UnixNano())
 	s.running.Add(2)
 	go s.read()
 	go s.keepAlive()

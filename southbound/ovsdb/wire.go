@@ -94,7 +94,7 @@ type heardReader struct{ s *Session }
 func (h heardReader) Read(p []byte) (int, error) {
 	n, err := h.s.conn.Read(p)
 	if n > 0 {
-		h.s.heard.Store(time.Now().UnixNano())
+		h.s.heard.Store(int64(time.Since(h.s.began)))
 	}
 	return n, err
 }
@@ -201,7 +201,7 @@ func (s *Session) keepAlive() {
 			return
 		case <-ticker.C:
 		}
-		idle := time.Since(time.Unix(0, s.heard.Load()))
+		idle := time.Since(s.began) - time.Duration(s.heard.Load())
 		switch {
 		case idle >= silentIntervals*s.cfg.EchoInterval:
 			s.shutdown(fmt.Errorf("%w: silent for %s", ErrInactive, idle.Round(time.Millisecond)))
