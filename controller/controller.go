@@ -86,7 +86,7 @@ func New(cfg Config) (*Controller, error) {
 		cfg.ResyncInterval = DefaultResyncInterval
 	}
 	if cfg.Clock == nil {
-		cfg.Clock = systemClock{}
+		cfg.Clock = systemClock{time.Now()}
 	}
 	if cfg.PortFlagsPort == 0 {
 		cfg.PortFlagsPort = cfg.OpenFlowPort + 1

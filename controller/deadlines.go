@@ -17,18 +17,23 @@ import (
 
 // Clock is the time as the leader sees it.
 type Clock interface {
-	// Now is the present time.
+	// Now is the present time, which may be set at any moment.
 	Now() time.Time
+	// Passed is the time that has passed since some moment, whatever the clock was set to.
+	Passed() time.Duration
 	// After calls f in a goroutine of its own once d has passed, unless stop is called
 	// before.
 	After(d time.Duration, f func()) (stop func())
 }
 
 // systemClock is the machine's clock.
-type systemClock struct{}
+type systemClock struct{ began time.Time }
 
 // Now implements Clock.
 func (systemClock) Now() time.Time { return time.Now() }
+
+// Passed implements Clock.
+func (c systemClock) Passed() time.Duration { return time.Since(c.began) }
 
 // After implements Clock.
 func (systemClock) After(d time.Duration, f func()) (stop func()) {
@@ -39,16 +44,20 @@ func (systemClock) After(d time.Duration, f func()) (stop func()) {
 // deadlines knows what the leader has to do at which time: take rules out of force
 // that expire, and undo changes that nobody has confirmed. It follows the change sets,
 // so that a change costs nothing that depends on how many rules there are.
+//
+// A rule expires when the clock says so, also one that was set. A change is undone when it
+// has waited as long as it was given: somebody may be locked out until then.
 type deadlines struct {
+	clock    Clock
 	mu       sync.Mutex
-	expiring map[string]time.Time // UUIDs of rules in force; guarded by mu
-	pending  map[string]time.Time // ids of pending changes; guarded by mu
+	expiring map[string]time.Time     // UUIDs of rules in force; guarded by mu
+	pending  map[string]time.Duration // ids of pending changes, by Clock.Passed; guarded by mu
 	wake     chan struct{}
 }
 
 // newDeadlines reads all deadlines of a view, whose successors are to be followed.
-func newDeadlines(v *raftstore.View) *deadlines {
-	d := &deadlines{expiring: map[string]time.Time{}, pending: map[string]time.Time{}, wake: make(chan struct{}, 1)}
+func newDeadlines(v *raftstore.View, clock Clock) *deadlines {
+	d := &deadlines{clock: clock, expiring: map[string]time.Time{}, wake: make(chan struct{}, 1)}
 	for _, r := range v.PolicyRules() {
 		d.rule(r.GetUuid(), r)
 	}
@@ -77,16 +86,26 @@ func (d *deadlines) change(c raftstore.Change) {
 }
 
 // await takes over the changes that wait for confirmation. They are no part of change
-// sets, and few.
+// sets, and few. How long each still has is reckoned once, when this leader first hears of it,
+// and is never more than it was given: the clock of the leader before may have been another.
 func (d *deadlines) await(changes []*storev1.PendingChange) {
-	now := make(map[string]time.Time, len(changes))
-	for _, c := range changes {
-		now[c.GetId()] = c.GetDeadline().AsTime()
-	}
+	now, passed := d.clock.Now(), d.clock.Passed()
+	pending := make(map[string]time.Duration, len(changes))
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !maps.EqualFunc(now, d.pending, time.Time.Equal) {
-		d.pending = now
+	for _, c := range changes {
+		at, known := d.pending[c.GetId()]
+		if !known {
+			left := max(c.GetDeadline().AsTime().Sub(now), 0)
+			if c.GetWithin() != nil {
+				left = min(left, c.GetWithin().AsDuration())
+			}
+			at = passed + left
+		}
+		pending[c.GetId()] = at
+	}
+	if !maps.Equal(pending, d.pending) {
+		d.pending = pending
 		d.nudge()
 	}
 }
@@ -98,28 +117,35 @@ func (d *deadlines) nudge() {
 	}
 }
 
-// due lists what has come due, and when the next deadline is; zero: there is none.
-func (d *deadlines) due(now time.Time) (rules, changes []string, next time.Time) {
+// due lists what has come due at a time, and how long the next deadline is away; at most
+// deadlineLook.
+func (d *deadlines) due(now time.Time) (rules, changes []string, wait time.Duration) {
+	passed := d.clock.Passed()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	collect := func(from map[string]time.Time) (out []string) {
-		for key, at := range from {
-			if !at.After(now) {
-				out = append(out, key)
-			} else if next.IsZero() || at.Before(next) {
-				next = at
-			}
+	wait = deadlineLook
+	look := func(out []string, key string, left time.Duration) []string {
+		if left <= 0 {
+			return append(out, key)
 		}
-		slices.Sort(out)
+		wait = min(wait, left)
 		return out
 	}
-	return collect(d.expiring), collect(d.pending), next
+	for uuid, at := range d.expiring {
+		rules = look(rules, uuid, at.Sub(now))
+	}
+	for id, at := range d.pending {
+		changes = look(changes, id, at-passed)
+	}
+	slices.Sort(rules)
+	slices.Sort(changes)
+	return rules, changes, wait
 }
 
-// Bounds of the wait for the next deadline: the longest, because clocks may be set,
-// and the time between two attempts at what failed.
+// Bounds of the wait for the next deadline: the longest, because a clock that is set tells
+// nobody, and the time between two attempts at what failed.
 const (
-	deadlineLook  = time.Hour
+	deadlineLook  = 10 * time.Second
 	deadlineRetry = time.Second
 )
 
@@ -131,11 +157,7 @@ func (l *leader) keepDeadlines(ctx context.Context) {
 	clock := l.cfg.Clock
 	for ctx.Err() == nil {
 		now := clock.Now()
-		rules, changes, next := l.deadlines.due(now)
-		wait := deadlineLook
-		if !next.IsZero() {
-			wait = min(wait, next.Sub(now))
-		}
+		rules, changes, wait := l.deadlines.due(now)
 		if !l.meet(ctx, now, rules, changes) {
 			wait = min(wait, deadlineRetry)
 		} else if len(rules)+len(changes) > 0 {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -21,12 +22,13 @@ import (
 type handClock struct {
 	mu     sync.Mutex
 	now    time.Time
+	passed time.Duration
 	timers map[int]handTimer // guarded by mu
 	made   int
 }
 
 type handTimer struct {
-	at time.Time
+	at time.Duration // by passed
 	f  func()
 }
 
@@ -40,12 +42,18 @@ func (c *handClock) Now() time.Time {
 	return c.now
 }
 
+func (c *handClock) Passed() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.passed
+}
+
 func (c *handClock) After(d time.Duration, f func()) (stop func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.made++
 	id := c.made
-	c.timers[id] = handTimer{c.now.Add(d), f}
+	c.timers[id] = handTimer{c.passed + d, f}
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -54,24 +62,31 @@ func (c *handClock) After(d time.Duration, f func()) (stop func()) {
 }
 
 // next is when the earliest timer goes off, after as many were made.
-func (c *handClock) next(made int) (at time.Time, ok bool) {
+func (c *handClock) next(made int) (at time.Duration, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, t := range c.timers {
-		if at.IsZero() || t.at.Before(at) {
+		if at == 0 || t.at < at {
 			at = t.at
 		}
 	}
-	return at, c.made >= made && !at.IsZero()
+	return at, c.made >= made && at != 0
 }
 
-// advance sets the clock and lets the timers go off.
+// set is what somebody does who sets the machine's clock: no time passes.
+func (c *handClock) set(ahead time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(ahead)
+}
+
+// advance lets time pass, and the timers go off.
 func (c *handClock) advance(d time.Duration) {
 	c.mu.Lock()
-	c.now = c.now.Add(d)
+	c.now, c.passed = c.now.Add(d), c.passed+d
 	var due []func()
 	for id, t := range c.timers {
-		if !t.at.After(c.now) {
+		if t.at <= c.passed {
 			due = append(due, t.f)
 			delete(c.timers, id)
 		}
@@ -116,12 +131,16 @@ func ruleChange(uuid string, at time.Time) raftstore.Change {
 	return raftstore.Change{Table: raftstore.TablePolicyRules, Key: uuid, After: &poolwirev1.PolicyRule{Uuid: uuid, ExpireTime: timestamppb.New(at)}}
 }
 
+func keeperOfDeadlines(clock Clock, store Store) *leader {
+	return &leader{cfg: Config{Clock: clock, Log: slog.New(slog.DiscardHandler)}, store: store,
+		deadlines: &deadlines{clock: clock, expiring: map[string]time.Time{}, wake: make(chan struct{}, 1)}}
+}
+
 func TestDeadlinesAreKept(t *testing.T) {
 	t.Parallel()
 	clock, store := newHandClock(), &ledger{}
 	start := clock.Now()
-	l := &leader{cfg: Config{Clock: clock, Log: slog.New(slog.DiscardHandler)}, store: store,
-		deadlines: &deadlines{expiring: map[string]time.Time{}, pending: map[string]time.Time{}, wake: make(chan struct{}, 1)}}
+	l := keeperOfDeadlines(clock, store)
 	l.deadlines.change(ruleChange("late", start.Add(time.Minute)))
 	l.deadlines.change(ruleChange("early", start.Add(10*time.Second)))
 	l.deadlines.change(ruleChange("gone", start.Add(5*time.Second)))
@@ -136,7 +155,7 @@ func TestDeadlinesAreKept(t *testing.T) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("a timer in %s", d), func() bool {
 			at, ok := clock.next(1)
-			return ok && at.Equal(start.Add(d))
+			return ok && at == d
 		})
 	}
 	waits(10 * time.Second)
@@ -159,7 +178,7 @@ func TestDeadlinesAreKept(t *testing.T) {
 	expired := ruleChange("early", start.Add(10*time.Second))
 	expired.After.(*poolwirev1.PolicyRule).Expired = true
 	l.deadlines.change(expired)
-	waits(time.Minute)
+	waits(11*time.Second + deadlineLook)
 	if n := len(store.seen()); n != 2 {
 		t.Errorf("proposed %v", store.seen())
 	}
@@ -171,4 +190,50 @@ func TestASettledChangeIsNoTrouble(t *testing.T) {
 	if !l.meet(context.Background(), time.Now(), nil, []string{"7"}) {
 		t.Error("a change that somebody resolved before is tried again and again")
 	}
+}
+
+// Whoever locks himself out gets back in when he was told, wherever the clocks of the leader, and of the one before, are set to.
+func TestAChangeIsUndoneInTimeWhenTheClockIsSet(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []time.Duration{-3 * time.Hour, 3 * time.Hour} {
+		clock := newHandClock()
+		d := &deadlines{clock: clock, expiring: map[string]time.Time{}, wake: make(chan struct{}, 1)}
+		held := &storev1.PendingChange{Id: "7", Deadline: timestamppb.New(clock.Now().Add(time.Minute)), Within: durationpb.New(time.Minute)}
+		d.await([]*storev1.PendingChange{held})
+		clock.advance(58 * time.Second)
+		clock.set(ahead)
+		d.await([]*storev1.PendingChange{held})
+		if _, changes, wait := d.due(clock.Now()); len(changes) != 0 || wait != 2*time.Second {
+			t.Errorf("set by %s, 2 s before the end: undone %v, wait %s", ahead, changes, wait)
+		}
+		clock.advance(2 * time.Second)
+		if _, changes, _ := d.due(clock.Now()); len(changes) != 1 {
+			t.Errorf("set by %s: it is not undone", ahead)
+		}
+	}
+	// The next leader's clock is three hours behind.
+	clock := newHandClock()
+	d := &deadlines{clock: clock, expiring: map[string]time.Time{}, wake: make(chan struct{}, 1)}
+	d.await([]*storev1.PendingChange{{Id: "7", Deadline: timestamppb.New(clock.Now().Add(3 * time.Hour)), Within: durationpb.New(time.Minute)}})
+	clock.advance(time.Minute)
+	if _, changes, _ := d.due(clock.Now()); len(changes) != 1 {
+		t.Error("a change is not undone in time by a leader whose clock is behind")
+	}
+}
+
+// A clock that was set past a rule's end, or back before it, is noticed soon.
+func TestAClockThatIsSetIsNoticed(t *testing.T) {
+	t.Parallel()
+	clock, store := newHandClock(), &ledger{}
+	l := keeperOfDeadlines(clock, store)
+	l.deadlines.change(ruleChange("r", clock.Now().Add(5*time.Hour)))
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() { l.keepDeadlines(ctx) })
+	defer work.Wait()
+	defer cancel()
+	eventually(t, "a timer", func() bool { at, ok := clock.next(1); return ok && at == deadlineLook })
+	clock.set(6 * time.Hour)
+	clock.advance(deadlineLook)
+	eventually(t, "the rule expires", func() bool { return len(store.seen()) == 1 })
 }

@@ -121,7 +121,7 @@ func (l *leader) run() error {
 	// Policies are counted from here on: in the very view whose successors are
 	// followed, or a change in between would be missed for good.
 	l.policies = newPolicies(view)
-	l.deadlines = newDeadlines(view)
+	l.deadlines = newDeadlines(view, l.cfg.Clock)
 	for _, h := range view.Hosts() {
 		l.addHost(h.GetUuid())
 	}

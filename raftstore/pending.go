@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -109,7 +110,7 @@ func (t *tx) recordPending(changes []Change, within time.Duration) (string, erro
 	}
 	p := &storev1.PendingChange{
 		Id: strconv.FormatUint(t.revision, 10), Author: t.author,
-		Deadline: timestamppb.New(t.time.AsTime().Add(within)),
+		Deadline: timestamppb.New(t.time.AsTime().Add(within)), Within: durationpb.New(within),
 	}
 	bytes := 0
 	for _, c := range changes {

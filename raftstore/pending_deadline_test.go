@@ -22,8 +22,9 @@ func TestConfirmingAndUndoingAfterTheDeadline(t *testing.T) {
 				m.must(putPolicy(policy("pr1"), true))
 				id := m.hold(at(0, putPolicy(policy("pr1", func(r *poolwirev1.PolicyRule) { r.NameLabel = "new" }), false)))
 				was := m.view().PolicyRule("pr1").GetNameLabel()
-				if d := m.view().PendingChange(id).GetDeadline().AsTime(); was != "new" || !d.Equal(time.Unix(1_700_000_060, 0)) {
-					t.Fatalf("changed to %q, deadline %v", was, d)
+				p := m.view().PendingChange(id)
+				if d := p.GetDeadline().AsTime(); was != "new" || !d.Equal(time.Unix(1_700_000_060, 0)) || p.GetWithin().AsDuration() != time.Minute {
+					t.Fatalf("changed to %q, deadline %v, %v", was, d, p.GetWithin())
 				}
 				for where, m := range map[string]*machine{"here": m, "restored": m.restored()} {
 					first, second := confirm(id), rollback(id)

@@ -1685,7 +1685,10 @@ type PendingChange struct {
 	// Who made it.
 	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
 	// What it changed.
-	Objects       []*ChangedObject `protobuf:"bytes,4,rep,name=objects,proto3" json:"objects,omitempty"`
+	Objects []*ChangedObject `protobuf:"bytes,4,rep,name=objects,proto3" json:"objects,omitempty"`
+	// How long it waits for confirmation, from when it was made: whatever clocks say, it is undone no later than that after a
+	// leader has learned of it. Not known of what a version made that did not write it down.
+	Within        *durationpb.Duration `protobuf:"bytes,5,opt,name=within,proto3" json:"within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1744,6 +1747,13 @@ func (x *PendingChange) GetAuthor() string {
 func (x *PendingChange) GetObjects() []*ChangedObject {
 	if x != nil {
 		return x.Objects
+	}
+	return nil
+}
+
+func (x *PendingChange) GetWithin() *durationpb.Duration {
+	if x != nil {
+		return x.Within
 	}
 	return nil
 }
@@ -2720,12 +2730,13 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x05uuids\x18\x01 \x03(\tR\x05uuids\"9\n" +
 	"\rResolveChange\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aconfirm\x18\x02 \x01(\bR\aconfirm\"\xab\x01\n" +
+	"\aconfirm\x18\x02 \x01(\bR\aconfirm\"\xde\x01\n" +
 	"\rPendingChange\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x126\n" +
 	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x16\n" +
 	"\x06author\x18\x03 \x01(\tR\x06author\x12:\n" +
-	"\aobjects\x18\x04 \x03(\v2 .poolwire.store.v1.ChangedObjectR\aobjects\"}\n" +
+	"\aobjects\x18\x04 \x03(\v2 .poolwire.store.v1.ChangedObjectR\aobjects\x121\n" +
+	"\x06within\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x06within\"}\n" +
 	"\rChangedObject\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\rR\x05table\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x16\n" +
@@ -2913,25 +2924,26 @@ var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	43, // 43: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
 	33, // 44: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
 	20, // 45: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
-	33, // 46: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
-	21, // 47: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
-	21, // 48: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
-	23, // 49: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
-	33, // 50: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
-	25, // 51: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
-	25, // 52: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
-	27, // 53: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
-	27, // 54: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
-	44, // 55: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
-	45, // 56: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
-	46, // 57: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
-	47, // 58: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
-	48, // 59: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
-	60, // [60:60] is the sub-list for method output_type
-	60, // [60:60] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	34, // 46: poolwire.store.v1.PendingChange.within:type_name -> google.protobuf.Duration
+	33, // 47: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
+	21, // 48: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
+	21, // 49: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
+	23, // 50: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
+	33, // 51: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
+	25, // 52: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
+	25, // 53: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
+	27, // 54: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
+	27, // 55: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
+	44, // 56: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
+	45, // 57: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
+	46, // 58: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
+	47, // 59: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
+	48, // 60: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_command_proto_init() }
