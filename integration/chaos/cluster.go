@@ -22,7 +22,7 @@ type cluster struct {
 
 // tools are the programs that faults are made with.
 func tools() []string {
-	return []string{"nft", "tc", "mkfs.ext4", "mount", "nsenter", "fsfreeze", "fallocate"}
+	return []string{"nft", "tc", "mkfs.ext4", "mount", "nsenter", "fsfreeze", "fallocate", "ss"}
 }
 
 // newCluster starts three nodes and waits until all of them vote.
@@ -100,7 +100,7 @@ func (c *cluster) join(ctx context.Context, n *node) error {
 func (c *cluster) close() error {
 	var errs []error
 	for _, n := range c.nodes {
-		errs = append(errs, n.conn.Close())
+		errs = append(errs, n.punctual(), n.conn.Close(), n.clock.Close())
 	}
 	return errors.Join(append(errs, c.lab.Close())...)
 }

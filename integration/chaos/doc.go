@@ -1,5 +1,5 @@
 // Package chaos holds a cluster of three poolwired nodes to its promises while they are killed,
-// paused, cut off from each other, and short of their disks.
+// paused, cut off from each other or late, short of their disks, and wrong about the time.
 //
 // Every node runs in a network namespace of its own, with its data on a file system of its own
 // (an image of ext4). Clients work through package client, over the sockets of all nodes, so
@@ -12,9 +12,8 @@
 //   - watches bring every revision once and in order, with what was acknowledged for it, and
 //     lead to the state that a list shows.
 //
-// Two faults are not among those injected. The kernel this was made on cannot delay packets at
-// will (sch_netem); a narrow link (tc-tbf(8)) delays and drops them instead. The wall clock
-// belongs to the machine: time_namespaces(7) have none, and a program without a C library
-// cannot be given one from outside. A paused node has both its clocks jump ahead, seen from
-// itself.
+// Clocks are set too, each node's by itself: the wall clock as poolwired sees it, not the one
+// that the kernel stamps files with (package skew). Certificates are valid from a day before
+// they are made, so that clocks are up to 20 hours wrong without any node noticing; one fault
+// sets a clock past their end. No fault here is about hosts: those are in package e2e.
 package chaos

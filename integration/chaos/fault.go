@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"poolwire/integration/lab"
 )
 
 // fault is one thing that goes wrong. begin brings it about; whom tells where. end, which may
@@ -40,6 +42,11 @@ func faults() []fault {
 		{"follower's disk stalled", stall(following)},
 		{"leader's disk full", fillDisk(leading)},
 		{"last write torn", tearLog},
+		{"packets late", latePackets(lab.Lateness{Least: 25 * time.Millisecond, Most: 125 * time.Millisecond})},
+		{"packets late and lost", latePackets(lab.Lateness{Least: 25 * time.Millisecond, Most: 125 * time.Millisecond, Lost: 0.05, Overtaking: true})},
+		{"leader's clock jumps", jump},
+		{"clocks apart", setApart},
+		{"clock past the certificates' end", outlive},
 	}
 }
 
@@ -149,6 +156,13 @@ func losePackets(ctx context.Context, i *injector) (string, func(context.Context
 func narrowLinks(ctx context.Context, i *injector) (string, func(context.Context) error, error) {
 	kbit := 300 + i.rng.IntN(700)
 	return fmt.Sprintf("%d kbit/s", kbit), i.reconnectAll, i.everywhere(func(n *node) error { return n.narrow(ctx, kbit) })
+}
+
+// latePackets holds every packet between nodes up, both ways.
+func latePackets(late lab.Lateness) func(context.Context, *injector) (string, func(context.Context) error, error) {
+	return func(ctx context.Context, i *injector) (string, func(context.Context) error, error) {
+		return fmt.Sprintf("%v to %v", late.Least, late.Most), i.reconnectAll, i.everywhere(func(n *node) error { return n.hold(ctx, late) })
+	}
 }
 
 // stallFor is longer than a node waits for its disk before it makes way (2.5 s).

@@ -24,6 +24,7 @@ type injector struct {
 	// client and pool are for the injector's own writes.
 	client *client.Client
 	pool   string
+	held   string // a pool that is changed on trial
 	writes int
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"poolwire/integration/lab"
 )
 
 // The faults of links are made inside the namespaces of nodes, by nft(8) and tc(8): a cut is
-// silent, as a broken path is, and both ends keep their carrier. Clients come by sockets and
-// are not cut off.
+// silent, as a broken path is, and both ends keep their carrier. Packets are held up outside, by
+// the lab. Clients come by sockets and are not cut off.
 
 // way is a direction, seen from a node.
 type way string
@@ -48,8 +50,33 @@ func (n *node) narrow(ctx context.Context, kbit int) error {
 	return err
 }
 
-// reconnect undoes cut, lose and narrow.
+// hold makes the packets to a node late.
+func (n *node) hold(ctx context.Context, late lab.Lateness) (err error) {
+	n.inTime, err = n.lab.LateNode(ctx, n.at, late)
+	return err
+}
+
+// punctual undoes hold.
+func (n *node) punctual() error {
+	if n.inTime == nil {
+		return nil
+	}
+	end := n.inTime
+	n.inTime = nil
+	return end()
+}
+
+// hangUp breaks all connections of a node; it may make new ones at once.
+func (n *node) hangUp(ctx context.Context) error {
+	_, err := n.at.Run(ctx, "ss", "--kill", "--tcp", "state", "connected")
+	return err
+}
+
+// reconnect undoes cut, lose, narrow and hold.
 func (n *node) reconnect(ctx context.Context) error {
+	if err := n.punctual(); err != nil {
+		return err
+	}
 	if _, err := n.at.Run(ctx, "nft", "add table inet chaos; delete table inet chaos"); err != nil {
 		return err
 	}

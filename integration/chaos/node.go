@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"poolwire/integration/lab"
+	"poolwire/integration/lab/skew"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
@@ -36,6 +37,10 @@ type node struct {
 	holder *lab.Process
 	proc   *lab.Process
 	conn   *grpc.ClientConn
+	// clock is poolwired's.
+	clock *skew.Clock
+	// inTime ends that packets to the node are late; nil when none are.
+	inTime func() error
 }
 
 // newNode makes the namespace and the file system.
@@ -47,6 +52,9 @@ func newNode(ctx context.Context, l *lab.Lab, bin, id string) (*node, error) {
 	n := &node{id: id, bin: bin, at: at, lab: l, dir: filepath.Join(l.Dir(), id)}
 	n.data = filepath.Join(n.dir, "data")
 	if err := os.MkdirAll(n.data, 0o700); err != nil {
+		return nil, err
+	}
+	if n.clock, err = skew.NewClock(filepath.Join(n.dir, "clock")); err != nil {
 		return nil, err
 	}
 	image := filepath.Join(n.dir, "image")
@@ -100,7 +108,7 @@ func (n *node) start() error {
 	ns := fmt.Sprintf("/proc/%d/ns/", n.holder.PID())
 	args := append([]string{"nsenter", "--mount=" + ns + "mnt", "--net=" + ns + "net", "--", filepath.Join(n.bin, "poolwired")}, n.args...)
 	var err error
-	n.proc, err = n.lab.Machine().Start(lab.ProcessOptions{Name: "poolwired-" + n.id, Args: args})
+	n.proc, err = n.lab.Machine().Start(lab.ProcessOptions{Name: "poolwired-" + n.id, Args: args, Env: []string{n.clock.Env()}})
 	return err
 }
 

@@ -103,7 +103,12 @@ func (r *chaos) prepare(ctx, watching context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.injector = &injector{cluster: r.cluster, deck: r.deck, rng: r.rng(0), report: r.report, log: r.cfg.Log, client: own, pool: probe.GetPool().GetUuid()}
+	held, err := poolwirev1.NewPoolServiceClient(own).CreatePool(ctx, &poolwirev1.CreatePoolRequest{Pool: &poolwirev1.Pool{NameLabel: "held"}})
+	if err != nil {
+		return err
+	}
+	r.injector = &injector{cluster: r.cluster, deck: r.deck, rng: r.rng(0), report: r.report, log: r.cfg.Log, client: own,
+		pool: probe.GetPool().GetUuid(), held: held.GetPool().GetUuid()}
 	if err := r.work.createRegisters(ctx, own, 0); err != nil {
 		return err
 	}
