@@ -56,7 +56,12 @@ func within(t *testing.T, d time.Duration) context.Context {
 // newWorld starts a system that ends with the test.
 func newWorld(t *testing.T, name string, flags ...string) *scenario.World {
 	t.Helper()
-	w, err := scenario.NewWorld(within(t, time.Minute), scenario.Options{Name: name, Bin: binaries, Flags: flags})
+	return newWorldOf(t, scenario.Options{Name: name, Bin: binaries, Flags: flags})
+}
+
+func newWorldOf(t *testing.T, opts scenario.Options) *scenario.World {
+	t.Helper()
+	w, err := scenario.NewWorld(within(t, time.Minute), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

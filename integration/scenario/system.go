@@ -33,6 +33,7 @@ type System struct {
 	daemon *lab.Process
 	conn   *grpc.ClientConn
 	extra  []string
+	env    []string
 	others map[string]*controllerNode // by their names
 }
 
@@ -46,6 +47,8 @@ type Options struct {
 	Log *slog.Logger
 	// Flags are added to the daemon's command line.
 	Flags []string
+	// Env is added to the daemon's environment.
+	Env []string
 }
 
 // Start builds a lab, starts poolwired in it, and waits until it leads.
@@ -54,7 +57,7 @@ func Start(ctx context.Context, opts Options) (*System, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &System{Lab: l, Dir: filepath.Join(l.Dir(), "poolwired"), bin: opts.Bin, extra: opts.Flags}
+	s := &System{Lab: l, Dir: filepath.Join(l.Dir(), "poolwired"), bin: opts.Bin, extra: opts.Flags, env: opts.Env}
 	s.Socket = s.firstSocket()
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -74,7 +77,7 @@ func (s *System) StartDaemon(ctx context.Context) error {
 		filepath.Join(s.bin, "poolwired"), "--data-dir", filepath.Join(s.Dir, "data"), "--pki-dir", filepath.Join(s.Dir, "pki"),
 		"--api-socket", s.firstSocket(), "--log-level", "debug", "--node-id", firstNode, "--bootstrap", "lab",
 	}, s.extra...)
-	p, err := s.Lab.Controller().Start(lab.ProcessOptions{Name: "poolwired", Args: args})
+	p, err := s.Lab.Controller().Start(lab.ProcessOptions{Name: "poolwired", Args: args, Env: s.env})
 	if err != nil {
 		return err
 	}
