@@ -134,7 +134,11 @@ func (h heldFrames) Less(i, k int) bool {
 	return h[i].due.Before(h[k].due) || h[i].due.Equal(h[k].due) && h[i].order < h[k].order
 }
 func (h heldFrames) Swap(i, k int) { h[i], h[k] = h[k], h[i] }
-func (h *heldFrames) Push(x any)   { *h = append(*h, x.(held)) }
+
+// Push implements heap.Interface.
+func (h *heldFrames) Push(x any) { *h = append(*h, x.(held)) }
+
+// Pop implements heap.Interface.
 func (h *heldFrames) Pop() any {
 	last := len(*h) - 1
 	out := (*h)[last]
