@@ -143,7 +143,7 @@ func TestHostileStart(t *testing.T) {
 // TestSilentPeerIsDropped: a peer that neither answers nor sends anything.
 func TestSilentPeerIsDropped(t *testing.T) {
 	t.Parallel()
-	_, s, err := startFake(t, answers{}, SessionConfig{EchoInterval: 10 * time.Millisecond})
+	_, s, err := startFake(t, answers{}, SessionConfig{EchoInterval: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
