@@ -85,6 +85,13 @@ func (h *history) signal() {
 	h.wake = make(chan struct{})
 }
 
+// changed returns a channel that is closed when the state has changed or the history ends.
+func (h *history) changed() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.wake
+}
+
 // after returns the first change set with a greater revision, or a channel
 // that is closed when it is worth asking again.
 func (h *history) after(revision uint64) (ChangeSet, <-chan struct{}, error) {

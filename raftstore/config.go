@@ -44,6 +44,11 @@ type Config struct {
 	// is asked, and membership changes only by calls.
 	AskNode func(ctx context.Context, apiAddr string) (*poolwirev1.NodeStatus, error)
 
+	// AskRevision asks the leading node, by its API address, for the revision of its ReadView; ctx
+	// bounds it. An error that is errors.ErrUnsupported says that the node's version cannot tell. nil:
+	// CurrentView works on the leader only.
+	AskRevision func(ctx context.Context, apiAddr string) (uint64, error)
+
 	// Raft tunes consensus; zero values mean the defaults.
 	Raft RaftOptions
 

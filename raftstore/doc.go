@@ -8,8 +8,8 @@
 //
 // A Store is one node. Writes are commands (poolwire.store.v1.Command) and go
 // through Apply on the leader. Reads go to a View, an immutable picture of the
-// state at one revision: View is whatever this node knows, ReadView is
-// linearizable. What a revision changed comes from a Subscription.
+// state at one revision: View is whatever this node knows, ReadView on the leader
+// and CurrentView on any node are linearizable. What a revision changed comes from a Subscription.
 //
 // Two tables drive everything: commands (command.go: number, name, apply) and
 // resources (resource.go: number, key, indexes, marshalling). Dispatch, schema,

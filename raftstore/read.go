@@ -2,17 +2,20 @@ package raftstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // View returns the state as this node knows it: on the leader everything that
 // was acknowledged, elsewhere possibly less.
 func (s *Store) View() *View { return s.fsm.view() }
 
-// ReadView returns a state that holds every write acknowledged before the
-// call (linearizable). It works on the leader and costs one exchange with a
-// majority, which concurrent calls share.
+// ReadView returns a state that holds every write acknowledged, and everything read on
+// any node, before the call (linearizable). It works on the leader and costs one exchange
+// with a majority, which concurrent calls share.
 //
 // Errors: *NotLeaderError, ErrClosed, ErrStopped, the context's error.
 func (s *Store) ReadView(ctx context.Context) (*View, error) {
@@ -25,8 +28,11 @@ func (s *Store) ReadView(ctx context.Context) (*View, error) {
 	}
 	// First the state, then the proof: a pause between a proof and a later
 	// look at the state would let another leader write in between.
-	v := s.View()
-	if err := s.verify.wait(ctx); err != nil {
+	v, err := s.committed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.verify.wait(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("read: %w", ctx.Err())
 		}
@@ -43,86 +49,99 @@ func (s *Store) ReadView(ctx context.Context) (*View, error) {
 	return v, nil
 }
 
+// committed returns a state with every command that was committed when it was called.
+// Followers learn of a commit as soon as the leader does, and may have applied a command,
+// and shown it, before the leader has. Raft's own AppliedIndex counts what was handed to
+// the state machine, not what that has done.
+func (s *Store) committed(ctx context.Context) (*View, error) {
+	v := s.View()
+	for index := s.raft.CommitIndex(); index > v.index(); index-- {
+		var entry raft.Log
+		err := s.disk.logs.GetLog(index, &entry)
+		switch {
+		case errors.Is(err, raft.ErrLogNotFound):
+			return s.View(), nil // dropped after a snapshot: it was applied before
+		case err != nil:
+			return nil, fmt.Errorf("read: %w", err)
+		case entry.Type == raft.LogCommand:
+			return s.awaitView(ctx, func(v *View) bool { return v.index() >= index })
+		}
+		// Entries of other types never reach the state machine.
+	}
+	return v, nil
+}
+
+// awaitView waits for a state that is good enough.
+func (s *Store) awaitView(ctx context.Context, enough func(*View) bool) (*View, error) {
+	for {
+		changed := s.fsm.history.changed()
+		v := s.View()
+		if enough(v) {
+			return v, nil
+		}
+		select {
+		case <-changed:
+		case <-s.fsm.failed:
+			return nil, s.Err()
+		case <-s.ctx.Done():
+			return nil, ErrClosed
+		case <-ctx.Done():
+			return nil, fmt.Errorf("read: %w", ctx.Err())
+		}
+	}
+}
+
+// askTimeout bounds an exchange with the leader about a revision. It is short: readers
+// that come later wait for it too, and the next exchange may be with another leader.
+const askTimeout = 2 * time.Second
+
+// CurrentView is ReadView for every node. A node that does not lead asks the leader for
+// the revision that a read must not fall behind, which is one exchange that concurrent
+// calls share, and waits until it has applied that much.
+//
+// Errors: those of ReadView, *NotLeaderError also when the leader does not answer; an
+// error that is errors.ErrUnsupported when the leader is of a version that cannot tell.
+func (s *Store) CurrentView(ctx context.Context) (*View, error) {
+	if s.IsLeader() {
+		return s.ReadView(ctx)
+	}
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	revision, err := s.ask.wait(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("read: %w", ctx.Err())
+	case s.ctx.Err() != nil:
+		return nil, ErrClosed
+	case err != nil:
+		return nil, err
+	}
+	return s.awaitView(ctx, func(v *View) bool { return v.Revision() >= revision })
+}
+
+// askLeader asks the leader for the revision of its ReadView.
+func (s *Store) askLeader() (uint64, error) {
+	id, address := s.Leader()
+	if s.cfg.AskRevision == nil || address == "" || id == s.cfg.NodeID {
+		return 0, s.notLeader()
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, askTimeout)
+	defer cancel()
+	revision, err := s.cfg.AskRevision(ctx, address)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return 0, fmt.Errorf("ask %s for a revision: %w", id, err)
+	case err != nil:
+		s.log.Debug("the leader tells no revision for reads", "leader", id, "error", err)
+		return 0, s.notLeader()
+	}
+	return revision, nil
+}
+
 // AppliedIndex returns the index of the last log entry applied on this node.
 func (s *Store) AppliedIndex() uint64 { return s.raft.AppliedIndex() }
 
 // LastIndex returns the index of the last log entry this node has, committed
 // or not.
 func (s *Store) LastIndex() uint64 { return s.raft.LastIndex() }
-
-// verifier proves leadership for many readers at once. A reader takes part in
-// the first round that starts after it asked: one that is under way may have
-// been answered before the reader looked at the state.
-type verifier struct {
-	round func() error
-
-	mu      sync.Mutex
-	next    *proof         // of the round that has not started
-	running bool           // rounds are held
-	rounds  sync.WaitGroup // ends with running; Add only while not closed
-	closed  bool
-}
-
-// proof is the outcome of a round, valid once done is closed.
-type proof struct {
-	done    chan struct{}
-	err     error
-	waiting int // readers, so far
-}
-
-func (v *verifier) wait(ctx context.Context) error {
-	p, err := v.join()
-	if err != nil {
-		return err
-	}
-	select {
-	case <-p.done:
-		return p.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// join takes part in the next round.
-func (v *verifier) join() (*proof, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.closed {
-		return nil, ErrClosed
-	}
-	if v.next == nil {
-		v.next = &proof{done: make(chan struct{})}
-	}
-	v.next.waiting++
-	if !v.running {
-		v.running = true
-		v.rounds.Go(v.run)
-	}
-	return v.next, nil
-}
-
-// run holds rounds for as long as somebody waits for one.
-func (v *verifier) run() {
-	for {
-		v.mu.Lock()
-		p := v.next
-		v.next = nil
-		if p == nil {
-			v.running = false
-			v.mu.Unlock()
-			return
-		}
-		v.mu.Unlock()
-		p.err = v.round()
-		close(p.done)
-	}
-}
-
-// close waits for the rounds under way and holds no more. It comes before the
-// end of Raft, which would leave a round without an answer for ever.
-func (v *verifier) close() {
-	v.mu.Lock()
-	v.closed = true
-	v.mu.Unlock()
-	v.rounds.Wait()
-}

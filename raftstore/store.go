@@ -26,7 +26,8 @@ type Store struct {
 
 	lead    *leadership
 	steward *steward
-	verify  verifier
+	verify  rounds[struct{}] // proofs that this node leads
+	ask     rounds[uint64]   // questions to the leader
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -122,7 +123,8 @@ func (s *Store) start() error {
 	}
 	s.lead = newLeadership()
 	s.steward = newSteward(s)
-	s.verify.round = func() error { return s.raft.VerifyLeader().Error() }
+	s.verify.round = func() (struct{}, error) { return struct{}{}, s.raft.VerifyLeader().Error() }
+	s.ask.round = s.askLeader
 	s.tasks.Go(func() { s.followLeadership(notify) })
 	s.tasks.Go(s.watchFSM)
 	s.tasks.Go(func() { s.space.run(s.ctx, s.log, s.makeWay) })
@@ -228,7 +230,9 @@ func (s *Store) handOver(ctx context.Context) {
 // release stops what was started, in reverse order.
 func (s *Store) release() error {
 	s.cancel()
+	// Before the end of Raft, which would leave a proof without an answer for ever.
 	s.verify.close()
+	s.ask.close()
 	var errs []error
 	if s.raft != nil {
 		errs = append(errs, s.raft.Shutdown().Error())

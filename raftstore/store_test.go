@@ -3,6 +3,7 @@ package raftstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -437,19 +438,24 @@ func TestSingleNodeLeadsAtOnce(t *testing.T) {
 	}
 }
 
-// Readers share proofs of leadership, and none takes part in one that started
-// before it asked.
-func TestVerifierBatches(t *testing.T) {
+// Readers share rounds, and none takes part in one that started before it asked.
+func TestRoundsAreShared(t *testing.T) {
 	t.Parallel()
 	start, finish := make(chan int), make(chan error)
-	rounds := 0
-	v := verifier{round: func() error {
-		rounds++
-		start <- rounds
-		return <-finish
+	held := 0
+	v := rounds[int]{round: func() (int, error) {
+		held++
+		start <- held
+		return held, <-finish
 	}}
 	got := make(chan error, 100)
-	ask := func() { got <- v.wait(context.Background()) }
+	ask := func() {
+		n, err := v.wait(context.Background())
+		if err == nil && n != 2 {
+			err = fmt.Errorf("the answer of round %d", n)
+		}
+		got <- err
+	}
 	go ask()
 	if n := <-start; n != 1 {
 		t.Fatalf("round %d", n)
@@ -475,8 +481,8 @@ func TestVerifierBatches(t *testing.T) {
 			t.Errorf("a reader of round 2 got %v", err)
 		}
 	}
-	if rounds != 2 {
-		t.Errorf("%d rounds", rounds)
+	if held != 2 {
+		t.Errorf("%d rounds", held)
 	}
 }
 

@@ -29,6 +29,9 @@ func newView(txn *memdb.Txn) *View { return &View{txn: txn, memo: &memo{}} }
 // state is empty.
 func (v *View) Revision() uint64 { return v.meta().GetRevision() }
 
+// index returns the index in Raft's log of the last command in the view.
+func (v *View) index() uint64 { return v.Revision() - v.RevisionBase() }
+
 // FoundingUUID returns the UUID that the cluster was founded with; empty before bootstrap.
 // Its nodes know each other by it: those of a lost cluster, whose place this one has taken,
 // have the same ClusterUUID and another log.
