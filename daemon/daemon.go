@@ -134,7 +134,7 @@ func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
 	}
 	n.store, err = raftstore.Open(ctx, raftstore.Config{
 		NodeID: n.cfg.NodeID, Dir: filepath.Join(n.cfg.DataDir, raftDir), Bootstrap: n.cfg.Bootstrap != "", ClusterName: n.cfg.Bootstrap, Stream: stream,
-		PeerID: peerID, AskNode: n.peers.ask, APIAddress: adv.API, OpenFlowAddress: adv.OpenFlow, Version: version.Version, Log: n.log,
+		PeerID: peerID, AskNode: n.peers.ask, AskRevision: n.peers.revision, APIAddress: adv.API, OpenFlowAddress: adv.OpenFlow, Version: version.Version, Log: n.log,
 		Raft: raftstore.RaftOptions{DiskReserve: uint64(n.cfg.Limits.DiskReserve)},
 	})
 	if err != nil {

@@ -3,9 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -39,6 +42,19 @@ func (p *peers) ask(ctx context.Context, address string) (*poolwirev1.NodeStatus
 		return nil, errors.New("the answer is empty")
 	}
 	return r.GetStatus(), nil
+}
+
+// revision asks a node that leads for the revision that reads have to reach.
+func (p *peers) revision(ctx context.Context, address string) (uint64, error) {
+	conn, err := p.conn(address)
+	if err != nil {
+		return 0, err
+	}
+	r, err := poolwirev1.NewClusterServiceClient(conn).ReadRevision(ctx, &poolwirev1.ReadRevisionRequest{})
+	if status.Code(err) == codes.Unimplemented {
+		return 0, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return r.GetRevision(), err
 }
 
 func (p *peers) conn(address string) (*grpc.ClientConn, error) {

@@ -60,6 +60,9 @@ func access(method string) Role {
 		v1.BackupService_SaveBackup_FullMethodName, v1.BackupService_StageBackup_FullMethodName, v1.BackupService_RestoreBackup_FullMethodName,
 		v1.BackupService_TakeOverCluster_FullMethodName:
 		return RoleAdmin
+
+	case v1.ClusterService_ReadRevision_FullMethodName:
+		return RoleNode
 	}
 	if strings.HasPrefix(method, "/grpc.reflection.") {
 		return RoleViewer
@@ -68,4 +71,7 @@ func access(method string) Role {
 }
 
 // mutates tells whether a method changes something.
-func mutates(method string) bool { return access(method) >= RoleOperator }
+func mutates(method string) bool {
+	role := access(method)
+	return role == RoleOperator || role == RoleAdmin
+}

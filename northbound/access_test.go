@@ -33,11 +33,14 @@ type authority struct {
 	t    testing.TB
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
+
+	mu    sync.Mutex
+	nodes map[string]*grpc.ClientConn // of askRevision, by address; guarded by mu
 }
 
 func newAuthority(t testing.TB) *authority {
 	t.Helper()
-	a := &authority{t: t}
+	a := &authority{t: t, nodes: map[string]*grpc.ClientConn{}}
 	a.cert, a.key = a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
 	return a
 }

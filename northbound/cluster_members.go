@@ -34,6 +34,15 @@ func (s *clusterService) GetNodeStatus(context.Context, *v1.GetNodeStatusRequest
 	return &v1.GetNodeStatusResponse{Status: s.cfg.Store.SelfStatus()}, nil
 }
 
+// ReadRevision proves that this node leads, and returns the revision it then had.
+func (s *clusterService) ReadRevision(ctx context.Context, _ *v1.ReadRevisionRequest) (*v1.ReadRevisionResponse, error) {
+	v, err := s.cfg.Store.ReadView(ctx)
+	if err != nil {
+		return nil, statusOf(err, "")
+	}
+	return &v1.ReadRevisionResponse{Revision: v.Revision()}, nil
+}
+
 // AddNode takes a node in as a learner, or gives a member its new addresses.
 func (s *clusterService) AddNode(ctx context.Context, req *v1.AddNodeRequest) (*v1.AddNodeResponse, error) {
 	n := proto.CloneOf(req.GetNode())

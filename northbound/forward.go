@@ -66,13 +66,13 @@ func isLocal(method string) bool {
 	// The descriptors of poolwire.v1 name the forwarded methods; health and
 	// reflection are about the node that is asked, and so is Watch.
 	switch method {
-	case v1.WatchService_Watch_FullMethodName, v1.ClusterService_GetNodeStatus_FullMethodName:
+	case v1.WatchService_Watch_FullMethodName, v1.ClusterService_GetNodeStatus_FullMethodName, v1.ClusterService_ReadRevision_FullMethodName:
 		return true
 	}
 	return answerType(method) == nil
 }
 
-// forwardUnary answers on the leader and forwards elsewhere. A call that met a
+// forwardUnary answers on the leader, and elsewhere forwards what needs the leader. A call that met a
 // node which no longer leads is tried again until LeaderWait is over: such a
 // node has written nothing.
 func (s *Server) forwardUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
@@ -82,7 +82,11 @@ func (s *Server) forwardUnary(ctx context.Context, req any, info *grpc.UnaryServ
 	if stale, err := wantsStale(ctx, info.FullMethod); err != nil {
 		return nil, err
 	} else if stale {
-		return next(fromOwnCopy(ctx), req)
+		own, err := s.fromOwnCopy(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return next(own, req)
 	}
 	patience := time.Now().Add(s.cfg.LeaderWait)
 	for {
@@ -113,6 +117,11 @@ func (s *Server) answerOrForward(ctx context.Context, req any, method string, ne
 		return nil, err
 	case conn == nil:
 		return next(ctx, req)
+	}
+	if readsState(method) {
+		if resp, done, err := s.answerHere(ctx, req, next); done {
+			return resp, err
+		}
 	}
 	resp := answerType(method).New().Interface()
 	if err := conn.Invoke(s.speakFor(ctx), method, req, resp, grpc.MaxCallRecvMsgSize(math.MaxInt32)); err != nil {

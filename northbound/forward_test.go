@@ -35,24 +35,49 @@ type apiNode struct {
 
 func startNode(t testing.TB, ca *authority, id string, bootstrap bool) *apiNode {
 	t.Helper()
-	l, w := listen(t), newWire(t)
+	return startNodeWith(t, ca, raftstore.Config{NodeID: id, Bootstrap: bootstrap, AskRevision: ca.askRevision}, func(*Config) {})
+}
+
+// askRevision asks a node as another node does.
+func (a *authority) askRevision(ctx context.Context, address string) (uint64, error) {
+	a.mu.Lock()
+	if a.nodes[address] == nil {
+		a.nodes[address] = a.dial(address, "another", "node")
+	}
+	conn := a.nodes[address]
+	a.mu.Unlock()
+	r, err := v1.NewClusterServiceClient(conn).ReadRevision(ctx, &v1.ReadRevisionRequest{})
+	return r.GetRevision(), err
+}
+
+// startNodeWith starts a node whose API's configuration change has the last word on.
+func startNodeWith(t testing.TB, ca *authority, sc raftstore.Config, change func(*Config)) *apiNode {
+	t.Helper()
+	id, l, w := sc.NodeID, listen(t), newWire(t)
 	n := &apiNode{id: id, wire: w, api: l.Addr().String(), log: &lines{}}
-	n.store = openStore(t, raftstore.Config{NodeID: id, Bootstrap: bootstrap, Stream: w, APIAddress: n.api, Version: "test",
-		Raft: raftstore.RaftOptions{HeartbeatTimeout: 2 * time.Second}})
+	sc.Stream, sc.APIAddress, sc.Version, sc.Raft.HeartbeatTimeout = w, n.api, "test", 2*time.Second
+	n.store = openStore(t, sc)
 	n.live = newFakeLive(n.store)
 	cfg := serverConfig(n.store, n.live)
 	cfg.NodeID, cfg.Log = id, slog.New(recorder{slog.DiscardHandler, n.log})
 	cfg.DialLeader = func(address string) (*grpc.ClientConn, error) {
 		return grpc.NewClient("passthrough:"+address, grpc.WithTransportCredentials(credentials.NewTLS(ca.config(id, "node"))))
 	}
+	change(&cfg)
 	ca.serve(newServer(t, cfg), l)
 	return n
 }
 
 // pair is a leader and a follower that joined through the API.
-func pair(t *testing.T, ca *authority) (leader, follower *apiNode) {
+func pair(t testing.TB, ca *authority) (leader, follower *apiNode) {
 	t.Helper()
 	leader, follower = startNode(t, ca, "n1", true), startNode(t, ca, "n2", false)
+	joinPair(t, ca, leader, follower)
+	return leader, follower
+}
+
+func joinPair(t testing.TB, ca *authority, leader, follower *apiNode) {
+	t.Helper()
 	joined, err := v1.NewClusterServiceClient(ca.dial(leader.api, "n2", "node")).AddNode(patience(t), &v1.AddNodeRequest{
 		Node: &v1.Node{Id: "n2", RaftAddress: follower.wire.Addr().String(), ApiAddress: follower.api, Version: "test", Leader: true}})
 	if err != nil {
@@ -71,7 +96,6 @@ func pair(t *testing.T, ca *authority) (leader, follower *apiNode) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return leader, follower
 }
 
 // TestForwarding: a follower answers everything as the leader does, with the

@@ -15,6 +15,8 @@ type Store interface {
 	View() *raftstore.View
 	// ReadView is a state that holds every acknowledged write; leader only.
 	ReadView(ctx context.Context) (*raftstore.View, error)
+	// CurrentView is ReadView on any node.
+	CurrentView(ctx context.Context) (*raftstore.View, error)
 	// Apply writes a command; leader only.
 	Apply(ctx context.Context, c *storev1.Command) (raftstore.Result, error)
 	// Simulate applies a command to a copy of the state that nobody else sees, and

@@ -12,11 +12,10 @@ import (
 	"poolwire/raftstore"
 )
 
-// read returns a state that holds every acknowledged write, or this node's own for a call that is
-// content with it.
+// read returns the state that a call was given, or else one that holds every acknowledged write.
 func (s *Server) read(ctx context.Context) (*raftstore.View, error) {
-	if v, err := s.ownCopy(ctx); v != nil || err != nil {
-		return v, err
+	if v := givenView(ctx); v != nil {
+		return v, nil
 	}
 	v, err := s.cfg.Store.ReadView(ctx)
 	if err != nil {

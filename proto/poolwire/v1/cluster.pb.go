@@ -817,6 +817,89 @@ func (x *GetNodeStatusResponse) GetStatus() *NodeStatus {
 	return nil
 }
 
+// ReadRevisionRequest asks the leader how far a read has to reach.
+type ReadRevisionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadRevisionRequest) Reset() {
+	*x = ReadRevisionRequest{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadRevisionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadRevisionRequest) ProtoMessage() {}
+
+func (x *ReadRevisionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadRevisionRequest.ProtoReflect.Descriptor instead.
+func (*ReadRevisionRequest) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{10}
+}
+
+// ReadRevisionResponse holds the answer.
+type ReadRevisionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The revision.
+	Revision      uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadRevisionResponse) Reset() {
+	*x = ReadRevisionResponse{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadRevisionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadRevisionResponse) ProtoMessage() {}
+
+func (x *ReadRevisionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadRevisionResponse.ProtoReflect.Descriptor instead.
+func (*ReadRevisionResponse) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ReadRevisionResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // PromoteNodeRequest names the learner.
 type PromoteNodeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -828,7 +911,7 @@ type PromoteNodeRequest struct {
 
 func (x *PromoteNodeRequest) Reset() {
 	*x = PromoteNodeRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[10]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +923,7 @@ func (x *PromoteNodeRequest) String() string {
 func (*PromoteNodeRequest) ProtoMessage() {}
 
 func (x *PromoteNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[10]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +936,7 @@ func (x *PromoteNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteNodeRequest.ProtoReflect.Descriptor instead.
 func (*PromoteNodeRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PromoteNodeRequest) GetId() string {
@@ -874,7 +957,7 @@ type PromoteNodeResponse struct {
 
 func (x *PromoteNodeResponse) Reset() {
 	*x = PromoteNodeResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[11]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -886,7 +969,7 @@ func (x *PromoteNodeResponse) String() string {
 func (*PromoteNodeResponse) ProtoMessage() {}
 
 func (x *PromoteNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[11]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -899,7 +982,7 @@ func (x *PromoteNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteNodeResponse.ProtoReflect.Descriptor instead.
 func (*PromoteNodeResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PromoteNodeResponse) GetRevision() uint64 {
@@ -922,7 +1005,7 @@ type ReplaceNodeRequest struct {
 
 func (x *ReplaceNodeRequest) Reset() {
 	*x = ReplaceNodeRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[12]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1017,7 @@ func (x *ReplaceNodeRequest) String() string {
 func (*ReplaceNodeRequest) ProtoMessage() {}
 
 func (x *ReplaceNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[12]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1030,7 @@ func (x *ReplaceNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceNodeRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceNodeRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReplaceNodeRequest) GetOldId() string {
@@ -975,7 +1058,7 @@ type ReplaceNodeResponse struct {
 
 func (x *ReplaceNodeResponse) Reset() {
 	*x = ReplaceNodeResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[13]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1070,7 @@ func (x *ReplaceNodeResponse) String() string {
 func (*ReplaceNodeResponse) ProtoMessage() {}
 
 func (x *ReplaceNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[13]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1083,7 @@ func (x *ReplaceNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceNodeResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceNodeResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReplaceNodeResponse) GetRevision() uint64 {
@@ -1021,7 +1104,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[14]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1116,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[14]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1129,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -1067,7 +1150,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[15]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1162,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[15]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1175,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TransferLeadershipResponse) GetLeaderId() string {
@@ -1118,7 +1201,7 @@ type ClusterSettings struct {
 
 func (x *ClusterSettings) Reset() {
 	*x = ClusterSettings{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[16]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1213,7 @@ func (x *ClusterSettings) String() string {
 func (*ClusterSettings) ProtoMessage() {}
 
 func (x *ClusterSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[16]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1226,7 @@ func (x *ClusterSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterSettings.ProtoReflect.Descriptor instead.
 func (*ClusterSettings) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ClusterSettings) GetDeadNodeAfter() *durationpb.Duration {
@@ -1176,7 +1259,7 @@ type GetClusterSettingsRequest struct {
 
 func (x *GetClusterSettingsRequest) Reset() {
 	*x = GetClusterSettingsRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[17]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1271,7 @@ func (x *GetClusterSettingsRequest) String() string {
 func (*GetClusterSettingsRequest) ProtoMessage() {}
 
 func (x *GetClusterSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[17]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1284,7 @@ func (x *GetClusterSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetClusterSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 // GetClusterSettingsResponse holds the settings.
@@ -1215,7 +1298,7 @@ type GetClusterSettingsResponse struct {
 
 func (x *GetClusterSettingsResponse) Reset() {
 	*x = GetClusterSettingsResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[18]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1310,7 @@ func (x *GetClusterSettingsResponse) String() string {
 func (*GetClusterSettingsResponse) ProtoMessage() {}
 
 func (x *GetClusterSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[18]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1323,7 @@ func (x *GetClusterSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetClusterSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetClusterSettingsResponse) GetSettings() *ClusterSettings {
@@ -1265,7 +1348,7 @@ type UpdateClusterSettingsRequest struct {
 
 func (x *UpdateClusterSettingsRequest) Reset() {
 	*x = UpdateClusterSettingsRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[19]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1277,7 +1360,7 @@ func (x *UpdateClusterSettingsRequest) String() string {
 func (*UpdateClusterSettingsRequest) ProtoMessage() {}
 
 func (x *UpdateClusterSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[19]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1290,7 +1373,7 @@ func (x *UpdateClusterSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateClusterSettingsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateClusterSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpdateClusterSettingsRequest) GetSettings() *ClusterSettings {
@@ -1327,7 +1410,7 @@ type UpdateClusterSettingsResponse struct {
 
 func (x *UpdateClusterSettingsResponse) Reset() {
 	*x = UpdateClusterSettingsResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[20]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1422,7 @@ func (x *UpdateClusterSettingsResponse) String() string {
 func (*UpdateClusterSettingsResponse) ProtoMessage() {}
 
 func (x *UpdateClusterSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[20]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1435,7 @@ func (x *UpdateClusterSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateClusterSettingsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateClusterSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UpdateClusterSettingsResponse) GetSettings() *ClusterSettings {
@@ -1382,7 +1465,7 @@ type AddNodeRequest struct {
 
 func (x *AddNodeRequest) Reset() {
 	*x = AddNodeRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[21]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1477,7 @@ func (x *AddNodeRequest) String() string {
 func (*AddNodeRequest) ProtoMessage() {}
 
 func (x *AddNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[21]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1490,7 @@ func (x *AddNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNodeRequest.ProtoReflect.Descriptor instead.
 func (*AddNodeRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AddNodeRequest) GetNode() *Node {
@@ -1437,7 +1520,7 @@ type AddNodeResponse struct {
 
 func (x *AddNodeResponse) Reset() {
 	*x = AddNodeResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[22]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1532,7 @@ func (x *AddNodeResponse) String() string {
 func (*AddNodeResponse) ProtoMessage() {}
 
 func (x *AddNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[22]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1545,7 @@ func (x *AddNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNodeResponse.ProtoReflect.Descriptor instead.
 func (*AddNodeResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AddNodeResponse) GetClusterUuid() string {
@@ -1490,7 +1573,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[23]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1585,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[23]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1598,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{23}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RemoveNodeRequest) GetId() string {
@@ -1536,7 +1619,7 @@ type RemoveNodeResponse struct {
 
 func (x *RemoveNodeResponse) Reset() {
 	*x = RemoveNodeResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[24]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1631,7 @@ func (x *RemoveNodeResponse) String() string {
 func (*RemoveNodeResponse) ProtoMessage() {}
 
 func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[24]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1644,7 @@ func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveNodeResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{24}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RemoveNodeResponse) GetRevision() uint64 {
@@ -1643,7 +1726,10 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\tleader_id\x18\x03 \x01(\tR\bleaderId\"\x16\n" +
 	"\x14GetNodeStatusRequest\"H\n" +
 	"\x15GetNodeStatusResponse\x12/\n" +
-	"\x06status\x18\x01 \x01(\v2\x17.poolwire.v1.NodeStatusR\x06status\"$\n" +
+	"\x06status\x18\x01 \x01(\v2\x17.poolwire.v1.NodeStatusR\x06status\"\x15\n" +
+	"\x13ReadRevisionRequest\"2\n" +
+	"\x14ReadRevisionResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\"$\n" +
 	"\x12PromoteNodeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"1\n" +
 	"\x13PromoteNodeResponse\x12\x1a\n" +
@@ -1683,12 +1769,13 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\x11RemoveNodeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"0\n" +
 	"\x12RemoveNodeResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision2\xe1\a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision2\xb6\b\n" +
 	"\x0eClusterService\x12_\n" +
 	"\x10GetClusterStatus\x12$.poolwire.v1.GetClusterStatusRequest\x1a%.poolwire.v1.GetClusterStatusResponse\x12S\n" +
 	"\fWaitForHosts\x12 .poolwire.v1.WaitForHostsRequest\x1a!.poolwire.v1.WaitForHostsResponse\x12J\n" +
 	"\tListNodes\x12\x1d.poolwire.v1.ListNodesRequest\x1a\x1e.poolwire.v1.ListNodesResponse\x12V\n" +
-	"\rGetNodeStatus\x12!.poolwire.v1.GetNodeStatusRequest\x1a\".poolwire.v1.GetNodeStatusResponse\x12D\n" +
+	"\rGetNodeStatus\x12!.poolwire.v1.GetNodeStatusRequest\x1a\".poolwire.v1.GetNodeStatusResponse\x12S\n" +
+	"\fReadRevision\x12 .poolwire.v1.ReadRevisionRequest\x1a!.poolwire.v1.ReadRevisionResponse\x12D\n" +
 	"\aAddNode\x12\x1b.poolwire.v1.AddNodeRequest\x1a\x1c.poolwire.v1.AddNodeResponse\x12M\n" +
 	"\n" +
 	"RemoveNode\x12\x1e.poolwire.v1.RemoveNodeRequest\x1a\x1f.poolwire.v1.RemoveNodeResponse\x12P\n" +
@@ -1710,7 +1797,7 @@ func file_poolwire_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_poolwire_v1_cluster_proto_rawDescData
 }
 
-var file_poolwire_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_poolwire_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_poolwire_v1_cluster_proto_goTypes = []any{
 	(*Node)(nil),                          // 0: poolwire.v1.Node
 	(*NodeStatus)(nil),                    // 1: poolwire.v1.NodeStatus
@@ -1722,67 +1809,71 @@ var file_poolwire_v1_cluster_proto_goTypes = []any{
 	(*ListNodesResponse)(nil),             // 7: poolwire.v1.ListNodesResponse
 	(*GetNodeStatusRequest)(nil),          // 8: poolwire.v1.GetNodeStatusRequest
 	(*GetNodeStatusResponse)(nil),         // 9: poolwire.v1.GetNodeStatusResponse
-	(*PromoteNodeRequest)(nil),            // 10: poolwire.v1.PromoteNodeRequest
-	(*PromoteNodeResponse)(nil),           // 11: poolwire.v1.PromoteNodeResponse
-	(*ReplaceNodeRequest)(nil),            // 12: poolwire.v1.ReplaceNodeRequest
-	(*ReplaceNodeResponse)(nil),           // 13: poolwire.v1.ReplaceNodeResponse
-	(*TransferLeadershipRequest)(nil),     // 14: poolwire.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil),    // 15: poolwire.v1.TransferLeadershipResponse
-	(*ClusterSettings)(nil),               // 16: poolwire.v1.ClusterSettings
-	(*GetClusterSettingsRequest)(nil),     // 17: poolwire.v1.GetClusterSettingsRequest
-	(*GetClusterSettingsResponse)(nil),    // 18: poolwire.v1.GetClusterSettingsResponse
-	(*UpdateClusterSettingsRequest)(nil),  // 19: poolwire.v1.UpdateClusterSettingsRequest
-	(*UpdateClusterSettingsResponse)(nil), // 20: poolwire.v1.UpdateClusterSettingsResponse
-	(*AddNodeRequest)(nil),                // 21: poolwire.v1.AddNodeRequest
-	(*AddNodeResponse)(nil),               // 22: poolwire.v1.AddNodeResponse
-	(*RemoveNodeRequest)(nil),             // 23: poolwire.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),            // 24: poolwire.v1.RemoveNodeResponse
-	nil,                                   // 25: poolwire.v1.GetClusterStatusResponse.HostsEntry
-	(*timestamppb.Timestamp)(nil),         // 26: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),           // 27: google.protobuf.Duration
-	(*Realization)(nil),                   // 28: poolwire.v1.Realization
-	(*fieldmaskpb.FieldMask)(nil),         // 29: google.protobuf.FieldMask
+	(*ReadRevisionRequest)(nil),           // 10: poolwire.v1.ReadRevisionRequest
+	(*ReadRevisionResponse)(nil),          // 11: poolwire.v1.ReadRevisionResponse
+	(*PromoteNodeRequest)(nil),            // 12: poolwire.v1.PromoteNodeRequest
+	(*PromoteNodeResponse)(nil),           // 13: poolwire.v1.PromoteNodeResponse
+	(*ReplaceNodeRequest)(nil),            // 14: poolwire.v1.ReplaceNodeRequest
+	(*ReplaceNodeResponse)(nil),           // 15: poolwire.v1.ReplaceNodeResponse
+	(*TransferLeadershipRequest)(nil),     // 16: poolwire.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil),    // 17: poolwire.v1.TransferLeadershipResponse
+	(*ClusterSettings)(nil),               // 18: poolwire.v1.ClusterSettings
+	(*GetClusterSettingsRequest)(nil),     // 19: poolwire.v1.GetClusterSettingsRequest
+	(*GetClusterSettingsResponse)(nil),    // 20: poolwire.v1.GetClusterSettingsResponse
+	(*UpdateClusterSettingsRequest)(nil),  // 21: poolwire.v1.UpdateClusterSettingsRequest
+	(*UpdateClusterSettingsResponse)(nil), // 22: poolwire.v1.UpdateClusterSettingsResponse
+	(*AddNodeRequest)(nil),                // 23: poolwire.v1.AddNodeRequest
+	(*AddNodeResponse)(nil),               // 24: poolwire.v1.AddNodeResponse
+	(*RemoveNodeRequest)(nil),             // 25: poolwire.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),            // 26: poolwire.v1.RemoveNodeResponse
+	nil,                                   // 27: poolwire.v1.GetClusterStatusResponse.HostsEntry
+	(*timestamppb.Timestamp)(nil),         // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),           // 29: google.protobuf.Duration
+	(*Realization)(nil),                   // 30: poolwire.v1.Realization
+	(*fieldmaskpb.FieldMask)(nil),         // 31: google.protobuf.FieldMask
 }
 var file_poolwire_v1_cluster_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.NodeStatus.node:type_name -> poolwire.v1.Node
-	26, // 1: poolwire.v1.NodeStatus.healthy_since:type_name -> google.protobuf.Timestamp
-	27, // 2: poolwire.v1.NodeStatus.last_contact:type_name -> google.protobuf.Duration
+	28, // 1: poolwire.v1.NodeStatus.healthy_since:type_name -> google.protobuf.Timestamp
+	29, // 2: poolwire.v1.NodeStatus.last_contact:type_name -> google.protobuf.Duration
 	0,  // 3: poolwire.v1.GetClusterStatusResponse.nodes:type_name -> poolwire.v1.Node
-	25, // 4: poolwire.v1.GetClusterStatusResponse.hosts:type_name -> poolwire.v1.GetClusterStatusResponse.HostsEntry
-	27, // 5: poolwire.v1.WaitForHostsRequest.timeout:type_name -> google.protobuf.Duration
-	28, // 6: poolwire.v1.WaitForHostsResponse.realization:type_name -> poolwire.v1.Realization
+	27, // 4: poolwire.v1.GetClusterStatusResponse.hosts:type_name -> poolwire.v1.GetClusterStatusResponse.HostsEntry
+	29, // 5: poolwire.v1.WaitForHostsRequest.timeout:type_name -> google.protobuf.Duration
+	30, // 6: poolwire.v1.WaitForHostsResponse.realization:type_name -> poolwire.v1.Realization
 	1,  // 7: poolwire.v1.ListNodesResponse.nodes:type_name -> poolwire.v1.NodeStatus
 	1,  // 8: poolwire.v1.GetNodeStatusResponse.status:type_name -> poolwire.v1.NodeStatus
-	27, // 9: poolwire.v1.ClusterSettings.dead_node_after:type_name -> google.protobuf.Duration
-	16, // 10: poolwire.v1.GetClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
-	16, // 11: poolwire.v1.UpdateClusterSettingsRequest.settings:type_name -> poolwire.v1.ClusterSettings
-	29, // 12: poolwire.v1.UpdateClusterSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
-	16, // 13: poolwire.v1.UpdateClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
+	29, // 9: poolwire.v1.ClusterSettings.dead_node_after:type_name -> google.protobuf.Duration
+	18, // 10: poolwire.v1.GetClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
+	18, // 11: poolwire.v1.UpdateClusterSettingsRequest.settings:type_name -> poolwire.v1.ClusterSettings
+	31, // 12: poolwire.v1.UpdateClusterSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	18, // 13: poolwire.v1.UpdateClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
 	0,  // 14: poolwire.v1.AddNodeRequest.node:type_name -> poolwire.v1.Node
 	2,  // 15: poolwire.v1.ClusterService.GetClusterStatus:input_type -> poolwire.v1.GetClusterStatusRequest
 	4,  // 16: poolwire.v1.ClusterService.WaitForHosts:input_type -> poolwire.v1.WaitForHostsRequest
 	6,  // 17: poolwire.v1.ClusterService.ListNodes:input_type -> poolwire.v1.ListNodesRequest
 	8,  // 18: poolwire.v1.ClusterService.GetNodeStatus:input_type -> poolwire.v1.GetNodeStatusRequest
-	21, // 19: poolwire.v1.ClusterService.AddNode:input_type -> poolwire.v1.AddNodeRequest
-	23, // 20: poolwire.v1.ClusterService.RemoveNode:input_type -> poolwire.v1.RemoveNodeRequest
-	10, // 21: poolwire.v1.ClusterService.PromoteNode:input_type -> poolwire.v1.PromoteNodeRequest
-	12, // 22: poolwire.v1.ClusterService.ReplaceNode:input_type -> poolwire.v1.ReplaceNodeRequest
-	14, // 23: poolwire.v1.ClusterService.TransferLeadership:input_type -> poolwire.v1.TransferLeadershipRequest
-	17, // 24: poolwire.v1.ClusterService.GetClusterSettings:input_type -> poolwire.v1.GetClusterSettingsRequest
-	19, // 25: poolwire.v1.ClusterService.UpdateClusterSettings:input_type -> poolwire.v1.UpdateClusterSettingsRequest
-	3,  // 26: poolwire.v1.ClusterService.GetClusterStatus:output_type -> poolwire.v1.GetClusterStatusResponse
-	5,  // 27: poolwire.v1.ClusterService.WaitForHosts:output_type -> poolwire.v1.WaitForHostsResponse
-	7,  // 28: poolwire.v1.ClusterService.ListNodes:output_type -> poolwire.v1.ListNodesResponse
-	9,  // 29: poolwire.v1.ClusterService.GetNodeStatus:output_type -> poolwire.v1.GetNodeStatusResponse
-	22, // 30: poolwire.v1.ClusterService.AddNode:output_type -> poolwire.v1.AddNodeResponse
-	24, // 31: poolwire.v1.ClusterService.RemoveNode:output_type -> poolwire.v1.RemoveNodeResponse
-	11, // 32: poolwire.v1.ClusterService.PromoteNode:output_type -> poolwire.v1.PromoteNodeResponse
-	13, // 33: poolwire.v1.ClusterService.ReplaceNode:output_type -> poolwire.v1.ReplaceNodeResponse
-	15, // 34: poolwire.v1.ClusterService.TransferLeadership:output_type -> poolwire.v1.TransferLeadershipResponse
-	18, // 35: poolwire.v1.ClusterService.GetClusterSettings:output_type -> poolwire.v1.GetClusterSettingsResponse
-	20, // 36: poolwire.v1.ClusterService.UpdateClusterSettings:output_type -> poolwire.v1.UpdateClusterSettingsResponse
-	26, // [26:37] is the sub-list for method output_type
-	15, // [15:26] is the sub-list for method input_type
+	10, // 19: poolwire.v1.ClusterService.ReadRevision:input_type -> poolwire.v1.ReadRevisionRequest
+	23, // 20: poolwire.v1.ClusterService.AddNode:input_type -> poolwire.v1.AddNodeRequest
+	25, // 21: poolwire.v1.ClusterService.RemoveNode:input_type -> poolwire.v1.RemoveNodeRequest
+	12, // 22: poolwire.v1.ClusterService.PromoteNode:input_type -> poolwire.v1.PromoteNodeRequest
+	14, // 23: poolwire.v1.ClusterService.ReplaceNode:input_type -> poolwire.v1.ReplaceNodeRequest
+	16, // 24: poolwire.v1.ClusterService.TransferLeadership:input_type -> poolwire.v1.TransferLeadershipRequest
+	19, // 25: poolwire.v1.ClusterService.GetClusterSettings:input_type -> poolwire.v1.GetClusterSettingsRequest
+	21, // 26: poolwire.v1.ClusterService.UpdateClusterSettings:input_type -> poolwire.v1.UpdateClusterSettingsRequest
+	3,  // 27: poolwire.v1.ClusterService.GetClusterStatus:output_type -> poolwire.v1.GetClusterStatusResponse
+	5,  // 28: poolwire.v1.ClusterService.WaitForHosts:output_type -> poolwire.v1.WaitForHostsResponse
+	7,  // 29: poolwire.v1.ClusterService.ListNodes:output_type -> poolwire.v1.ListNodesResponse
+	9,  // 30: poolwire.v1.ClusterService.GetNodeStatus:output_type -> poolwire.v1.GetNodeStatusResponse
+	11, // 31: poolwire.v1.ClusterService.ReadRevision:output_type -> poolwire.v1.ReadRevisionResponse
+	24, // 32: poolwire.v1.ClusterService.AddNode:output_type -> poolwire.v1.AddNodeResponse
+	26, // 33: poolwire.v1.ClusterService.RemoveNode:output_type -> poolwire.v1.RemoveNodeResponse
+	13, // 34: poolwire.v1.ClusterService.PromoteNode:output_type -> poolwire.v1.PromoteNodeResponse
+	15, // 35: poolwire.v1.ClusterService.ReplaceNode:output_type -> poolwire.v1.ReplaceNodeResponse
+	17, // 36: poolwire.v1.ClusterService.TransferLeadership:output_type -> poolwire.v1.TransferLeadershipResponse
+	20, // 37: poolwire.v1.ClusterService.GetClusterSettings:output_type -> poolwire.v1.GetClusterSettingsResponse
+	22, // 38: poolwire.v1.ClusterService.UpdateClusterSettings:output_type -> poolwire.v1.UpdateClusterSettingsResponse
+	27, // [27:39] is the sub-list for method output_type
+	15, // [15:27] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name
 	15, // [15:15] is the sub-list for extension extendee
 	0,  // [0:15] is the sub-list for field type_name
@@ -1800,7 +1891,7 @@ func file_poolwire_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_cluster_proto_rawDesc), len(file_poolwire_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

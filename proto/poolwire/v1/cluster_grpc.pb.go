@@ -23,6 +23,7 @@ const (
 	ClusterService_WaitForHosts_FullMethodName          = "/poolwire.v1.ClusterService/WaitForHosts"
 	ClusterService_ListNodes_FullMethodName             = "/poolwire.v1.ClusterService/ListNodes"
 	ClusterService_GetNodeStatus_FullMethodName         = "/poolwire.v1.ClusterService/GetNodeStatus"
+	ClusterService_ReadRevision_FullMethodName          = "/poolwire.v1.ClusterService/ReadRevision"
 	ClusterService_AddNode_FullMethodName               = "/poolwire.v1.ClusterService/AddNode"
 	ClusterService_RemoveNode_FullMethodName            = "/poolwire.v1.ClusterService/RemoveNode"
 	ClusterService_PromoteNode_FullMethodName           = "/poolwire.v1.ClusterService/PromoteNode"
@@ -47,6 +48,10 @@ type ClusterServiceClient interface {
 	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
 	// GetNodeStatus returns what the node that is asked knows of itself. It is never forwarded.
 	GetNodeStatus(ctx context.Context, in *GetNodeStatusRequest, opts ...grpc.CallOption) (*GetNodeStatusResponse, error)
+	// ReadRevision returns a revision that holds every change acknowledged before the call: the node that is asked has proved to a
+	// majority that it leads. It is never forwarded, and for nodes of the cluster only, which answer reads themselves once they have got
+	// as far.
+	ReadRevision(ctx context.Context, in *ReadRevisionRequest, opts ...grpc.CallOption) (*ReadRevisionResponse, error)
 	// AddNode takes a node into the cluster as a learner, which is made a voter once it has caught up. For a node that is a
 	// member already it changes the addresses. Called by a joining node.
 	AddNode(ctx context.Context, in *AddNodeRequest, opts ...grpc.CallOption) (*AddNodeResponse, error)
@@ -106,6 +111,16 @@ func (c *clusterServiceClient) GetNodeStatus(ctx context.Context, in *GetNodeSta
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetNodeStatusResponse)
 	err := c.cc.Invoke(ctx, ClusterService_GetNodeStatus_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterServiceClient) ReadRevision(ctx context.Context, in *ReadRevisionRequest, opts ...grpc.CallOption) (*ReadRevisionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReadRevisionResponse)
+	err := c.cc.Invoke(ctx, ClusterService_ReadRevision_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +212,10 @@ type ClusterServiceServer interface {
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
 	// GetNodeStatus returns what the node that is asked knows of itself. It is never forwarded.
 	GetNodeStatus(context.Context, *GetNodeStatusRequest) (*GetNodeStatusResponse, error)
+	// ReadRevision returns a revision that holds every change acknowledged before the call: the node that is asked has proved to a
+	// majority that it leads. It is never forwarded, and for nodes of the cluster only, which answer reads themselves once they have got
+	// as far.
+	ReadRevision(context.Context, *ReadRevisionRequest) (*ReadRevisionResponse, error)
 	// AddNode takes a node into the cluster as a learner, which is made a voter once it has caught up. For a node that is a
 	// member already it changes the addresses. Called by a joining node.
 	AddNode(context.Context, *AddNodeRequest) (*AddNodeResponse, error)
@@ -233,6 +252,9 @@ func (UnimplementedClusterServiceServer) ListNodes(context.Context, *ListNodesRe
 }
 func (UnimplementedClusterServiceServer) GetNodeStatus(context.Context, *GetNodeStatusRequest) (*GetNodeStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetNodeStatus not implemented")
+}
+func (UnimplementedClusterServiceServer) ReadRevision(context.Context, *ReadRevisionRequest) (*ReadRevisionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReadRevision not implemented")
 }
 func (UnimplementedClusterServiceServer) AddNode(context.Context, *AddNodeRequest) (*AddNodeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddNode not implemented")
@@ -344,6 +366,24 @@ func _ClusterService_GetNodeStatus_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ClusterServiceServer).GetNodeStatus(ctx, req.(*GetNodeStatusRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterService_ReadRevision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReadRevisionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).ReadRevision(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_ReadRevision_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).ReadRevision(ctx, req.(*ReadRevisionRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -496,6 +536,10 @@ var ClusterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetNodeStatus",
 			Handler:    _ClusterService_GetNodeStatus_Handler,
+		},
+		{
+			MethodName: "ReadRevision",
+			Handler:    _ClusterService_ReadRevision_Handler,
 		},
 		{
 			MethodName: "AddNode",
