@@ -266,6 +266,33 @@ func TestWatchGoesOn(t *testing.T) {
 	}
 }
 
+// A node whose history does not reach back, as after a restart, does not end a watch that another node can go on with.
+func TestWatchGoesOnWhereTheHistoryIs(t *testing.T) {
+	t.Parallel()
+	gone := status.Error(codes.OutOfRange, "compacted")
+	first := start(t, &node{history: []*poolwirev1.WatchResponse{at(4), at(5, "a")}, end: status.Error(codes.Unavailable, "going")})
+	second := start(t, &node{end: gone})
+	third := start(t, &node{history: []*poolwirev1.WatchResponse{at(5), at(6, "b")}})
+	done := errors.New("seen all")
+	var seen []uint64
+	err := dial(t, first, second, third).Watch(soon(t), &poolwirev1.WatchRequest{FromRevision: 4}, func(r *poolwirev1.WatchResponse) error {
+		if len(r.GetChanges()) > 0 {
+			seen = append(seen, r.GetRevision())
+		}
+		if r.GetRevision() == 6 {
+			return done
+		}
+		return nil
+	})
+	if !errors.Is(err, done) || !slices.Equal(seen, []uint64{5, 6}) {
+		t.Errorf("seen %v, %v", seen, err)
+	}
+	err = dial(t, second, second, second).Watch(soon(t), &poolwirev1.WatchRequest{FromRevision: 4}, func(*poolwirev1.WatchResponse) error { return nil })
+	if status.Code(err) != codes.OutOfRange {
+		t.Errorf("nobody has the history: %v", err)
+	}
+}
+
 // That the history is gone is told, not hidden behind another attempt.
 func TestWatchOfACompactedRevision(t *testing.T) {
 	t.Parallel()

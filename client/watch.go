@@ -20,21 +20,31 @@ import (
 // of changed, when no node has ever answered in as many attempts as [Config].Rounds says, or
 // when no node can go on:
 //
-//   - OutOfRange: the history no longer reaches back to the revision. List again, then watch
-//     from the list's revision.
+//   - OutOfRange: no node's history reaches back to the revision any more. List again, then
+//     watch from the list's revision.
 //   - io.EOF: the node has no more to say. Poolwire's own nodes never end a watch so.
 //   - other codes that another node or another attempt would not change.
 func (c *Client) Watch(ctx context.Context, req *poolwirev1.WatchRequest, changed func(*poolwirev1.WatchResponse) error) error {
 	w := &watcher{client: c, req: req, reached: req.GetFromRevision(), begun: req.GetFromRevision() != 0, changed: changed}
 	pause := firstPause
+	forgotten := 0 // answers in a row that the history is gone
 	for attempt, heard := 1, false; ; attempt++ {
 		progress, err := w.follow(ctx)
-		heard = heard || progress
+		if heard = heard || progress; progress {
+			forgotten = 0
+		}
+		// A node that was restarted has less of a history than others.
+		if status.Code(err) == codes.OutOfRange {
+			forgotten++
+		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case !heard && attempt == c.cfg.Rounds*len(c.conns):
 			return err
+		case status.Code(err) == codes.OutOfRange && forgotten < len(c.conns):
+			c.next()
+			continue
 		case !resumable(err):
 			var own callerError
 			if errors.As(err, &own) {
