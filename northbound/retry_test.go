@@ -213,3 +213,32 @@ func TestNoLostUpdate(t *testing.T) {
 		t.Errorf("stored %v\nwant   %v", got, want)
 	}
 }
+
+// TestRetriesAtOnce: one request that reaches several nodes many times at the same moment is
+// carried out once, and all are told the same.
+func TestRetriesAtOnce(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	leader, follower := pair(t, ca)
+	apis := []clients{clientsOf(ca.dial(leader.api, "olga", "operator")), clientsOf(ca.dial(follower.api, "olga", "operator"))}
+	answers := make([]*v1.CreatePoolResponse, 32)
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() {
+			r, err := apis[i%2].CreatePool(patience(t), &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "nice"}, RequestId: "r"})
+			if err != nil {
+				t.Error(err)
+			}
+			answers[i] = r
+		})
+	}
+	all.Wait()
+	for _, r := range answers {
+		if !proto.Equal(r, answers[0]) {
+			t.Errorf("answers %v and %v", r, answers[0])
+		}
+	}
+	if n := len(leader.store.View().Pools()); n != 1 {
+		t.Errorf("%d pools", n)
+	}
+}
