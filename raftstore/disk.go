@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,7 +110,15 @@ func verifySnapshot(dir string, store raft.SnapshotStore) error {
 	if err != nil {
 		return &CorruptError{Path: filepath.Join(dir, snapshotsDir), What: "snapshot " + all[0].ID, Cause: err}
 	}
-	return content.Close()
+	// Raft would pass over one that cannot be restored, too.
+	err = errors.Join(mayRead(bufio.NewReaderSize(content, 256<<10)), content.Close())
+	switch {
+	case errors.Is(err, ErrTooNew):
+		return fmt.Errorf("%s: %w", all[0].ID, err)
+	case err != nil:
+		return &CorruptError{Path: filepath.Join(dir, snapshotsDir), What: "snapshot " + all[0].ID, Cause: err}
+	}
+	return nil
 }
 
 // newer says whether a snapshot's name, TERM-INDEX-MILLISECONDS, is later than another snapshot.

@@ -43,6 +43,9 @@ var (
 	// ErrStopped says that the state machine met a log entry it cannot apply
 	// and refuses to go on. The node has to be upgraded and restarted.
 	ErrStopped = errors.New("state machine stopped")
+	// ErrTooNew says that data on the disk, or sent by another node, is of a later version, which
+	// has to be installed again, or here as well.
+	ErrTooNew = errors.New("a newer version wrote this: install that version on this node")
 	// ErrLocked says that another process uses the directory.
 	ErrLocked = errors.New("directory is in use by another process")
 	// ErrNoSpace says that this node's disk is too full to write. Nothing was written.

@@ -76,7 +76,10 @@ func (f *fsm) Apply(l *raft.Log) any {
 	number := numberOf(&c)
 	spec := commandOf(number)
 	if spec == nil {
-		return response{err: f.stop(fmt.Errorf("entry %d holds a command this version does not know", l.Index))}
+		return response{err: f.stop(fmt.Errorf("entry %d holds a command this version does not know: %w", l.Index, ErrTooNew))}
+	}
+	if meaning := meaningOf(&c); meaning > meaningNow {
+		return response{err: f.stop(fmt.Errorf("entry %d means more than this version understands (%d, here %d): %w", l.Index, meaning, meaningNow, ErrTooNew))}
 	}
 	base := f.view().RevisionBase()
 	res, set, err := f.run(base+l.Index, number, spec, &c)

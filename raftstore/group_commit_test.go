@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,6 +38,10 @@ func (c *crowd) gathers() {
 	defer c.mu.Unlock()
 	for c.waiting < c.writing {
 		c.changed.Wait()
+	}
+	// The last of them are on their way into the queue.
+	for range 20 {
+		runtime.Gosched()
 	}
 }
 

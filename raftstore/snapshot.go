@@ -85,13 +85,17 @@ func writeMessage(w io.Writer, m proto.Message) error {
 }
 
 // Restore replaces the state by a snapshot (raft.FSM). On an error the state
-// stays as it was.
+// stays as it was; on a snapshot of a newer version, which every attempt would meet
+// again, the node stops.
 func (f *fsm) Restore(from io.ReadCloser) (err error) {
 	defer func() { err = errors.Join(err, from.Close()) }()
 	if err := f.err(); err != nil {
 		return err
 	}
 	db, err := readSnapshot(bufio.NewReaderSize(from, 256<<10))
+	if errors.Is(err, ErrTooNew) {
+		return f.stop(err)
+	}
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
@@ -101,41 +105,66 @@ func (f *fsm) Restore(from io.ReadCloser) (err error) {
 }
 
 func readSnapshot(from *bufio.Reader) (*memdb.MemDB, error) {
-	var header storev1.SnapshotHeader
-	if err := readMessage(from, &header); err != nil {
-		return nil, fmt.Errorf("header: %w", err)
+	header, err := readHeader(from)
+	if err != nil {
+		return nil, err
 	}
-	if f := header.GetFormat(); f < snapshotFormat || f > snapshotFormatBased {
-		return nil, fmt.Errorf("snapshot has format %d, this version reads %d to %d", f, snapshotFormat, snapshotFormatBased)
-	}
-	db, err := emptyDB(&header)
+	db, err := emptyDB(header)
 	if err != nil {
 		return nil, err
 	}
 	txn := db.Txn(true)
 	defer txn.Abort()
-	for {
-		var record storev1.SnapshotRecord
-		if err := readMessage(from, &record); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, err
-		}
-		if err := restoreRecord(txn, &record); err != nil {
-			return nil, err
-		}
+	err = eachRecord(from, func(r *resource, object []byte) error { return restoreRecord(txn, r, object) })
+	if err != nil {
+		return nil, err
 	}
 	txn.Commit()
 	return db, nil
 }
 
-func restoreRecord(txn *memdb.Txn, record *storev1.SnapshotRecord) error {
-	r := resourceOf(Table(record.GetTable()))
-	if r == nil {
-		return fmt.Errorf("snapshot holds table %d, which this version does not know", record.GetTable())
+// mayRead tells whether a snapshot is of a version that this one reads. It costs less than
+// restoring it.
+func mayRead(from *bufio.Reader) error {
+	if _, err := readHeader(from); err != nil {
+		return err
 	}
+	return eachRecord(from, func(*resource, []byte) error { return nil })
+}
+
+func readHeader(from *bufio.Reader) (*storev1.SnapshotHeader, error) {
+	var header storev1.SnapshotHeader
+	if err := readMessage(from, &header); err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	if f := header.GetFormat(); f < snapshotFormat || f > snapshotFormatBased {
+		return nil, fmt.Errorf("snapshot has format %d, this version reads %d to %d: %w", f, snapshotFormat, snapshotFormatBased, ErrTooNew)
+	}
+	return &header, nil
+}
+
+// eachRecord reads the objects of a snapshot, with the resources they are of.
+func eachRecord(from *bufio.Reader, take func(r *resource, object []byte) error) error {
+	for {
+		var record storev1.SnapshotRecord
+		if err := readMessage(from, &record); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		r := resourceOf(Table(record.GetTable()))
+		if r == nil {
+			return fmt.Errorf("snapshot holds table %d, which this version does not know: %w", record.GetTable(), ErrTooNew)
+		}
+		if err := take(r, record.GetObject()); err != nil {
+			return err
+		}
+	}
+}
+
+func restoreRecord(txn *memdb.Txn, r *resource, object []byte) error {
 	m := r.blank()
-	if err := proto.Unmarshal(record.GetObject(), m); err != nil {
+	if err := proto.Unmarshal(object, m); err != nil {
 		return fmt.Errorf("table %s: %w", r.name, err)
 	}
 	var o *row

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -360,6 +361,31 @@ func TestOpenDamagedSnapshot(t *testing.T) {
 	}
 	var damaged *CorruptError
 	if !errors.As(err, &damaged) || !strings.Contains(damaged.What, "snapshot ") {
+		t.Errorf("error %v does not name the snapshot", err)
+	}
+}
+
+// A version that is too old for the newest snapshot says so, and does not go on from an older one.
+func TestOpenNewerSnapshot(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openSingle(t, dir)
+	apply(t, s, createPool("p1"))
+	closeStore(t, s)
+	store, err := raft.NewFileSnapshotStoreWithLogger(dir, retainSnapshots, newLogger(slog.New(slog.DiscardHandler), "test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, transport := raft.NewInmemTransport("n1")
+	sink, err := store.Create(raft.SnapshotVersionMax, 1000, 1000, raft.Configuration{}, 1, transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(writeMessage(sink, &storev1.SnapshotHeader{Format: snapshotFormatBased + 1}), sink.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(context.Background(), Config{NodeID: "n1", Dir: dir, Raft: quick()})
+	if !errors.Is(err, ErrTooNew) || !strings.Contains(err.Error(), "1000-1000-") {
 		t.Errorf("error %v does not name the snapshot", err)
 	}
 }
