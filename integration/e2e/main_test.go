@@ -59,6 +59,7 @@ func newWorld(t *testing.T, name string, flags ...string) *scenario.World {
 	return newWorldOf(t, scenario.Options{Name: name, Bin: binaries, Flags: flags})
 }
 
+// newWorldOf is newWorld for a system of its own kind.
 func newWorldOf(t *testing.T, opts scenario.Options) *scenario.World {
 	t.Helper()
 	w, err := scenario.NewWorld(within(t, time.Minute), opts)

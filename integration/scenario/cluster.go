@@ -184,6 +184,55 @@ func (s *System) LoseCluster() error {
 	return errors.Join(s.speakTo(s.firstSocket()), os.RemoveAll(filepath.Join(s.Dir, "data")), os.Remove(filepath.Join(s.Dir, "pki", "cluster")))
 }
 
+// Install stops a node, starts the poolwired of another directory on its data, as an upgrade does,
+// and waits until the node follows a leader or leads.
+func (s *System) Install(ctx context.Context, id, bin string) error {
+	if err := s.replaceProgram(ctx, id, bin); err != nil {
+		return err
+	}
+	return s.Revive(ctx, id)
+}
+
+// InstallUnfit is Install of a version that cannot go on with the node's data. It returns the last
+// lines of what the node says before it ends.
+func (s *System) InstallUnfit(ctx context.Context, id, bin string) (string, error) {
+	if err := s.replaceProgram(ctx, id, bin); err != nil {
+		return "", err
+	}
+	n := s.others[id]
+	if n == nil {
+		return "", fmt.Errorf("node %q was not added", id)
+	}
+	if err := n.start(); err != nil {
+		return "", err
+	}
+	select {
+	case <-n.process.Done():
+		return logOf(n.process, 10), nil
+	case <-ctx.Done():
+		return "", fmt.Errorf("node %s goes on: %w", id, ctx.Err())
+	}
+}
+
+// replaceProgram stops a node; poolwired of another directory is to be started next.
+func (s *System) replaceProgram(ctx context.Context, id, bin string) error {
+	if n := s.others[id]; n != nil {
+		n.options.Args[0] = filepath.Join(bin, "poolwired")
+		return n.process.Stop(ctx)
+	}
+	s.daemonBin = bin
+	return s.StopDaemon(ctx)
+}
+
+// Sockets are the API sockets of all nodes.
+func (s *System) Sockets() []string {
+	out := []string{s.firstSocket()}
+	for _, n := range s.others {
+		out = append(out, n.socket)
+	}
+	return out
+}
+
 // speakTo has the client, and connections that are made from now on, use another socket.
 func (s *System) speakTo(socket string) error {
 	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))

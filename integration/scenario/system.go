@@ -29,12 +29,13 @@ type System struct {
 	// Socket is the API socket that the client uses: the daemon's, or another node's after [System.KillLeader].
 	Socket string
 
-	bin    string
-	daemon *lab.Process
-	conn   *grpc.ClientConn
-	extra  []string
-	env    []string
-	others map[string]*controllerNode // by their names
+	bin       string
+	daemonBin string // holds the first node's poolwired
+	daemon    *lab.Process
+	conn      *grpc.ClientConn
+	extra     []string
+	env       []string
+	others    map[string]*controllerNode // by their names
 }
 
 // Options describe a System.
@@ -57,7 +58,7 @@ func Start(ctx context.Context, opts Options) (*System, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &System{Lab: l, Dir: filepath.Join(l.Dir(), "poolwired"), bin: opts.Bin, extra: opts.Flags, env: opts.Env}
+	s := &System{Lab: l, Dir: filepath.Join(l.Dir(), "poolwired"), bin: opts.Bin, daemonBin: opts.Bin, extra: opts.Flags, env: opts.Env}
 	s.Socket = s.firstSocket()
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -74,7 +75,7 @@ func (s *System) firstSocket() string { return filepath.Join(s.Dir, "api.sock") 
 // StartDaemon starts poolwired on its directory and waits until it leads.
 func (s *System) StartDaemon(ctx context.Context) error {
 	args := append([]string{
-		filepath.Join(s.bin, "poolwired"), "--data-dir", filepath.Join(s.Dir, "data"), "--pki-dir", filepath.Join(s.Dir, "pki"),
+		filepath.Join(s.daemonBin, "poolwired"), "--data-dir", filepath.Join(s.Dir, "data"), "--pki-dir", filepath.Join(s.Dir, "pki"),
 		"--api-socket", s.firstSocket(), "--log-level", "debug", "--node-id", firstNode, "--bootstrap", "lab",
 	}, s.extra...)
 	p, err := s.Lab.Controller().Start(lab.ProcessOptions{Name: "poolwired", Args: args, Env: s.env})
