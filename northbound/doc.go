@@ -2,9 +2,11 @@
 //
 // A call passes, in this order: recovery from panics, the log, the metrics,
 // authorisation by the role of the client's certificate, and the way to the
-// leader. Only the leader answers reads (they are linearizable) and writes;
-// any other node forwards the call to it. Watch is the exception: each node
-// serves it from its own copy of the history.
+// leader. Writes, and reads that need live knowledge of the hosts, are answered
+// by the leader, to which any other node forwards them. Reads of the state only
+// are answered by the node that is asked, and are linearizable there too: it asks
+// the leader for a revision and waits until it has got as far (readsState).
+// Watch needs no leader: each node serves it from its own copy of the history.
 //
 // A write goes through these steps, in the file of its service:
 //

@@ -2,6 +2,7 @@ package northbound
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
+	"poolwire/client"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
@@ -272,5 +274,44 @@ func TestWatchCompacted(t *testing.T) {
 	t.Parallel()
 	f := newFixtureWith(t, func(c *Config) { c.Store = forgetful{c.Store} })
 	err := drain(f.Watch(f.ctx, &v1.WatchRequest{FromRevision: 1}))
+	refusal{codes.OutOfRange, "from_revision", []string{"list again"}}.check(t, err)
+}
+
+// TestWatchWhereTheHistoryIs: a client that comes to a node which remembers too little goes on with
+// another one that remembers more; when there is none, it is told what to do.
+func TestWatchWhereTheHistoryIs(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	leader := startNode(t, ca, "n1", true)
+	follower := startNodeWith(t, ca, raftstore.Config{NodeID: "n2"}, func(c *Config) { c.Store = forgetful{c.Store} })
+	joinPair(t, ca, leader, follower)
+	for n := range 5 {
+		if _, err := leader.store.Apply(patience(t), putPool(&v1.Pool{NameLabel: fmt.Sprint(n)}, true)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := leader.store.View().Revision()
+	done := errors.New("seen all")
+	watch := func(from uint64, nodes ...*apiNode) (pools int, err error) {
+		cfg := client.Config{TLS: ca.config("vera", "viewer")}
+		for _, n := range nodes {
+			cfg.Endpoints = append(cfg.Endpoints, n.api)
+		}
+		c, err := client.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		return pools, c.Watch(patience(t), &v1.WatchRequest{FromRevision: from}, func(r *v1.WatchResponse) error {
+			if pools += len(r.GetChanges()); pools == 5 {
+				return done
+			}
+			return nil
+		})
+	}
+	if pools, err := watch(1, follower, leader); !errors.Is(err, done) {
+		t.Errorf("%d pools of 5 up to revision %d: %v", pools, end, err)
+	}
+	_, err := watch(1, follower)
 	refusal{codes.OutOfRange, "from_revision", []string{"list again"}}.check(t, err)
 }
