@@ -79,12 +79,15 @@ func (s *Server) fromOwnCopy(ctx context.Context) (context.Context, error) {
 }
 
 // answerHere answers a read on a node that does not lead. done is false when the leader is of a
-// version that does not help with that.
+// version that does not help with that, and when this node lags far behind it.
 func (s *Server) answerHere(ctx context.Context, req any, next grpc.UnaryHandler) (resp any, done bool, err error) {
 	v, err := s.cfg.Store.CurrentView(ctx)
 	switch {
-	case errors.Is(err, errors.ErrUnsupported):
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, raftstore.ErrBehind):
 		return nil, false, nil
+	case errors.Is(err, raftstore.ErrNotLeader):
+		id, address := s.cfg.Store.Leader()
+		return nil, true, notLeading("the leader did not tell how far a read has to reach; try again in a moment", id, address)
 	case err != nil:
 		return nil, true, statusOf(err, "")
 	}

@@ -138,19 +138,32 @@ func TestReadAfterWrite(t *testing.T) {
 	}
 }
 
-// TestLeaderThatTellsNoRevision: reads are forwarded to a leader of a version that knows nothing of revisions for reads.
-func TestLeaderThatTellsNoRevision(t *testing.T) {
+// unreadable is a store on which reads fail.
+type unreadable struct {
+	Store
+	err error
+}
+
+func (u unreadable) CurrentView(context.Context) (*raftstore.View, error) { return nil, u.err }
+
+// TestReadsThatAreForwarded: the leader answers where it knows nothing of revisions for reads, and
+// where the node that was asked is far behind.
+func TestReadsThatAreForwarded(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
-	leader := startNode(t, ca, "n1", true)
-	follower := startNodeWith(t, ca, raftstore.Config{NodeID: "n2",
-		AskRevision: func(context.Context, string) (uint64, error) { return 0, errors.ErrUnsupported }}, func(*Config) {})
-	joinPair(t, ca, leader, follower)
-	if _, err := clientsOf(ca.dial(follower.api, "vera", "viewer")).ListPools(patience(t), &v1.ListPoolsRequest{}); err != nil {
-		t.Error(err)
-	}
-	if !leader.log.has("ListPools code=OK", "who=vera via n2") {
-		t.Errorf("the leader was not asked:\n%s", leader.log)
+	for name, why := range map[string]error{"an old leader": errors.ErrUnsupported, "a node that lags": raftstore.ErrBehind} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ca := newAuthority(t)
+			leader := startNode(t, ca, "n1", true)
+			follower := startNodeWith(t, ca, raftstore.Config{NodeID: "n2"}, func(c *Config) { c.Store = unreadable{c.Store, why} })
+			joinPair(t, ca, leader, follower)
+			if _, err := clientsOf(ca.dial(follower.api, "vera", "viewer")).ListPools(patience(t), &v1.ListPoolsRequest{}); err != nil {
+				t.Error(err)
+			}
+			if !leader.log.has("ListPools code=OK", "who=vera via n2") {
+				t.Errorf("the leader was not asked:\n%s", leader.log)
+			}
+		})
 	}
 }
 

@@ -43,6 +43,8 @@ var (
 	// ErrStopped says that the state machine met a log entry it cannot apply
 	// and refuses to go on. The node has to be upgraded and restarted.
 	ErrStopped = errors.New("state machine stopped")
+	// ErrBehind says that this node, which does not lead, is too far behind to read from.
+	ErrBehind = errors.New("this node is too far behind to read from")
 	// ErrTooNew says that data on the disk, or sent by another node, is of a later version, which
 	// has to be installed again, or here as well.
 	ErrTooNew = errors.New("a newer version wrote this: install that version on this node")

@@ -95,12 +95,16 @@ func (s *Store) awaitView(ctx context.Context, enough func(*View) bool) (*View, 
 // that come later wait for it too, and the next exchange may be with another leader.
 const askTimeout = 2 * time.Second
 
+// maxLag is how long a read waits for this node to get as far as the leader: its disk may be
+// stalled, or it may be fetching a snapshot, and the leader could have answered long ago.
+const maxLag = time.Second
+
 // CurrentView is ReadView for every node. A node that does not lead asks the leader for
 // the revision that a read must not fall behind, which is one exchange that concurrent
 // calls share, and waits until it has applied that much.
 //
-// Errors: those of ReadView, *NotLeaderError also when the leader does not answer; an
-// error that is errors.ErrUnsupported when the leader is of a version that cannot tell.
+// Errors: those of ReadView, *NotLeaderError also when the leader does not answer; ErrBehind
+// when this node does not get as far as the leader within a second; an error that is errors.ErrUnsupported when the leader is of a version that cannot tell.
 func (s *Store) CurrentView(ctx context.Context) (*View, error) {
 	if s.IsLeader() {
 		return s.ReadView(ctx)
@@ -117,7 +121,13 @@ func (s *Store) CurrentView(ctx context.Context) (*View, error) {
 	case err != nil:
 		return nil, err
 	}
-	return s.awaitView(ctx, func(v *View) bool { return v.Revision() >= revision })
+	lag, cancel := context.WithTimeout(ctx, maxLag)
+	defer cancel()
+	v, err := s.awaitView(lag, func(v *View) bool { return v.Revision() >= revision })
+	if err != nil && lag.Err() != nil && ctx.Err() == nil {
+		return nil, ErrBehind
+	}
+	return v, err
 }
 
 // askLeader asks the leader for the revision of its ReadView.

@@ -85,6 +85,9 @@ func TestFollowerThatLagsWaits(t *testing.T) {
 	if _, err := lagging.CurrentView(hasty); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a read without the time to wait: %v", err)
 	}
+	if _, err := lagging.CurrentView(patience(t)); !errors.Is(err, ErrBehind) {
+		t.Errorf("a read on a node that does not catch up: %v", err)
+	}
 	type answer struct {
 		*View
 		error
