@@ -37,6 +37,9 @@ func newReaders(t *testing.T, heartbeat time.Duration) *readers {
 			n.join(t, leaderOf(t, r.nodes[0]))
 		}
 	}
+	for _, n := range r.nodes { // and know where the others are
+		n.reaches(t, leaderOf(t, r.nodes...).View().Revision())
+	}
 	return r
 }
 
