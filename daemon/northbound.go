@@ -42,7 +42,8 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		}
 	}()
 	s.api, err = northbound.New(northbound.Config{
-		NodeID: n.cfg.NodeID, Store: n.store, Live: n.control, IssueHost: issuer(n.authority.IssueHost), IssueIPsec: issuer(n.authority.IssueIPsec),
+		NodeID: n.cfg.NodeID, Store: n.store, Live: n.control,
+		IssueHost: issuer(n.authority.IssueHost), IssueIPsec: issuer(n.authority.IssueIPsec), HasCAKey: n.authority.CanIssue(),
 		Identify: identify, DialLeader: n.dialNode,
 		Version: version.Version, Log: n.log, Metrics: n.metrics,
 	})

@@ -118,7 +118,7 @@ func (s *Server) answerOrForward(ctx context.Context, req any, method string, ne
 	case conn == nil:
 		return next(ctx, req)
 	}
-	if readsState(method) {
+	if readsState(method) || s.cfg.HasCAKey && method == v1.HostService_IssueHostCertificate_FullMethodName {
 		if resp, done, err := s.answerHere(ctx, req, next); done {
 			return resp, err
 		}

@@ -121,7 +121,7 @@ func openStore(t testing.TB, cfg raftstore.Config) *raftstore.Store {
 // serverConfig is a complete configuration around a store.
 func serverConfig(store *raftstore.Store, live Live) Config {
 	return Config{
-		NodeID: "n1", Store: store, Live: live, Version: "test",
+		NodeID: "n1", Store: store, Live: live, Version: "test", HasCAKey: true,
 		IssueHost: func(string, string) (HostCertificate, error) {
 			return HostCertificate{}, errors.New("not in this test")
 		},

@@ -18,7 +18,8 @@ import (
 	"poolwire/raftstore"
 )
 
-// IssueHostCertificate makes a key and a certificate that names the host.
+// IssueHostCertificate makes a key and a certificate that names the host, on the node that is
+// asked if it has the CA's key, else on the leader.
 func (s *hostService) IssueHostCertificate(ctx context.Context, req *v1.IssueHostCertificateRequest) (*v1.IssueHostCertificateResponse, error) {
 	v, err := s.read(ctx)
 	if err != nil {
@@ -27,6 +28,10 @@ func (s *hostService) IssueHostCertificate(ctx context.Context, req *v1.IssueHos
 	h, err := findHost(v, "host", req.GetHost())
 	if err != nil {
 		return nil, err
+	}
+	if !s.cfg.HasCAKey {
+		return nil, status.Errorf(codes.FailedPrecondition,
+			"node %s, which leads, has no CA key, and neither has the node that was asked: ask the one whose pki_dir holds ca.key", s.cfg.NodeID)
 	}
 	issue := s.cfg.IssueHost
 	if req.GetIpsec() {

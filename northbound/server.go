@@ -32,6 +32,9 @@ type Config struct {
 	IssueHost func(hostUUID, name string) (HostCertificate, error)
 	// IssueIPsec makes a key and a certificate for a host's IKE daemon.
 	IssueIPsec func(hostUUID, name string) (HostCertificate, error)
+	// HasCAKey tells that this node can issue certificates. One that can does so itself,
+	// whoever leads.
+	HasCAKey bool
 	// Identify tells whom a verified client certificate names, and the role.
 	Identify func(*x509.Certificate) (Identity, error)
 	// DialLeader connects to another node's API with this node's own
