@@ -46,6 +46,18 @@ deps-kernel: deps ## Install the Debian packages of the kernel lab that are miss
 	    case "$$missing" in *strongswan*|*openvswitch-ipsec*) systemctl disable -q $$unit 2>/dev/null || true;; esac; done; \
 	fi
 
+# etcd is run by the benchmark alone, as the tools above are by the guests.
+.PHONY: deps-bench
+deps-bench: deps ## Install etcd, beside which `make bench` measures a cluster's writes
+	@if [ ! -x /usr/bin/etcd ]; then \
+	  echo "installing: etcd-server"; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  if [ ! -e $$policy ]; then trap "rm -f $$policy" EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; fi; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends etcd-server >/dev/null; \
+	  systemctl disable -q etcd 2>/dev/null || true; \
+	fi
+
 .PHONY: demo
 demo: deps build ## Show the main job with real traffic (KEEP=1 leaves the lab up)
 	@$(GO) run ./integration/demo -bin $(BIN) $(if $(KEEP),-keep)
@@ -78,8 +90,8 @@ race: deps ## Run the race detector on all packages that need no lab
 	$(GO) test -race -timeout 20m $(TESTFLAGS) $(UNIT_PKGS)
 
 .PHONY: bench
-bench: deps build ## Compare with ovs-ofctl on this machine; prints a table with the ratios
-	@$(GO) run ./integration/bench
+bench: deps-bench build ## Compare with ovs-ofctl and etcd on this machine (ONLY=flows,change,policy,cluster); prints tables with the ratios
+	@$(GO) run ./integration/bench $(if $(ONLY),-only '$(ONLY)')
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for FUZZTIME each

@@ -1,6 +1,6 @@
-// Command bench measures Poolwire beside ovs-ofctl on the same machine in the
-// same run, against a real ovs-vswitchd whose devices are dummies, and prints a
-// table with the ratios.
+// Command bench measures Poolwire beside ovs-ofctl and etcd on the same machine in
+// the same run, against a real ovs-vswitchd whose devices are dummies and on a real
+// disk, and prints tables with the ratios.
 package main
 
 import (
@@ -11,11 +11,10 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
-
-	"poolwire/integration/lab"
 )
 
 // row is one line of the result.
@@ -33,46 +32,80 @@ type row struct {
 // settings are the sizes of a run.
 type settings struct {
 	flows, rounds, vifs, rules, changes int
-	bin                                 string
+	seconds                             time.Duration
+	bin, data                           string
 }
+
+// part is a measurement that can be run alone.
+type part struct {
+	name string
+	run  func(ctx context.Context, s settings) ([]row, error)
+}
+
+// parts are all measurements that are rows of the first table. Writes of clusters have a table
+// of their own.
+func parts() []part {
+	return []part{{"flows", flows}, {"change", singleChange}, {"policy", policies}}
+}
+
+// writesPart names the measurement of a cluster's writes.
+const writesPart = "cluster"
 
 func main() {
 	var s settings
 	flag.IntVar(&s.flows, "flows", 100_000, "flows for the whole-table measurements, about")
-	flag.IntVar(&s.rounds, "rounds", 3, "rounds of the whole-table measurements; the median counts")
+	flag.IntVar(&s.rounds, "rounds", 3, "rounds of the whole-table measurements and of each number of writers; the median counts")
 	flag.IntVar(&s.vifs, "vifs", 1000, "VIFs of the host for the single-change measurement")
 	flag.IntVar(&s.rules, "rules", 10, "rules of each VIF")
 	flag.IntVar(&s.changes, "changes", 200, "single changes to measure")
 	flag.StringVar(&s.bin, "bin", "bin", "directory of poolwired and poolwire")
+	flag.DurationVar(&s.seconds, "writing", 3*time.Second, "how long writers write in each round")
+	flag.StringVar(&s.data, "data", "/var/tmp", "directory, on a disk, for the data of clusters")
+	only := flag.String("only", "", "parts to run, with commas between them: flows, change, policy, cluster; empty for all")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, s, os.Stdout); err != nil {
+	if err := run(ctx, s, *only, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, s settings, out io.Writer) error {
-	l, err := lab.New(ctx, lab.Options{Name: "bench"})
-	if err != nil {
-		return err
+func run(ctx context.Context, s settings, only string, out io.Writer) error {
+	wanted := map[string]bool{}
+	for name := range strings.SplitSeq(only, ",") {
+		wanted[name] = true
 	}
-	defer func() { _ = l.Close() }()
-	table, err := wholeTable(ctx, l, s)
-	if err != nil {
-		return err
+	known := map[string]bool{"": true, writesPart: true}
+	for _, p := range parts() {
+		known[p.name] = true
 	}
-	change, err := singleChange(ctx, s)
-	if err != nil {
-		return err
+	for name := range wanted {
+		if !known[name] {
+			return fmt.Errorf("no part is called %q", name)
+		}
 	}
-	policy, err := policies(ctx, s)
-	if err != nil {
-		return err
+	var rows []row
+	for _, p := range parts() {
+		if !wanted[p.name] && only != "" {
+			continue
+		}
+		got, err := p.run(ctx, s)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, got...)
 	}
-	return report(out, slices.Concat(table, change, policy))
+	if len(rows) > 0 {
+		if err := report(out, rows); err != nil {
+			return err
+		}
+	}
+	if !wanted[writesPart] && only != "" {
+		return nil
+	}
+	return clusterWrites(ctx, s, out)
 }
 
 // report writes the table.

@@ -56,6 +56,16 @@ func benchVIF(i int) flowcompiler.VIF {
 	return v
 }
 
+// flows measures whole tables of a host in a lab.
+func flows(ctx context.Context, s settings) ([]row, error) {
+	l, err := lab.New(ctx, lab.Options{Name: "bench"})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = l.Close() }()
+	return wholeTable(ctx, l, s)
+}
+
 // wholeTable measures a whole table: from empty, and with nothing to change.
 func wholeTable(ctx context.Context, l *lab.Lab, s settings) ([]row, error) {
 	host, err := l.AddDummyHost(ctx, lab.DummyOptions{Name: "table"})
