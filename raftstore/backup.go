@@ -60,7 +60,7 @@ func openBackup(f *backup.File) (*View, error) {
 		if err != nil {
 			return err
 		}
-		v = newView(db.Txn(false))
+		v = newView(db.read())
 		return nil
 	})
 	if err == nil {

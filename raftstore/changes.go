@@ -46,12 +46,14 @@ type history struct {
 
 func newHistory() *history { return &history{wake: make(chan struct{})} }
 
-// publish appends the change set of a command.
-func (h *history) publish(s ChangeSet) {
+// publish appends the change sets of commands.
+func (h *history) publish(sets []ChangeSet) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.sets = append(h.sets, s)
-	h.changes += len(s.Changes)
+	h.sets = append(h.sets, sets...)
+	for _, s := range sets {
+		h.changes += len(s.Changes)
+	}
 	drop := 0
 	for len(h.sets)-drop > maxChangeSets || (h.changes > maxChanges && len(h.sets)-drop > 1) {
 		h.changes -= len(h.sets[drop].Changes)

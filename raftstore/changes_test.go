@@ -69,13 +69,13 @@ func TestSubscriptionFallsBehind(t *testing.T) {
 	h := newHistory()
 	slow, fresh := subscribe(h, 0), subscribe(h, maxChangeSets)
 	for i := range uint64(maxChangeSets) {
-		h.publish(ChangeSet{Revision: i + 1})
+		h.publish([]ChangeSet{{Revision: i + 1}})
 	}
 	if got := next(t, slow); got != 1 {
 		t.Errorf("revision %d, want 1", got)
 	}
 	for i := range uint64(3) {
-		h.publish(ChangeSet{Revision: maxChangeSets + i + 1})
+		h.publish([]ChangeSet{{Revision: maxChangeSets + i + 1}})
 	}
 	if _, err := slow.Next(context.Background()); !errors.Is(err, ErrCompacted) {
 		t.Errorf("err = %v, want ErrCompacted", err)
@@ -87,7 +87,7 @@ func TestSubscriptionFallsBehind(t *testing.T) {
 		t.Errorf("revision %d", got)
 	}
 	// One huge report takes the place of many small ones, but is kept itself.
-	h.publish(ChangeSet{Revision: maxChangeSets + 10, Changes: make([]Change, maxChanges+1)})
+	h.publish([]ChangeSet{{Revision: maxChangeSets + 10, Changes: make([]Change, maxChanges+1)}})
 	if got := next(t, subscribe(h, maxChangeSets+3)); got != maxChangeSets+10 {
 		t.Errorf("revision %d", got)
 	}

@@ -3,7 +3,7 @@
 //
 // # How it is built
 //
-//	Apply ──► Raft log (write-ahead log, fsync) ──► fsm ──► memdb transaction ──► View
+//	Apply ──► Raft log (write-ahead log, fsync) ──► fsm ──► transaction ──► View
 //	                                                 └────► change set ────────► Subscription
 //
 // A Store is one node. Writes are commands (poolwire.store.v1.Command) and go

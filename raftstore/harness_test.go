@@ -40,11 +40,7 @@ type machine struct {
 
 func newMachine(t tester) *machine {
 	t.Helper()
-	f, err := newFSM(slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatalf("newFSM: %v", err)
-	}
-	return &machine{t: t, f: f}
+	return &machine{t: t, f: newFSM(slog.New(slog.DiscardHandler))}
 }
 
 // apply encodes a command, as the log would, and applies it.

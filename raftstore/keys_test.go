@@ -10,7 +10,7 @@ import (
 )
 
 // No key is a prefix of another and different values have different keys:
-// memdb looks up by prefix, and values come from hosts.
+// lookups are by prefix, and values come from hosts.
 func TestIndexKey(t *testing.T) {
 	t.Parallel()
 	value := rapid.StringOf(rapid.SampledFrom([]rune{0, 1, 'a', 'b', 0xff}))

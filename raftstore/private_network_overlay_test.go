@@ -264,8 +264,9 @@ func TestRelayVNIIsFree(t *testing.T) {
 	}
 	// The lowest free VNI is none that serves as a relay VNI, wherever that is.
 	row := proto.CloneOf(m.view().PrivateNetwork("pn9"))
-	tx := begin(m.f.db.Load(), m.index+1, nil)
-	defer tx.abort()
+	txn := m.f.db.Load().write()
+	defer txn.abort()
+	tx := begin(txn, m.index+1, nil)
 	row.RelayVni = 1
 	tx.put(TablePrivateNetworks, row)
 	if got, err := tx.lowestFreeVNI(); err != nil || got != 2 {
@@ -336,9 +337,9 @@ func TestUndoOverlay(t *testing.T) {
 	m.refusedBy(id, putPrivate(shaped("pn2", mesh, carriedBy(geneve, 5000)), true), "a UDP port that would be taken by")
 	m.must(putPrivate(shaped("pn3", mesh, carriedBy(vxlan, 5000)), true))
 	// A relay VNI that undoing gives back is not given.
-	tx := begin(m.f.db.Load(), uint64(maxVNI-was.GetRelayVni()), nil)
-	vni, err := tx.freeRelayVNI(1)
-	tx.abort() // one transaction at a time
+	txn := m.f.db.Load().write()
+	vni, err := begin(txn, uint64(maxVNI-was.GetRelayVni()), nil).freeRelayVNI(1)
+	txn.abort() // one transaction at a time
 	if err != nil || vni != was.GetRelayVni()-1 {
 		t.Errorf("given %d, %v; held is %d", vni, err, was.GetRelayVni())
 	}

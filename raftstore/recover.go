@@ -40,10 +40,7 @@ func Recover(cfg Config) (_ Recovered, err error) {
 	}
 	_, transport := raft.NewInmemTransport(raft.ServerAddress(cfg.NodeID))
 	defer func() { err = errors.Join(err, transport.Close()) }()
-	f, err := newFSM(cfg.Log)
-	if err != nil {
-		return Recovered{}, err
-	}
+	f := newFSM(cfg.Log)
 	was, err := raft.GetConfiguration(rc, f, d.logs, d.stable, d.snapshots, transport)
 	if err != nil {
 		return Recovered{}, fmt.Errorf("recover: %w", err)
@@ -60,9 +57,7 @@ func Recover(cfg Config) (_ Recovered, err error) {
 		}
 		out.Others = append(out.Others, string(server.ID))
 	}
-	if f, err = newFSM(cfg.Log); err != nil {
-		return Recovered{}, err
-	}
+	f = newFSM(cfg.Log)
 	if err := raft.RecoverCluster(rc, f, d.logs, d.stable, d.snapshots, transport, alone); err != nil {
 		return Recovered{}, fmt.Errorf("recover: %w", err)
 	}

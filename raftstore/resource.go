@@ -83,7 +83,7 @@ type stamps struct {
 // resource declares one table: everything the generic code needs to know.
 type resource struct {
 	table Table
-	// name is the memdb table name, for people too.
+	// name is the table's name, for people too.
 	name string
 	// blank makes an empty message, for restoring.
 	blank func() proto.Message

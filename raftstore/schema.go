@@ -1,11 +1,13 @@
 package raftstore
 
 import (
-	"github.com/hashicorp/go-memdb"
+	"maps"
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 )
 
-// Names of indexes. None ends in "_prefix", which memdb takes for a request.
+// Names of indexes.
 const (
 	indexID            = "id"
 	indexName          = "name"
@@ -43,26 +45,49 @@ const (
 // and last object id. It is the header of a snapshot, not one of its records.
 const metaTable = "meta"
 
-// schema builds the memdb schema from the declarations. Only the primary index
-// is unique for memdb: it would overwrite silently, so commands check first.
-func schema() *memdb.DBSchema {
-	s := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{
-		metaTable: tableSchema(metaTable, nil),
-	}}
-	for _, r := range resources {
-		s.Tables[r.name] = tableSchema(r.name, r.indexes)
+// schema says which indexes the tables have.
+type schema struct {
+	tables map[string]*tableSchema
+	// size is the number of indexes of all tables.
+	size int
+}
+
+// tableSchema is one table.
+type tableSchema struct {
+	// primary is the index by the rows' keys. It alone is unique: a row replaces the one
+	// with its key, and commands check before whether they may.
+	primary indexSchema
+	others  []indexSchema
+}
+
+// indexSchema is one index.
+type indexSchema struct {
+	name string
+	// at is its place among those of all tables.
+	at int
+	// keys computes the encoded keys of a message; nil for the primary one. A message without
+	// keys is left out.
+	keys func(proto.Message) []string
+}
+
+// newSchema builds the schema from the declarations.
+func newSchema() *schema {
+	s := &schema{tables: map[string]*tableSchema{}}
+	s.add(metaTable, nil)
+	for i := range resources {
+		s.add(resources[i].name, resources[i].indexes)
 	}
 	return s
 }
 
-func tableSchema(name string, indexes map[string]func(proto.Message) []string) *memdb.TableSchema {
-	t := &memdb.TableSchema{Name: name, Indexes: map[string]*memdb.IndexSchema{
-		indexID: {Name: indexID, Unique: true, Indexer: idIndexer{}},
-	}}
-	for n, keys := range indexes {
-		t.Indexes[n] = &memdb.IndexSchema{Name: n, AllowMissing: true, Indexer: valueIndexer{keys}}
+func (s *schema) add(table string, indexes map[string]func(proto.Message) []string) {
+	t := &tableSchema{primary: indexSchema{name: indexID, at: s.size}}
+	s.size++
+	for _, name := range slices.Sorted(maps.Keys(indexes)) {
+		t.others = append(t.others, indexSchema{name: name, at: s.size, keys: indexes[name]})
+		s.size++
 	}
-	return t
+	s.tables[table] = t
 }
 
 // message is a pointer to T that is a protobuf message.

@@ -15,19 +15,21 @@ func (s *Store) Simulate(c *storev1.Command) (*View, ChangeSet, Result, error) {
 	if spec == nil {
 		return nil, ChangeSet{}, Result{}, &InvalidError{Field: "body", Reason: "is required"}
 	}
-	// A snapshot of memdb shares what it holds, and takes writes of its own.
-	db := s.fsm.db.Load().Snapshot()
-	now := &View{txn: db.Txn(false)}
+	// A snapshot shares what it holds, and takes writes of its own.
+	db := s.fsm.db.Load().snapshot()
+	txn := db.write()
+	defer txn.abort()
+	now := &View{txn: txn}
 	stamped := s.stamp(c, s.understanding().meaning)
-	t := begin(db, now.Revision()+1, stamped.GetTime())
+	t := begin(txn, now.Revision()+1, stamped.GetTime())
 	res, err := t.do(spec, stamped)
 	if err != nil {
-		t.abort()
 		return nil, ChangeSet{}, Result{}, err
 	}
 	changes := t.commit()
 	if t.err != nil {
 		return nil, ChangeSet{}, Result{}, t.err
 	}
-	return newView(db.Txn(false)), ChangeSet{Revision: t.revision, Changes: changes}, res, nil
+	txn.commit()
+	return newView(db.read()), ChangeSet{Revision: t.revision, Changes: changes}, res, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/hashicorp/go-memdb"
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
@@ -104,22 +103,19 @@ func (f *fsm) Restore(from io.ReadCloser) (err error) {
 	return nil
 }
 
-func readSnapshot(from *bufio.Reader) (*memdb.MemDB, error) {
+func readSnapshot(from *bufio.Reader) (*database, error) {
 	header, err := readHeader(from)
 	if err != nil {
 		return nil, err
 	}
-	db, err := emptyDB(header)
-	if err != nil {
-		return nil, err
-	}
-	txn := db.Txn(true)
-	defer txn.Abort()
+	db := emptyDB(header)
+	txn := db.write()
+	defer txn.abort()
 	err = eachRecord(from, func(r *resource, object []byte) error { return restoreRecord(txn, r, object) })
 	if err != nil {
 		return nil, err
 	}
-	txn.Commit()
+	txn.commit()
 	return db, nil
 }
 
@@ -162,7 +158,7 @@ func eachRecord(from *bufio.Reader, take func(r *resource, object []byte) error)
 	}
 }
 
-func restoreRecord(txn *memdb.Txn, r *resource, object []byte) error {
+func restoreRecord(txn *txn, r *resource, object []byte) error {
 	m := r.blank()
 	if err := proto.Unmarshal(object, m); err != nil {
 		return fmt.Errorf("table %s: %w", r.name, err)
@@ -173,9 +169,8 @@ func restoreRecord(txn *memdb.Txn, r *resource, object []byte) error {
 	} else {
 		o = &row{key: r.key(m), msg: m}
 	}
-	if err := txn.Insert(r.name, o); err != nil {
-		return fmt.Errorf("table %s: %w", r.name, err)
-	}
+	txn.insert(r.name, o)
+	txn.keep()
 	return nil
 }
 

@@ -62,9 +62,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 			err = fmt.Errorf("open store: %w", errors.Join(err, s.release()))
 		}
 	}()
-	if s.fsm, err = newFSM(cfg.Log); err != nil {
-		return nil, err
-	}
+	s.fsm = newFSM(cfg.Log)
 	s.dog = newWatchdog(cfg.Raft.DiskStall)
 	if s.disk, err = openDisk(cfg, s.dog); err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -92,9 +91,11 @@ func TestEveryTableIsSnapshotted(t *testing.T) {
 	t.Parallel()
 	m := full(t)
 	// A used cluster has no parts of a backup.
-	w := begin(m.f.db.Load(), m.index, nil)
+	txn := m.f.db.Load().write()
+	w := begin(txn, m.index, nil)
 	w.put(TableBackupParts, &storev1.BackupPart{Id: "x", Data: []byte{1}})
 	w.commit()
+	txn.commit()
 	n := m.restored()
 	names := map[string]bool{}
 	for i := range resources {
@@ -108,11 +109,6 @@ func TestEveryTableIsSnapshotted(t *testing.T) {
 		names[r.name] = true
 		if (r.key == nil) != (r.wrap != nil) || (r.wrap == nil) != (r.unwrap == nil) {
 			t.Errorf("%s: needs either key or wrap and unwrap", r.name)
-		}
-		for index := range r.indexes {
-			if strings.HasSuffix(index, "_prefix") {
-				t.Errorf("%s: memdb takes the index %q for a prefix search", r.name, index)
-			}
 		}
 		want, got := rowsOf(m.view(), r), rowsOf(n.view(), r)
 		if len(want) == 0 {

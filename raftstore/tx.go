@@ -1,18 +1,17 @@
 package raftstore
 
 import (
-	"fmt"
 	"strconv"
 
-	"github.com/hashicorp/go-memdb"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
 )
 
-// tx is the write transaction of one command. The View reads its own writes.
-// It is used by one goroutine and ends with commit or abort.
+// tx is what one command does within a write transaction. The View reads its own writes.
+// It is used by one goroutine and ends with commit or rollback; the transaction, which may be
+// that of more commands, is its owner's to end.
 type tx struct {
 	View
 	revision uint64
@@ -55,18 +54,18 @@ func (t *tx) do(spec *command, c *storev1.Command) (Result, error) {
 	return res, err
 }
 
-// begin starts the transaction of the command at revision.
-func begin(db *memdb.MemDB, revision uint64, time *timestamppb.Timestamp) *tx {
-	v := View{txn: db.Txn(true)}
+// begin starts what the command at revision does.
+func begin(txn *txn, revision uint64, time *timestamppb.Timestamp) *tx {
+	v := View{txn: txn}
 	header := proto.CloneOf(v.meta())
 	header.Revision = revision
 	return &tx{View: v, revision: revision, time: time, header: header, at: map[changeKey]int{}}
 }
 
-// commit makes the writes visible and returns what changed.
+// commit completes the writes and returns what changed.
 func (t *tx) commit() []Change {
 	t.insert(metaTable, &row{key: metaTable, msg: t.header})
-	t.txn.Commit()
+	t.txn.keep()
 	out := t.changes[:0]
 	for _, c := range t.changes {
 		if c.Before != nil || c.After != nil {
@@ -76,7 +75,8 @@ func (t *tx) commit() []Change {
 	return out
 }
 
-func (t *tx) abort() { t.txn.Abort() }
+// rollback takes the writes back.
+func (t *tx) rollback() { t.txn.rollback() }
 
 // fail keeps the first failure; the command is then refused as a whole.
 func (t *tx) fail(err error) {
@@ -85,19 +85,9 @@ func (t *tx) fail(err error) {
 	}
 }
 
-// insert and remove fail only when a row does not fit the schema, which the
-// declarations of resources rule out.
-func (t *tx) insert(table string, r *row) {
-	if err := t.txn.Insert(table, r); err != nil {
-		t.fail(fmt.Errorf("%w: %w", errSchema, err))
-	}
-}
+func (t *tx) insert(table string, r *row) { t.txn.insert(table, r) }
 
-func (t *tx) remove(table string, r *row) {
-	if err := t.txn.Delete(table, r); err != nil {
-		t.fail(fmt.Errorf("%w: %w", errSchema, err))
-	}
-}
+func (t *tx) remove(table string, r *row) { t.txn.remove(table, r.key) }
 
 // put stores m, which from then on belongs to the state, under the key its
 // table derives. Object id, etag and create_time are the store's: they are

@@ -2,10 +2,8 @@ package raftstore
 
 import (
 	"cmp"
-	"fmt"
 	"iter"
 
-	"github.com/hashicorp/go-memdb"
 	"google.golang.org/protobuf/proto"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -18,12 +16,12 @@ import (
 // (proto.Clone first). Getters of one object return nil when there is none;
 // those of several return them ordered by key.
 type View struct {
-	txn  *memdb.Txn
+	txn  *txn
 	memo *memo
 }
 
 // newView makes the view of a transaction that writes nothing.
-func newView(txn *memdb.Txn) *View { return &View{txn: txn, memo: &memo{}} }
+func newView(txn *txn) *View { return &View{txn: txn, memo: &memo{}} }
 
 // Revision returns the revision of the last command in the view; 0 when the
 // state is empty.
@@ -72,41 +70,12 @@ func (v *View) message(table Table, key string) proto.Message {
 }
 
 // first looks an index up and returns the first row, or nil. An empty key
-// means any row. Lookups fail only for a table or index that is not in the
-// schema: an error of this package, found by its first test.
-func (v *View) first(table, index, key string) *row {
-	o, err := v.txn.First(table, index, lookup(key)...)
-	if err != nil {
-		panic(fmt.Sprintf("raftstore: lookup in %s by %s: %v", table, index, err))
-	}
-	if o == nil {
-		return nil
-	}
-	return o.(*row)
-}
+// means any row.
+func (v *View) first(table, index, key string) *row { return v.txn.first(table, index, key) }
 
 // each iterates over the rows of an index in its order; an empty key means all
 // rows. The table must not be written meanwhile.
-func (v *View) each(table, index, key string) iter.Seq[*row] {
-	return func(yield func(*row) bool) {
-		it, err := v.txn.Get(table, index, lookup(key)...)
-		if err != nil {
-			panic(fmt.Sprintf("raftstore: lookup in %s by %s: %v", table, index, err))
-		}
-		for o := it.Next(); o != nil; o = it.Next() {
-			if !yield(o.(*row)) {
-				return
-			}
-		}
-	}
-}
-
-func lookup(key string) []any {
-	if key == "" {
-		return nil
-	}
-	return []any{key}
-}
+func (v *View) each(table, index, key string) iter.Seq[*row] { return v.txn.each(table, index, key) }
 
 // has says whether an index has a key.
 func (v *View) has(table Table, index, key string) bool {
