@@ -17,6 +17,11 @@ type Store interface {
 	ReadView(ctx context.Context) (*raftstore.View, error)
 	// CurrentView is ReadView on any node.
 	CurrentView(ctx context.Context) (*raftstore.View, error)
+	// Look is the state of a node that leads, as far as it knows; Prove proves it. Leader only.
+	Look(ctx context.Context) (*raftstore.View, error)
+	Prove(ctx context.Context, v *raftstore.View) error
+	// ApplyTo writes a command that was planned on a view of Look or ReadView; leader only.
+	ApplyTo(ctx context.Context, v *raftstore.View, c *storev1.Command) (raftstore.Result, error)
 	// Apply writes a command; leader only.
 	Apply(ctx context.Context, c *storev1.Command) (raftstore.Result, error)
 	// Simulate applies a command to a copy of the state that nobody else sees, and

@@ -100,7 +100,7 @@ func (s *Server) write(ctx context.Context, m mutation) (outcome, error) {
 		}
 	}
 	for attempt := 1; ; attempt++ {
-		view, err := s.read(ctx)
+		view, err := s.look(ctx, m)
 		if err != nil {
 			return outcome{}, err
 		}
@@ -109,16 +109,33 @@ func (s *Server) write(ctx context.Context, m mutation) (outcome, error) {
 			if first, done, probeErr := s.repeated(ctx, m); done || probeErr != nil {
 				return s.made(first), probeErr
 			}
+			if proofErr := s.cfg.Store.Prove(ctx, view); proofErr != nil {
+				return outcome{}, statusOf(proofErr, "")
+			}
 			return s.made(raftstore.Result{Revision: view.Revision()}), err
 		}
 		s.sign(ctx, m, cmd)
-		res, err := s.cfg.Store.Apply(ctx, cmd)
+		res, err := s.cfg.Store.ApplyTo(ctx, view, cmd)
 		var conflict *raftstore.ConflictError
 		if m.etag == "" && errors.As(err, &conflict) && attempt < maxAttempts {
 			continue
 		}
 		return s.made(res), s.refused(err, m)
 	}
+}
+
+// look returns the state that a mutation is planned on. That this node led when it was taken is
+// proved by the command, which is written in the same term or not at all; a plan that acts
+// wants the proof before.
+func (s *Server) look(ctx context.Context, m mutation) (*raftstore.View, error) {
+	if m.acts {
+		return s.read(ctx)
+	}
+	v, err := s.cfg.Store.Look(ctx)
+	if err != nil {
+		return nil, statusOf(err, "")
+	}
+	return v, nil
 }
 
 // checkChange checks what all requests for changes share.

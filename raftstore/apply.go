@@ -29,11 +29,38 @@ const enqueueTimeout = 5 * time.Second
 // the command was handed to Raft and the answer did not come; ErrBusy,
 // ErrNoSpace, ErrClosed and ErrStopped; the context's error when it ended before.
 func (s *Store) Apply(ctx context.Context, c *storev1.Command) (Result, error) {
+	return s.apply(ctx, c, 0)
+}
+
+// ApplyTo is Apply for a command that was planned on a view of Look or ReadView. It does
+// nothing unless the view held every write acknowledged before it was taken: an entry of the
+// view's own term can only be committed while no later leader has written.
+//
+// Errors: those of Apply; *NotLeaderError also when this node has led in another term since.
+func (s *Store) ApplyTo(ctx context.Context, v *View, c *storev1.Command) (Result, error) {
+	if v.term == 0 {
+		return Result{}, errors.New("apply: the view is not a leader's")
+	}
+	if s.understanding().meaning < meaningPlanned {
+		if err := s.Prove(ctx, v); err != nil {
+			return Result{}, err
+		}
+		return s.apply(ctx, c, 0)
+	}
+	return s.apply(ctx, c, v.term)
+}
+
+// apply writes a command in a term, 0 for any.
+func (s *Store) apply(ctx context.Context, c *storev1.Command, planned uint64) (Result, error) {
 	if numberOf(c) == 0 {
 		return Result{}, &InvalidError{Field: "body", Reason: "is required"}
 	}
-	if _, err := s.mayLead(ctx); err != nil {
+	term, err := s.mayLead(ctx)
+	if err != nil {
 		return Result{}, err
+	}
+	if planned != 0 && term != planned {
+		return Result{}, s.notLeader()
 	}
 	if s.space.short.Load() {
 		if s.steward.successor() {
@@ -41,16 +68,23 @@ func (s *Store) Apply(ctx context.Context, c *storev1.Command) (Result, error) {
 		}
 		return Result{}, ErrNoSpace
 	}
-	return s.propose(ctx, c)
+	return s.proposeIn(ctx, c, planned)
 }
 
 // propose hands a command to Raft, also before this node has taken over.
 func (s *Store) propose(ctx context.Context, c *storev1.Command) (Result, error) {
+	return s.proposeIn(ctx, c, 0)
+}
+
+// proposeIn is propose for a command that is to do nothing outside of a term, 0 for any.
+func (s *Store) proposeIn(ctx context.Context, c *storev1.Command, term uint64) (Result, error) {
 	all := s.understanding()
 	if err := all.allows(numberOf(c)); err != nil {
 		return Result{}, err
 	}
-	data, err := proto.Marshal(s.stamp(c, all.meaning))
+	stamped := s.stamp(c, all.meaning)
+	stamped.Term = term
+	data, err := proto.Marshal(stamped)
 	if err != nil {
 		return Result{}, fmt.Errorf("encode command: %w", err)
 	}

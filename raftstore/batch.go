@@ -112,6 +112,9 @@ func (b *batch) execute(t *tx, e entry, c *storev1.Command) (Result, int, error)
 	if done || err != nil {
 		return res, 0, err
 	}
+	if c.GetTerm() != 0 && c.GetTerm() != e.term {
+		return Result{}, 0, &NotLeaderError{} // its proposer lost the lead after it had looked
+	}
 	if res, err = t.do(e.spec, c); err != nil {
 		return Result{}, 0, err
 	}

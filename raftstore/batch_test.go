@@ -99,3 +99,31 @@ func TestBatchStops(t *testing.T) {
 		t.Errorf("the state is at %d: %v", v.Revision(), v.Pools())
 	}
 }
+
+// TestCommandOfAnotherTerm: a command does nothing in a term other than the one it was planned
+// in, and a repeated one is told what came of it all the same.
+func TestCommandOfAnotherTerm(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	planned := func(c *storev1.Command, term uint64) *storev1.Command {
+		c = proto.CloneOf(c)
+		c.Term = term
+		return c
+	}
+	done := planned(withID(createPool("p1"), "q"), 4)
+	for i, tt := range []struct {
+		command *storev1.Command
+		term    uint64
+		refused bool
+	}{
+		{done, 4, false}, {planned(createPool("p2"), 4), 5, true}, {planned(createPool("p3"), 5), 5, false}, {createPool("p4"), 5, false}, {done, 6, false},
+	} {
+		r := m.f.Apply(logged(t, uint64(i+1), tt.term, tt.command)).(response)
+		if errors.Is(r.err, ErrNotLeader) != tt.refused || r.err != nil && !tt.refused {
+			t.Errorf("entry %d: %v", i+1, r.err)
+		}
+	}
+	if v := m.view(); v.Pool("p1") == nil || v.Pool("p2") != nil || v.Pool("p3") == nil || v.Pool("p4") == nil || v.Revision() != 5 {
+		t.Errorf("the state is at %d: %v", v.Revision(), v.Pools())
+	}
+}

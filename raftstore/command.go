@@ -86,8 +86,11 @@ const (
 	// and PSK for their credential, what is asked of these fields is checked, and rules of
 	// XCP-ng's form say who made them.
 	meaningOverlay = 2
+	// meaningPlanned is that of the version that brought terms: a command says in which term
+	// it was planned, and does nothing in another one.
+	meaningPlanned = 3
 	// meaningNow is what this version proposes.
-	meaningNow = meaningOverlay
+	meaningNow = meaningPlanned
 )
 
 // meaningOf returns the meaning of a command.

@@ -19,6 +19,24 @@ func (s *Store) View() *View { return s.fsm.view() }
 //
 // Errors: *NotLeaderError, ErrClosed, ErrStopped, the context's error.
 func (s *Store) ReadView(ctx context.Context) (*View, error) {
+	// First the state, then the proof: a pause between a proof and a later
+	// look at the state would let another leader write in between.
+	v, err := s.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Prove(ctx, v); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Look returns the state of a node that leads, as far as it knows: it holds what ReadView
+// says unless another node leads already. Whoever goes by it
+// asks Prove afterwards, or writes with ApplyTo, which needs no exchange of its own.
+//
+// Errors: those of ReadView.
+func (s *Store) Look(ctx context.Context) (*View, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
@@ -26,27 +44,33 @@ func (s *Store) ReadView(ctx context.Context) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	// First the state, then the proof: a pause between a proof and a later
-	// look at the state would let another leader write in between.
 	v, err := s.committed(ctx)
 	if err != nil {
 		return nil, err
 	}
+	v.term = term
+	return v, nil
+}
+
+// Prove proves that a view of Look held every write acknowledged before it was taken.
+//
+// Errors: those of ReadView.
+func (s *Store) Prove(ctx context.Context, v *View) error {
 	if _, err := s.verify.wait(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("read: %w", ctx.Err())
+			return fmt.Errorf("read: %w", ctx.Err())
 		}
 		if s.ctx.Err() != nil {
-			return nil, ErrClosed
+			return ErrClosed
 		}
-		return nil, s.notLeader()
+		return s.notLeader()
 	}
 	// Leadership may have been lost and won again between the look and the
 	// proof; the proof then speaks for another term.
-	if s.raft.CurrentTerm() != term {
-		return nil, s.notLeader()
+	if s.raft.CurrentTerm() != v.term {
+		return s.notLeader()
 	}
-	return v, nil
+	return nil
 }
 
 // committed returns a state with every command that was committed when it was called.

@@ -18,6 +18,8 @@ import (
 type View struct {
 	txn  *txn
 	memo *memo
+	// term is the one this node led in when Look took the view, 0 for other views.
+	term uint64
 }
 
 // newView makes the view of a transaction that writes nothing.

@@ -190,8 +190,11 @@ type Command struct {
 	// Who asked: the name in the client's certificate; empty for the controller itself.
 	Author string `protobuf:"bytes,1003,opt,name=author,proto3" json:"author,omitempty"`
 	// Meaning of the command where versions of the store differ: what its proposer knows. 0: first version; 1: policies (zones are
-	// given, default_locking_mode needs force); 2: overlays (topology and guard are settled, relay_vni is given).
-	Meaning       uint32 `protobuf:"varint,1004,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	// given, default_locking_mode needs force); 2: overlays (topology and guard are settled, relay_vni is given); 3: term counts.
+	Meaning uint32 `protobuf:"varint,1004,opt,name=meaning,proto3" json:"meaning,omitempty"`
+	// Raft term of the leader whose state the command was planned on. An entry of another term is refused: somebody else may have
+	// led in between. 0: any term.
+	Term          uint64 `protobuf:"varint,1005,opt,name=term,proto3" json:"term,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -543,6 +546,13 @@ func (x *Command) GetAuthor() string {
 func (x *Command) GetMeaning() uint32 {
 	if x != nil {
 		return x.Meaning
+	}
+	return 0
+}
+
+func (x *Command) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
 	}
 	return 0
 }
@@ -2631,7 +2641,7 @@ var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x89\x13\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x9e\x13\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -2676,7 +2686,8 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x04time\x18\xe9\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12A\n" +
 	"\x0econfirm_within\x18\xea\a \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\x12\x17\n" +
 	"\x06author\x18\xeb\a \x01(\tR\x06author\x12\x19\n" +
-	"\ameaning\x18\xec\a \x01(\rR\ameaningB\x06\n" +
+	"\ameaning\x18\xec\a \x01(\rR\ameaning\x12\x13\n" +
+	"\x04term\x18\xed\a \x01(\x04R\x04termB\x06\n" +
 	"\x04body\"X\n" +
 	"\x10BootstrapCluster\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12!\n" +
