@@ -93,6 +93,10 @@ race: deps ## Run the race detector on all packages that need no lab
 bench: deps-bench build ## Compare with ovs-ofctl and etcd on this machine (ONLY=flows,change,policy,cluster); prints tables with the ratios
 	@$(GO) run ./integration/bench $(if $(ONLY),-only '$(ONLY)')
 
+.PHONY: bench-log
+bench-log: ## Compare the stores that Raft's log could be kept in, on this machine's disk
+	@cd integration/bench/logstore && $(GO) run .
+
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for FUZZTIME each
 	@for target in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

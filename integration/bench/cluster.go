@@ -24,6 +24,9 @@ var writers = [...]int{1, 16, 128}
 // valueSize is the length of what is written, in bytes.
 const valueSize = 256
 
+// soon bounds the start of a cluster.
+const soon = 30 * time.Second
+
 // writeRow is what one number of writers got from one size of cluster.
 type writeRow struct {
 	nodes, writers int
@@ -39,9 +42,9 @@ type clusterBench struct {
 	lab *lab.Lab
 	// net is the first three bytes of the loopback addresses of this run, with dots.
 	net string
-	// pki is the directory of the authority that all nodes and clients trust.
-	pki string
-	tls *tls.Config // of clients
+	// founder is the directory of the node of Poolwire whose authority all nodes and clients trust.
+	founder string
+	tls     *tls.Config // of clients
 }
 
 // clusterWrites measures acknowledged writes, every time to the disks of a majority, of one node and of
@@ -173,6 +176,10 @@ func (b *clusterBench) compare(ctx context.Context, targets []target, n int) ([]
 	return out, nil
 }
 
+// What is where in a node's directory.
+func dataDir(node string) string { return filepath.Join(node, "data") }
+func pkiDir(node string) string  { return filepath.Join(node, "pki") }
+
 // start starts a program of a node.
 func (b *clusterBench) start(name string, args ...string) (*lab.Process, error) {
 	return b.lab.Machine().Start(lab.ProcessOptions{Name: name, Args: args})
@@ -181,13 +188,13 @@ func (b *clusterBench) start(name string, args ...string) (*lab.Process, error) 
 // certificate makes a node's certificate, node.pem and node.key, in a directory.
 func (b *clusterBench) certificate(ctx context.Context, id, addr, dir string) error {
 	_, err := b.lab.Machine().Run(ctx, filepath.Join(b.bin, "poolwired"), "certificate", "node", id, "--address", addr,
-		"--data-dir", filepath.Join(b.dir, "n1-1"), "--pki-dir", b.pki, "--dir", dir)
+		"--data-dir", dataDir(b.founder), "--pki-dir", pkiDir(b.founder), "--dir", dir)
 	return err
 }
 
 // clientTLS is what clients show, to nodes of either kind.
 func (b *clusterBench) clientTLS() (err error) {
-	b.tls, err = pki.APIClientTLS(b.pki)
+	b.tls, err = pki.APIClientTLS(pkiDir(b.founder))
 	return err
 }
 
@@ -205,6 +212,3 @@ func reportWrites(out io.Writer, rows []writeRow) error {
 	}
 	return w.Flush()
 }
-
-// soon bounds the start of a cluster.
-const soon = 30 * time.Second

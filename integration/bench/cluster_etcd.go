@@ -74,7 +74,7 @@ func (c *etcdCluster) add(ctx context.Context, name, addr string, all []string) 
 	cert, key, ca := filepath.Join(dir, "node.pem"), filepath.Join(dir, "node.key"), filepath.Join(dir, "ca.pem")
 	clients, peers := "https://"+addr+":2379", "https://"+addr+":2380"
 	p, err := c.bench.start(fmt.Sprintf("etcd-%s-%d", name, len(all)),
-		"etcd", "--name", name, "--data-dir", filepath.Join(dir, "data"), "--logger", "zap", "--log-level", "warn",
+		"etcd", "--name", name, "--data-dir", dataDir(dir), "--logger", "zap", "--log-level", "warn",
 		"--listen-client-urls", clients, "--advertise-client-urls", clients, "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
 		"--initial-cluster", strings.Join(all, ","), "--initial-cluster-state", "new",
 		"--cert-file", cert, "--key-file", key, "--trusted-ca-file", ca, "--client-cert-auth",

@@ -46,18 +46,17 @@ func (c *poolwireCluster) add(ctx context.Context, nodes, i int) error {
 	b := c.bench
 	id, addr := fmt.Sprint("n", i+1), fmt.Sprint(b.net, 10*nodes+i)
 	dir := filepath.Join(b.dir, fmt.Sprintf("%s-%d", id, nodes))
-	keys := filepath.Join(dir, "pki")
 	role := []string{"--bootstrap", "bench"}
 	if i > 0 {
 		role = []string{"--join", c.endpoints[0]}
-		if err := b.certificate(ctx, id, addr, keys); err != nil {
+		if err := b.certificate(ctx, id, addr, pkiDir(dir)); err != nil {
 			return err
 		}
 	} else {
-		b.pki = keys
+		b.founder = dir
 	}
 	p, err := b.start(fmt.Sprintf("poolwired-%s-%d", id, nodes), append([]string{
-		filepath.Join(b.bin, "poolwired"), "--node-id", id, "--data-dir", filepath.Join(dir, "data"), "--pki-dir", keys, "--api-socket", "",
+		filepath.Join(b.bin, "poolwired"), "--node-id", id, "--data-dir", dataDir(dir), "--pki-dir", pkiDir(dir), "--api-socket", "",
 		"--listen-api", addr + ":6700", "--listen-raft", addr + ":6701", "--listen-openflow", addr + ":6653", "--listen-ovsdb", "", "--listen-metrics", "",
 	}, role...)...)
 	if err != nil {

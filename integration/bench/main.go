@@ -73,22 +73,13 @@ func main() {
 }
 
 func run(ctx context.Context, s settings, only string, out io.Writer) error {
-	wanted := map[string]bool{}
-	for name := range strings.SplitSeq(only, ",") {
-		wanted[name] = true
-	}
-	known := map[string]bool{"": true, writesPart: true}
-	for _, p := range parts() {
-		known[p.name] = true
-	}
-	for name := range wanted {
-		if !known[name] {
-			return fmt.Errorf("no part is called %q", name)
-		}
+	wanted, err := chosen(only)
+	if err != nil {
+		return err
 	}
 	var rows []row
 	for _, p := range parts() {
-		if !wanted[p.name] && only != "" {
+		if !slices.Contains(wanted, p.name) {
 			continue
 		}
 		got, err := p.run(ctx, s)
@@ -102,10 +93,28 @@ func run(ctx context.Context, s settings, only string, out io.Writer) error {
 			return err
 		}
 	}
-	if !wanted[writesPart] && only != "" {
-		return nil
+	if slices.Contains(wanted, writesPart) {
+		return clusterWrites(ctx, s, out)
 	}
-	return clusterWrites(ctx, s, out)
+	return nil
+}
+
+// chosen returns the names of the parts to run; all where none is named.
+func chosen(only string) ([]string, error) {
+	all := []string{writesPart}
+	for _, p := range parts() {
+		all = append(all, p.name)
+	}
+	if only == "" {
+		return all, nil
+	}
+	wanted := strings.Split(only, ",")
+	for _, name := range wanted {
+		if !slices.Contains(all, name) {
+			return nil, fmt.Errorf("no part is called %q: there are %s", name, strings.Join(all, ", "))
+		}
+	}
+	return wanted, nil
 }
 
 // report writes the table.
