@@ -144,6 +144,9 @@ func (a *bridgeActor) run(ctx context.Context) {
 				a.log.Warn("no lifeline", "error", err)
 			}
 		}
+		if fresh {
+			becomesFresh = nil // it is closed, and would end every wait
+		}
 		if !ok || !fresh {
 			a.await(ctx, arrivals, becomesFresh, 0)
 			continue
