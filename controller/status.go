@@ -60,35 +60,52 @@ func (c *Controller) WaitForHosts(ctx context.Context, revision uint64) *poolwir
 		if l == nil {
 			return &poolwirev1.Realization{Message: "this node does not lead"}
 		}
-		next := l.nextProgress()
-		if !l.inProgress(revision) {
+		if !l.awaitAll(ctx, revision) {
 			return l.realization(revision)
 		}
-		select {
-		case <-ctx.Done():
-			return l.realization(revision)
-		case <-l.ctx.Done():
-			return l.realization(revision)
-		case <-next:
+		if r := l.realization(revision); r.GetState() != poolwirev1.RealizationState_REALIZATION_STATE_IN_PROGRESS {
+			return r
 		}
 	}
 }
 
-// inProgress reports whether some host is at work on a revision. It is asked
-// whenever anything moves, and answers without making the list of all hosts.
-func (l *leader) inProgress(revision uint64) bool {
-	processed := l.processed.Load()
-	if processed < revision {
-		return true
+// awaitAll returns true when no host that was at work on a revision is so any more, and
+// false when ctx or the leadership ends. Whenever anything moves, it looks at those hosts only.
+func (l *leader) awaitAll(ctx context.Context, revision uint64) bool {
+	next := l.nextProgress()
+	for l.processed.Load() < revision {
+		if !l.awaitProgress(ctx, next) {
+			return false
+		}
+		next = l.nextProgress()
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, h := range l.hosts {
-		if state, _ := h.progressOf(revision, processed); state == poolwirev1.RealizationState_REALIZATION_STATE_IN_PROGRESS {
+	var busy []*hostActor
+	l.everyHost(func(h *hostActor) { busy = append(busy, h) })
+	for {
+		next = l.nextProgress()
+		processed := l.processed.Load()
+		busy = slices.DeleteFunc(busy, func(h *hostActor) bool {
+			state, _ := h.progressOf(revision, processed)
+			return state != poolwirev1.RealizationState_REALIZATION_STATE_IN_PROGRESS || l.host(h.uuid) != h
+		})
+		if len(busy) == 0 {
 			return true
 		}
+		if !l.awaitProgress(ctx, next) {
+			return false
+		}
 	}
-	return false
+}
+
+func (l *leader) awaitProgress(ctx context.Context, next <-chan struct{}) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-l.ctx.Done():
+		return false
+	case <-next:
+		return true
+	}
 }
 
 // realization is that of a revision over all hosts.
