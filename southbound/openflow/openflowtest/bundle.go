@@ -8,6 +8,10 @@ const (
 	bundleControl uint32 = 2300
 	bundleAdd     uint32 = 2301
 
+	// NXT_CT_FLUSH_ZONE of Open vSwitch (nicira-ext.h).
+	nicira    uint32 = 0x2320
+	flushZone uint32 = 29
+
 	ctlOpen    uint16 = 0
 	ctlClose   uint16 = 2
 	ctlCommit  uint16 = 4
@@ -31,6 +35,9 @@ type bundle struct {
 
 // experimenter answers bundle messages and refuses the rest.
 func (c *Session) experimenter(m Message) error {
+	if len(m.Body) >= 8 && binary.BigEndian.Uint32(m.Body) == nicira && binary.BigEndian.Uint32(m.Body[4:]) == flushZone {
+		return nil // there is no conntrack, and so nothing in the zone
+	}
 	if len(m.Body) < 16 || binary.BigEndian.Uint32(m.Body) != onf || c.sw.cfg.NoBundles {
 		return c.refuse(m, badRequest, badRequestExperimenter)
 	}

@@ -9,6 +9,6 @@
 //
 // FlagSwitch is one for OpenFlow 1.0, where ports have OFPPC_NO_FLOOD.
 //
-// What the fakes leave out: groups, meters, packets, timeouts, and the non-strict flow
+// What the fakes leave out: groups, packets, conntrack, timeouts, and the non-strict flow
 // mods with a match.
 package openflowtest

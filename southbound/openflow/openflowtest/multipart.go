@@ -10,16 +10,22 @@ import (
 )
 
 const (
-	multipartFlow     uint16 = 1
-	multipartPortDesc uint16 = 13
+	multipartFlow          uint16 = 1
+	multipartPortDesc      uint16 = 13
+	multipartMeterConfig   uint16 = 10
+	multipartMeterFeatures uint16 = 11
 )
 
-// multipart answers a request for flow statistics or port descriptions.
+// multipart answers a request for flow statistics, port descriptions or meters.
 func (c *Session) multipart(m Message) error {
 	if len(m.Body) < 8 {
 		return c.refuse(m, badRequest, badRequestLen)
 	}
-	switch kind := binary.BigEndian.Uint16(m.Body); kind {
+	kind := binary.BigEndian.Uint16(m.Body)
+	if c.sw.cfg.MaxMeters == 0 && (kind == multipartMeterConfig || kind == multipartMeterFeatures) {
+		return c.refuse(m, badRequest, badRequestMultipart)
+	}
+	switch kind {
 	case multipartFlow:
 		if len(m.Body) < 8+32 {
 			return c.refuse(m, badRequest, badRequestLen)
@@ -27,6 +33,10 @@ func (c *Session) multipart(m Message) error {
 		return c.parts(m.XID, kind, c.sw.statistics(m.Body[8:]))
 	case multipartPortDesc:
 		return c.parts(m.XID, kind, c.sw.descriptions())
+	case multipartMeterConfig:
+		return c.parts(m.XID, kind, c.sw.meterConfigs())
+	case multipartMeterFeatures:
+		return c.parts(m.XID, kind, [][]byte{c.sw.meterFeatures()})
 	}
 	return c.refuse(m, badRequest, badRequestMultipart)
 }

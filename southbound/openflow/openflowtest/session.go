@@ -108,7 +108,7 @@ func readMessage(r io.Reader) (Message, error) {
 // handle answers one message as a switch does.
 func (c *Session) handle(m Message) error {
 	switch m.Type {
-	case msgHello, msgEchoReply, msgError, msgSetAsync:
+	case msgHello, msgEchoReply, msgError, msgSetAsync, msgSetConfig, msgPacketOut:
 		return nil
 	case msgEchoRequest:
 		return c.Write(frame(msgEchoReply, m.XID, m.Body))
@@ -123,6 +123,8 @@ func (c *Session) handle(m Message) error {
 		return c.multipart(m)
 	case msgPortMod:
 		return c.portMod(m)
+	case msgMeterMod:
+		return c.meterMod(m)
 	case msgFlowMod:
 		return c.flowMod(m)
 	case msgExperimenter:

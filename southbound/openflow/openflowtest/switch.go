@@ -18,6 +18,8 @@ type Config struct {
 	DatapathID uint64
 	// Ports it starts with.
 	Ports []openflow.Port
+	// MaxMeters is how many meters it has room for; 0 for a switch without meters.
+	MaxMeters uint32
 	// NoBundles makes it answer bundle messages as ovs-vswitchd before 2.6 does on OpenFlow 1.3.
 	NoBundles bool
 	// PartBytes is how many bytes of flow statistics go into one reply part. Default 60000.
@@ -69,6 +71,7 @@ type Switch struct {
 	mu       sync.Mutex
 	flows    map[flow.Key]entry
 	ports    map[uint32]openflow.Port
+	meters   map[uint32][]byte // ofp_meter_mod by id
 	counters Counters
 	sessions map[*Session]struct{}
 	// generation is the highest seen, hasGeneration whether any was.
@@ -81,7 +84,7 @@ func New(cfg Config) *Switch {
 	if cfg.PartBytes <= 0 {
 		cfg.PartBytes = 60000
 	}
-	s := &Switch{cfg: cfg, flows: map[flow.Key]entry{}, ports: map[uint32]openflow.Port{}, sessions: map[*Session]struct{}{}}
+	s := &Switch{cfg: cfg, flows: map[flow.Key]entry{}, ports: map[uint32]openflow.Port{}, meters: map[uint32][]byte{}, sessions: map[*Session]struct{}{}}
 	for _, p := range cfg.Ports {
 		s.ports[p.Number] = p
 	}
@@ -127,6 +130,7 @@ func (s *Switch) Remove(keys ...flow.Key) {
 func (s *Switch) Restart() {
 	s.mu.Lock()
 	clear(s.flows)
+	clear(s.meters)
 	s.hasGeneration = false
 	s.mu.Unlock()
 	s.Disconnect()
@@ -153,11 +157,30 @@ func (s *Switch) Flows() []flow.Flow {
 	return flows
 }
 
+// Len is how many flows are installed.
+func (s *Switch) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.flows)
+}
+
 // Ports returns the ports by number.
 func (s *Switch) Ports() map[uint32]openflow.Port {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.ports)
+}
+
+// Master tells whether one of the connections is the switch's master, and with which generation.
+func (s *Switch) Master() (generation uint64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for session := range s.sessions {
+		if session.role == openflow.RoleMaster {
+			return s.generation, true
+		}
+	}
+	return 0, false
 }
 
 // Counters returns what was counted so far.

@@ -15,7 +15,9 @@ const (
 	msgExperimenter     uint8 = 4
 	msgFeaturesRequest  uint8 = 5
 	msgFeaturesReply    uint8 = 6
+	msgSetConfig        uint8 = 9
 	msgPortStatus       uint8 = 12
+	msgPacketOut        uint8 = 13
 	msgFlowMod          uint8 = 14
 	msgPortMod          uint8 = 16
 	msgMultipartRequest uint8 = 18
@@ -25,6 +27,7 @@ const (
 	msgRoleRequest      uint8 = 24
 	msgRoleReply        uint8 = 25
 	msgSetAsync         uint8 = 28
+	msgMeterMod         uint8 = 29
 
 	badRequest             uint16 = 1
 	badRequestType         uint16 = 1
