@@ -24,11 +24,13 @@ type fakeSwitch struct {
 	done   chan struct{}
 	// next OpenFlow number by bridge name; numbers are not used twice.
 	next map[string]int
+	// followed may be nil.
+	followed func(*ovsdb.Snapshot)
 }
 
-func startSwitch(db *ovsdb.Session) *fakeSwitch {
+func startSwitch(db *ovsdb.Session, followed func(*ovsdb.Snapshot)) *fakeSwitch {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &fakeSwitch{db: db, cancel: cancel, done: make(chan struct{}), next: map[string]int{}}
+	f := &fakeSwitch{db: db, cancel: cancel, done: make(chan struct{}), next: map[string]int{}, followed: followed}
 	go f.run(ctx)
 	return f
 }
@@ -45,6 +47,9 @@ func (f *fakeSwitch) run(ctx context.Context) {
 			limited, cancel := context.WithTimeout(ctx, transactTimeout)
 			_, _ = f.db.Transact(limited, ops)
 			cancel()
+		}
+		if f.followed != nil {
+			f.followed(f.db.Snapshot())
 		}
 		select {
 		case <-ctx.Done():
@@ -102,6 +107,3 @@ func hash(text string) uint64 {
 	_, _ = h.Write([]byte(text))
 	return h.Sum64()
 }
-
-// soon is the pause between two attempts to reach a socket that is being made.
-func soon() <-chan time.Time { return time.After(5 * time.Millisecond) }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/cenkalti/rpc2"
+	"github.com/cenkalti/rpc2/jsonrpc"
 	"github.com/go-logr/logr"
 	"github.com/ovn-kubernetes/libovsdb/database/inmemory"
 	"github.com/ovn-kubernetes/libovsdb/model"
@@ -20,33 +22,71 @@ import (
 
 const database = "Open_vSwitch"
 
-// Host is a simulated host. Its address is Address.
-type Host struct {
-	server  *server.OvsdbServer
-	socket  string
-	admin   *ovsdb.Session
-	sw      *fakeSwitch
-	running sync.WaitGroup
+// Config describes a simulated host.
+type Config struct {
+	// SystemID is external_ids:system-id of the root row.
+	SystemID string
+	// Followed, if not nil, is told of every state of the database after the switch has
+	// done to its rows what it does, in order, in the switch's own goroutine. What it is
+	// told must not be changed.
+	Followed func(*ovsdb.Snapshot)
+}
 
-	mu      sync.Mutex
-	clients map[*rpc2.Client]struct{}
+// Host is a simulated host.
+type Host struct {
+	server   *server.OvsdbServer
+	rpc      *rpc2.Server
+	socket   string       // empty for a host without one
+	listener net.Listener // of socket
+	admin    *ovsdb.Session
+	sw       *fakeSwitch
+	running  sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	closed bool
 }
 
 // NewHost starts a host whose database listens on a new Unix socket at path. Its
 // root row carries systemID as external_ids:system-id.
 func NewHost(ctx context.Context, path, systemID string) (*Host, error) {
-	h := &Host{socket: path, clients: map[*rpc2.Client]struct{}{}}
-	if err := h.listen(); err != nil {
+	h, err := Start(ctx, Config{SystemID: systemID})
+	if err != nil {
 		return nil, err
 	}
-	if err := h.begin(ctx, systemID); err != nil {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	h.socket, h.listener = path, l
+	h.running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			h.running.Go(func() { h.Serve(conn) })
+		}
+	})
+	return h, nil
+}
+
+// Start starts a host that listens nowhere: connections are given to [Host.Serve].
+func Start(ctx context.Context, cfg Config) (*Host, error) {
+	h := &Host{conns: map[net.Conn]struct{}{}}
+	if err := h.build(); err != nil {
+		return nil, err
+	}
+	if err := h.begin(ctx, cfg); err != nil {
 		h.Close()
 		return nil, fmt.Errorf("simulated host: %w", err)
 	}
 	return h, nil
 }
 
-func (h *Host) listen() error {
+// build makes the database and the server for it.
+func (h *Host) build() error {
 	sch, err := schema()
 	if err != nil {
 		return fmt.Errorf("schema: %w", err)
@@ -64,61 +104,53 @@ func (h *Host) listen() error {
 	if err != nil {
 		return err
 	}
-	h.server.OnConnect(func(c *rpc2.Client) { h.note(c, true) })
-	h.server.OnDisConnect(func(c *rpc2.Client) { h.note(c, false) })
-	h.running.Add(1)
-	go func() {
-		defer h.running.Done()
-		_ = h.server.Serve("unix", h.socket)
-	}()
+	// The server's own listener knows Unix sockets and plain TCP only.
+	h.rpc = rpc2.NewServer()
+	for method, handler := range map[string]any{
+		"list_dbs": h.server.ListDatabases, "get_schema": h.server.GetSchema, "transact": h.server.Transact,
+		"monitor": h.server.Monitor, "monitor_cond": h.server.MonitorCond, "echo": h.server.Echo,
+	} {
+		h.rpc.Handle(method, handler)
+	}
 	return nil
 }
 
-func (h *Host) note(c *rpc2.Client, here bool) {
+// Serve serves the database on a connection, dialled or accepted, until either side
+// closes it or the host is closed.
+func (h *Host) Serve(conn net.Conn) {
+	h.mu.Lock()
+	closed := h.closed
+	h.conns[conn] = struct{}{}
+	h.mu.Unlock()
+	if !closed {
+		h.rpc.ServeCodec(jsonrpc.NewJSONCodec(conn))
+	}
+	_ = conn.Close()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if here {
-		h.clients[c] = struct{}{}
-	} else {
-		delete(h.clients, c)
-	}
+	delete(h.conns, conn)
 }
 
 // begin makes the root row and starts the switch.
-func (h *Host) begin(ctx context.Context, systemID string) error {
-	conn, err := h.dial(ctx)
-	if err != nil {
-		return err
-	}
-	if h.admin, err = ovsdb.NewSession(ctx, conn, ovsdb.SessionConfig{}); err != nil {
+func (h *Host) begin(ctx context.Context, cfg Config) error {
+	near, far := net.Pipe()
+	h.running.Go(func() { h.Serve(far) })
+	var err error
+	if h.admin, err = ovsdb.NewSession(ctx, near, ovsdb.SessionConfig{}); err != nil {
 		return err
 	}
 	root := libovsdb.Row{
 		"ovs_version":  "3.1.0",
-		"external_ids": libovsdb.OvsMap{GoMap: map[any]any{"system-id": systemID}},
+		"external_ids": libovsdb.OvsMap{GoMap: map[any]any{"system-id": cfg.SystemID}},
 	}
 	if _, err := h.admin.Transact(ctx, []ovsdb.Operation{{Op: libovsdb.OperationInsert, Table: "Open_vSwitch", UUIDName: "root", Row: root}}); err != nil {
 		return err
 	}
-	h.sw = startSwitch(h.admin)
+	h.sw = startSwitch(h.admin, cfg.Followed)
 	return nil
 }
 
-// dial waits for the server's socket: Serve does not say when it listens.
-func (h *Host) dial(ctx context.Context) (net.Conn, error) {
-	for {
-		conn, err := ovsdb.Dial(ctx, h.Address(), nil)
-		if err == nil || ctx.Err() != nil {
-			return conn, err
-		}
-		select {
-		case <-ctx.Done():
-		case <-soon():
-		}
-	}
-}
-
-// Address is where a session can be had, in the form of [ovsdb.Dial].
+// Address is where a session can be had with a host of [NewHost], in the form of [ovsdb.Dial].
 func (h *Host) Address() string { return "unix:" + h.socket }
 
 // Snapshot is the host's database as it is now.
@@ -138,15 +170,15 @@ func (h *Host) Close() {
 	if h.admin != nil {
 		h.admin.Close()
 	}
-	h.server.Close()
-	h.running.Wait()
-	h.mu.Lock()
-	clients := make([]io.Closer, 0, len(h.clients))
-	for c := range h.clients {
-		clients = append(clients, c)
+	if h.listener != nil {
+		_ = h.listener.Close()
 	}
+	h.mu.Lock()
+	h.closed = true
+	conns := slices.Collect(maps.Keys(h.conns))
 	h.mu.Unlock()
-	for _, c := range clients {
+	for _, c := range conns {
 		_ = c.Close()
 	}
+	h.running.Wait()
 }
