@@ -231,16 +231,14 @@ func (s *session) step(ctx context.Context) error {
 	if host == nil {
 		return nil // being removed; the host actor ends this one
 	}
-	begin := time.Now()
 	if err := s.flushZones(ctx, view, set.zones); err != nil {
 		return err
 	}
 	m := s.model(view, host)
-	delta, err := s.program.apply(m, set)
+	delta, err := s.compile(ctx, m, set)
 	if err != nil {
-		return &obstacleError{fmt.Errorf("compiling: %w", err)}
+		return err
 	}
-	s.lead.metrics.compile.Observe(time.Since(begin).Seconds())
 	if err := s.push(ctx, delta); err != nil {
 		lacks, asking := s.lacks(ctx, err)
 		switch {
@@ -274,6 +272,21 @@ func (s *session) step(ctx context.Context) error {
 		st.guards = s.program.guards // replaced, never changed
 	})
 	return nil
+}
+
+// compile makes flows of what is marked, when it is this bridge's turn.
+func (s *session) compile(ctx context.Context, m model, set markSet) (flowcompiler.Delta, error) {
+	if err := s.lead.cfg.Gate.Enter(ctx); err != nil {
+		return flowcompiler.Delta{}, err
+	}
+	defer s.lead.cfg.Gate.Leave()
+	begin := time.Now()
+	delta, err := s.program.apply(m, set)
+	if err != nil {
+		return delta, &obstacleError{fmt.Errorf("compiling: %w", err)}
+	}
+	s.lead.metrics.compile.Observe(time.Since(begin).Seconds())
+	return delta, nil
 }
 
 // model is the bridge as the store and this session know it.

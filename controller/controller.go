@@ -14,6 +14,7 @@ import (
 
 	storev1 "poolwire/proto/poolwire/store/v1"
 	"poolwire/raftstore"
+	"poolwire/southbound/gate"
 	"poolwire/southbound/ovsdb"
 )
 
@@ -39,7 +40,7 @@ type Store interface {
 	ReadView(ctx context.Context) (*raftstore.View, error)
 }
 
-// Config is what a Controller works with. All fields but PortFlagsPort, Clock,
+// Config is what a Controller works with. All fields but PortFlagsPort, Clock, Gate,
 // Registerer and ResyncInterval are required.
 type Config struct {
 	// NodeID is the Raft id of this node.
@@ -51,7 +52,8 @@ type Config struct {
 	Store Store
 	// Board holds the sessions that hosts open to this node.
 	Board *Switchboard
-	// Dial opens a TLS connection to a passive host's ovsdb-server.
+	// Dial opens a TLS connection to a passive host's ovsdb-server. It bounds what may take
+	// long because of the host.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Verify checks a peer's certificates against what is known of a host.
 	Verify func(v *raftstore.View, hostUUID string, certs []*x509.Certificate) error
@@ -59,6 +61,8 @@ type Config struct {
 	Secrets Sealer
 	// Session configures OVSDB sessions.
 	Session ovsdb.SessionConfig
+	// Gate gives out the turns of compilations; nil for no such order.
+	Gate *gate.Gate
 	// ResyncInterval is how often a bridge is read to find drift.
 	ResyncInterval time.Duration
 	// Clock tells when rules expire and changes are undone; nil for the machine's.

@@ -202,7 +202,7 @@ func (h *hostActor) run(ctx context.Context) {
 		if time.Since(started) > maxRetryDelay {
 			delay = retryDelay
 		}
-		if h.rest(ctx, delay, host.GetEtag()) {
+		if h.rest(ctx, jittered(delay), host.GetEtag()) {
 			delay = retryDelay
 		} else {
 			delay = min(2*delay, maxRetryDelay)
@@ -277,12 +277,12 @@ func (h *hostActor) connect(ctx context.Context, host *poolwirev1.Host) (*ovsdb.
 	case poolwirev1.HostState_HOST_STATE_NEVER_SEEN, poolwirev1.HostState_HOST_STATE_AWAY:
 		h.update(func(s *hostState) { s.state = poolwirev1.HostState_HOST_STATE_CONNECTING })
 	}
+	conn, err := h.lead.cfg.Dial(ctx, host.GetAddress())
+	if err != nil {
+		return nil, fmt.Errorf("dialling %s: %w", host.GetAddress(), err)
+	}
 	var session *ovsdb.Session
-	err := h.lead.withDeadline(ctx, func(ctx context.Context) error {
-		conn, err := h.lead.cfg.Dial(ctx, host.GetAddress())
-		if err != nil {
-			return fmt.Errorf("dialling %s: %w", host.GetAddress(), err)
-		}
+	err = h.lead.withDeadline(ctx, func(ctx context.Context) error {
 		session, err = ovsdb.NewSession(ctx, conn, h.lead.cfg.Session)
 		return err
 	})

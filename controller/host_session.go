@@ -125,8 +125,7 @@ func (s *hostSession) step(ctx context.Context, host *poolwirev1.Host) error {
 	}
 	// The view is taken after the observation has been applied: it holds it.
 	view := s.lead.store.View()
-	desired := desiredRows(view, s.rowsInput(view))
-	ops, err := ovsdb.Plan(s.db.Snapshot(), desired)
+	desired, ops, err := s.plan(ctx, view)
 	conflicts := conflictsIn(err)
 	switch {
 	case len(conflicts) > 0:
@@ -163,6 +162,17 @@ func (s *hostSession) step(ctx context.Context, host *poolwirev1.Host) error {
 		s.settle()
 	}
 	return nil
+}
+
+// plan is what the host should have, and how it gets there. It waits for the host's turn.
+func (s *hostSession) plan(ctx context.Context, view *raftstore.View) (ovsdb.Desired, []ovsdb.Operation, error) {
+	if err := s.lead.cfg.Gate.Enter(ctx); err != nil {
+		return ovsdb.Desired{}, nil, err
+	}
+	defer s.lead.cfg.Gate.Leave()
+	desired := desiredRows(view, s.rowsInput(view))
+	ops, err := ovsdb.Plan(s.db.Snapshot(), desired)
+	return desired, ops, err
 }
 
 // planFailed sorts out a refused transaction: another leader, or a host that
@@ -270,6 +280,28 @@ func (s *hostSession) liveTunnels() map[string]bool {
 
 // observe records what the host reports, where it differs from what is stored.
 func (s *hostSession) observe(ctx context.Context) error {
+	cmd, err := s.look(ctx)
+	if err != nil || cmd == nil {
+		return err
+	}
+	if err := s.reports.wait(ctx); err != nil {
+		return err
+	}
+	return s.lead.withDeadline(ctx, func(ctx context.Context) error {
+		_, err := s.lead.store.Apply(ctx, &storev1.Command{Body: &storev1.Command_ObserveHost{ObserveHost: cmd}})
+		if err != nil {
+			return fmt.Errorf("recording the topology: %w", err)
+		}
+		return nil
+	})
+}
+
+// look tells what to record of the host; nil for nothing new. It waits for the host's turn.
+func (s *hostSession) look(ctx context.Context) (*storev1.ObserveHost, error) {
+	if err := s.lead.cfg.Gate.Enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.lead.cfg.Gate.Leave()
 	topo := ovsdb.Discover(s.db.Snapshot())
 	led := s.tunnelAddresses()
 	s.lead.links.report(s.uuid, linkEnds(s.uuid, topo, time.Now()))
@@ -287,21 +319,9 @@ func (s *hostSession) observe(ctx context.Context) error {
 	}
 	cmd, err := seen.difference(s.lead.store.View())
 	if err != nil {
-		return &refusedError{err}
+		return nil, &refusedError{err}
 	}
-	if cmd == nil {
-		return nil
-	}
-	if err := s.reports.wait(ctx); err != nil {
-		return err
-	}
-	return s.lead.withDeadline(ctx, func(ctx context.Context) error {
-		_, err := s.lead.store.Apply(ctx, &storev1.Command{Body: &storev1.Command_ObserveHost{ObserveHost: cmd}})
-		if err != nil {
-			return fmt.Errorf("recording the topology: %w", err)
-		}
-		return nil
-	})
+	return cmd, nil
 }
 
 func (s *hostSession) fingerprint() string {

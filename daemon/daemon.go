@@ -21,6 +21,7 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 	"poolwire/secrets"
+	"poolwire/southbound/gate"
 	"poolwire/southbound/ovsdb"
 )
 
@@ -41,9 +42,11 @@ type node struct {
 	peers     *peers
 	store     *raftstore.Store
 	board     *controller.Switchboard
-	control   *controller.Controller
-	south     *southbound
-	north     *northboundServers
+	// gate gives out the turns of whatever hosts make the node compute when they come.
+	gate    *gate.Gate
+	control *controller.Controller
+	south   *southbound
+	north   *northboundServers
 }
 
 // Run starts a node and works until ctx ends or something it cannot do
@@ -64,7 +67,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 
 // start opens everything, in the order in which the parts need each other.
 func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
+	n := &node{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), gate: gate.New(0)}
 	if err := mayStart(cfg); err != nil {
 		return nil, err
 	}
@@ -110,13 +113,13 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 	}()
 	session := ovsdb.SessionConfig{Log: log, MaxMessage: cfg.Limits.OVSDBMessage}
 	n.board = controller.NewSwitchboard(log, session)
-	if n.south, err = listenSouthbound(cfg, n.authority, n.board, log); err != nil {
+	if n.south, err = listenSouthbound(n); err != nil {
 		return nil, err
 	}
-	reach := hosts{n.authority}
+	reach := hosts{authority: n.authority, gate: n.gate}
 	n.control, err = controller.New(controller.Config{
 		NodeID: n.cfg.NodeID, OpenFlowPort: n.south.port(), PortFlagsPort: n.south.flagsPort(), Store: n.store, Board: n.board,
-		Dial: reach.dial, Verify: reach.verify, Session: session, Secrets: keys,
+		Dial: reach.dial, Verify: reach.verify, Session: session, Secrets: keys, Gate: n.gate,
 		ResyncInterval: cfg.Reconcile.ResyncInterval, Log: log, Registerer: n.metrics,
 	})
 	if err != nil {
@@ -145,7 +148,7 @@ func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
 
 // serve runs all parts until one fails or ctx ends.
 func (n *node) serve(ctx context.Context) error {
-	registerNodeMetrics(n.metrics, n.store, n.authority)
+	registerNodeMetrics(n)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.control.Run(ctx) })
 	g.Go(func() error { return n.south.serve(ctx) })

@@ -10,11 +10,15 @@ import (
 	"poolwire/pki"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
+	"poolwire/southbound/gate"
 	"poolwire/southbound/ovsdb"
 )
 
 // hosts knows how to reach and to recognise hosts.
-type hosts struct{ authority *pki.Authority }
+type hosts struct {
+	authority *pki.Authority
+	gate      *gate.Gate
+}
 
 // dial opens an OVSDB connection to a passive host.
 func (h hosts) dial(ctx context.Context, address string) (net.Conn, error) {
@@ -24,7 +28,7 @@ func (h hosts) dial(ctx context.Context, address string) (net.Conn, error) {
 	if _, _, err := net.SplitHostPort(strings.TrimPrefix(address, "ssl:")); err != nil {
 		address = "ssl:" + net.JoinHostPort(strings.Trim(strings.TrimPrefix(address, "ssl:"), "[]"), ovsdbPort)
 	}
-	return ovsdb.Dial(ctx, address, h.authority.DialTLS())
+	return ovsdb.Dialer{TLS: h.authority.DialTLS(), Gate: h.gate}.Dial(ctx, address)
 }
 
 // ovsdbPort is the port of OVSDB (IANA service ovsdb).

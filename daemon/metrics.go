@@ -6,31 +6,37 @@ import (
 
 	"poolwire/pki"
 	"poolwire/raftstore"
+	"poolwire/southbound/gate"
 )
 
 // nodeMetrics are those of the node itself, read when scraped.
 type nodeMetrics struct {
 	store     *raftstore.Store
 	authority *pki.Authority
+	gate      *gate.Gate
 
 	leader, term, applied, last, objects, expiry *prometheus.Desc
+	running, waiting, abandoned                  *prometheus.Desc
 }
 
-func registerNodeMetrics(r *prometheus.Registry, store *raftstore.Store, authority *pki.Authority) {
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &nodeMetrics{
-		store: store, authority: authority,
-		leader:  prometheus.NewDesc("poolwire_raft_leader", "1 while this node leads.", nil, nil),
-		term:    prometheus.NewDesc("poolwire_raft_term", "Raft term.", nil, nil),
-		applied: prometheus.NewDesc("poolwire_raft_applied_index", "Revision applied on this node.", nil, nil),
-		last:    prometheus.NewDesc("poolwire_raft_last_index", "Last index in this node's log.", nil, nil),
-		objects: prometheus.NewDesc("poolwire_store_objects", "Objects in the replicated store.", []string{"kind"}, nil),
-		expiry:  prometheus.NewDesc("poolwire_certificate_expiry_timestamp_seconds", "When a certificate of this node expires, in Unix time.", []string{"certificate"}, nil),
+func registerNodeMetrics(n *node) {
+	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &nodeMetrics{
+		store: n.store, authority: n.authority, gate: n.gate,
+		leader:    prometheus.NewDesc("poolwire_raft_leader", "1 while this node leads.", nil, nil),
+		term:      prometheus.NewDesc("poolwire_raft_term", "Raft term.", nil, nil),
+		applied:   prometheus.NewDesc("poolwire_raft_applied_index", "Revision applied on this node.", nil, nil),
+		last:      prometheus.NewDesc("poolwire_raft_last_index", "Last index in this node's log.", nil, nil),
+		objects:   prometheus.NewDesc("poolwire_store_objects", "Objects in the replicated store.", []string{"kind"}, nil),
+		expiry:    prometheus.NewDesc("poolwire_certificate_expiry_timestamp_seconds", "When a certificate of this node expires, in Unix time.", []string{"certificate"}, nil),
+		running:   prometheus.NewDesc("poolwire_setups_running", "Setting up of sessions that is at work: handshakes, first rows, and compilations for hosts.", nil, nil),
+		waiting:   prometheus.NewDesc("poolwire_setups_waiting", "Setting up of sessions that waits for its turn.", nil, nil),
+		abandoned: prometheus.NewDesc("poolwire_setups_abandoned_total", "Connections whose peers hung up before it was their turn.", nil, nil),
 	})
 }
 
 // Describe implements prometheus.Collector.
 func (m *nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.leader, m.term, m.applied, m.last, m.objects, m.expiry} {
+	for _, d := range []*prometheus.Desc{m.leader, m.term, m.applied, m.last, m.objects, m.expiry, m.running, m.waiting, m.abandoned} {
 		ch <- d
 	}
 }
@@ -48,6 +54,9 @@ func (m *nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.term, float64(m.store.Term()))
 	gauge(m.applied, float64(m.store.AppliedIndex()))
 	gauge(m.last, float64(m.store.LastIndex()))
+	gauge(m.running, float64(m.gate.Running()))
+	gauge(m.waiting, float64(m.gate.Waiting()))
+	ch <- prometheus.MustNewConstMetric(m.abandoned, prometheus.CounterValue, float64(m.gate.Abandoned()))
 	view := m.store.View()
 	for kind, n := range map[string]int{
 		"pool": len(view.Pools()), "host": len(view.Hosts()), "network": len(view.Networks()),

@@ -11,7 +11,7 @@ import (
 
 	"poolwire/controller"
 	"poolwire/daemon/config"
-	"poolwire/pki"
+	"poolwire/southbound/gate"
 	"poolwire/southbound/openflow"
 	"poolwire/southbound/openflow/portflags"
 	"poolwire/southbound/ovsdb"
@@ -23,13 +23,15 @@ type southbound struct {
 	flags    net.Listener // nil when there is no port left for it
 	ovsdb    net.Listener // nil when no active hosts are served
 	board    *controller.Switchboard
+	gate     *gate.Gate
 	limits   config.Limits
 	log      *slog.Logger
 }
 
 // listenSouthbound opens the listeners of a node.
-func listenSouthbound(cfg config.Config, authority *pki.Authority, board *controller.Switchboard, log *slog.Logger) (*southbound, error) {
-	s := &southbound{board: board, limits: cfg.Limits, log: log}
+func listenSouthbound(n *node) (*southbound, error) {
+	cfg := n.cfg
+	s := &southbound{board: n.board, gate: n.gate, limits: cfg.Limits, log: n.log}
 	for _, l := range []struct {
 		name, address string
 		listener      *net.Listener
@@ -40,12 +42,12 @@ func listenSouthbound(cfg config.Config, authority *pki.Authority, board *contro
 		if l.address == "" {
 			continue
 		}
-		var err error
-		if *l.listener, err = tls.Listen("tcp", l.address, authority.ServerTLS()); err != nil {
-			*l.listener = nil
+		plain, err := net.Listen("tcp", l.address)
+		if err != nil {
 			s.close()
 			return nil, fmt.Errorf("%s %q: %w", l.name, l.address, err)
 		}
+		*l.listener = tls.NewListener(s.gate.Listener(plain), n.authority.ServerTLS())
 	}
 	return s, nil
 }

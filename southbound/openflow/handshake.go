@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"poolwire/southbound/gate"
 )
 
 // ids of the messages of the handshake, all below firstXid.
@@ -46,6 +48,7 @@ func Handshake(ctx context.Context, nc net.Conn, cfg ConnConfig) (*Switch, error
 		}
 		return nil, fmt.Errorf("openflow: handshake: %w", err)
 	}
+	gate.Settled(nc)
 	s.conn.start()
 	return s, nil
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"poolwire/southbound/gate"
 )
 
 // ServerConfig configures a Server.
@@ -18,6 +20,9 @@ type ServerConfig struct {
 	Accept func(*Switch)
 	// Rejected is told of connections that ended before Accept. It must not block. May be nil.
 	Rejected func(remote net.Addr, err error)
+	// MaxHandshakes is how many connections may be in their handshake at a time; more wait in
+	// the listener's queue. Default 1024.
+	MaxHandshakes int
 	// MaxConnections bounds the connections, those in their handshake included. Default 4096.
 	MaxConnections int
 	// MaxPerAddress bounds the connections from one IP address, so that one host
@@ -28,11 +33,14 @@ type ServerConfig struct {
 const (
 	defaultMaxConnections = 4096
 	defaultMaxPerAddress  = 256
+	defaultMaxHandshakes  = 1024
 )
 
 // Server accepts connections from bridges. It has no state between connections.
 type Server struct {
 	cfg ServerConfig
+	// handshakes has a value for each connection in its handshake, over all listeners.
+	handshakes chan struct{}
 
 	mu         sync.Mutex
 	total      int
@@ -48,10 +56,13 @@ func NewServer(cfg ServerConfig) *Server {
 	if cfg.MaxPerAddress <= 0 {
 		cfg.MaxPerAddress = defaultMaxPerAddress
 	}
+	if cfg.MaxHandshakes <= 0 {
+		cfg.MaxHandshakes = defaultMaxHandshakes
+	}
 	if cfg.Rejected == nil {
 		cfg.Rejected = func(net.Addr, error) {}
 	}
-	return &Server{cfg: cfg, perAddress: map[netip.Addr]int{}}
+	return &Server{cfg: cfg, handshakes: make(chan struct{}, cfg.MaxHandshakes), perAddress: map[netip.Addr]int{}}
 }
 
 // Serve accepts from l, which is plain or from tls.NewListener, until ctx ends or
@@ -66,10 +77,19 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
+		select {
+		case s.handshakes <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 		nc, err := l.Accept()
+		if err != nil {
+			<-s.handshakes
+		}
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
+				<-s.handshakes
 				_ = nc.Close()
 			}
 			return context.Cause(ctx)
@@ -103,15 +123,19 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 	remote := nc.RemoteAddr()
 	free, err := s.admit(remote)
 	if err != nil {
+		<-s.handshakes
 		_ = nc.Close()
 		s.cfg.Rejected(remote, err)
 		return
 	}
 	defer free()
-	sw, err := Handshake(ctx, nc, s.cfg.ConnConfig)
+	sw, err := s.handshake(ctx, nc)
+	<-s.handshakes
 	if err != nil {
 		s.cfg.Log.Debug("openflow connection rejected", "remote", remote, "error", err)
-		s.cfg.Rejected(remote, err)
+		if !errors.Is(err, gate.ErrHungUp) {
+			s.cfg.Rejected(remote, err)
+		}
 		return
 	}
 	stop := context.AfterFunc(ctx, func() { sw.Close(context.Cause(ctx)) })
@@ -120,6 +144,15 @@ func (s *Server) serveConn(ctx context.Context, nc net.Conn) {
 	s.cfg.Accept(sw)
 	<-sw.Done()
 	sw.conn.wg.Wait()
+}
+
+// handshake makes a Switch of a connection when it is the connection's turn.
+func (s *Server) handshake(ctx context.Context, nc net.Conn) (*Switch, error) {
+	if err := gate.Await(ctx, nc, s.cfg.HandshakeTimeout); err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return Handshake(ctx, nc, s.cfg.ConnConfig)
 }
 
 // admit counts a connection in, or says why not.

@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"poolwire/southbound/gate"
 )
 
 // Defaults of [Acceptor].
@@ -113,6 +115,9 @@ func (a *Acceptor) prepare(ctx context.Context, conn net.Conn, open chan struct{
 		if timeout <= 0 {
 			timeout = DefaultHandshakeTimeout
 		}
+		if err := gate.Await(ctx, conn, timeout); err != nil {
+			return nil, err
+		}
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		if err := t.HandshakeContext(ctx); err != nil {
@@ -132,6 +137,10 @@ func (a *Acceptor) prepare(ctx context.Context, conn net.Conn, open chan struct{
 }
 
 func (a *Acceptor) reject(conn net.Conn, err error) {
+	if errors.Is(err, gate.ErrHungUp) {
+		_ = conn.Close()
+		return // there was nobody left to turn away
+	}
 	a.log().Warn("ovsdb connection turned away", "remote", conn.RemoteAddr(), "error", err)
 	if t, ok := conn.(*tls.Conn); ok {
 		_ = t.NetConn().Close()

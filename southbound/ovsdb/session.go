@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"poolwire/southbound/gate"
 )
 
 // Defaults of [SessionConfig].
@@ -107,6 +109,7 @@ func NewSession(ctx context.Context, conn net.Conn, cfg SessionConfig) (*Session
 		s.running.Wait()
 		return nil, fmt.Errorf("starting an ovsdb session with %s: %w", conn.RemoteAddr(), err)
 	}
+	gate.Settled(conn)
 	// Whoever gets the session looks at the snapshot anyway.
 	select {
 	case <-s.changed:

@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"poolwire/southbound/gate"
 )
 
 // Times of a session.
@@ -87,6 +89,7 @@ func Accept(ctx context.Context, conn net.Conn) (*Session, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("portflags: handshake: %w", err)
 	}
+	gate.Settled(conn)
 	go s.read()
 	return s, nil
 }

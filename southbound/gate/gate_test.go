@@ -1,0 +1,203 @@
+package gate_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"poolwire/southbound/gate"
+)
+
+// eventually waits until fact is true.
+func eventually(t *testing.T, what string, fact func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !fact(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func TestNoMoreAreAtWorkThanThereArePlaces(t *testing.T) {
+	t.Parallel()
+	const places, workers = 3, 50
+	g := gate.New(places)
+	var at, peak atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			if err := g.Enter(t.Context()); err != nil {
+				t.Error(err)
+				return
+			}
+			defer g.Leave()
+			now := at.Add(1)
+			defer at.Add(-1)
+			for was := peak.Load(); now > was && !peak.CompareAndSwap(was, now); was = peak.Load() {
+			}
+			runtime.Gosched() // so that others come while this one is at work
+		})
+	}
+	wg.Wait()
+	if n := peak.Load(); n > places {
+		t.Errorf("%d at work, %d places", n, places)
+	}
+	if g.Running() != 0 || g.Waiting() != 0 {
+		t.Errorf("left behind: %d running, %d waiting", g.Running(), g.Waiting())
+	}
+}
+
+func TestWaitingEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	g := gate.New(1)
+	if err := g.Enter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	why := errors.New("enough")
+	cancel(why)
+	if err := g.Enter(ctx); !errors.Is(err, why) {
+		t.Fatalf("got %v", err)
+	}
+	g.Leave()
+	var none *gate.Gate
+	if err := none.Enter(ctx); err != nil {
+		t.Fatalf("no gate: %v", err)
+	}
+	none.Leave()
+}
+
+// pair is a connection, and its peer's end.
+func pair(t *testing.T, g *gate.Gate) (c net.Conn, peer net.Conn) {
+	t.Helper()
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := g.Listener(plain)
+	defer func() { _ = l.Close() }()
+	if peer, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Close()
+		_ = peer.Close()
+	})
+	return c, peer
+}
+
+func say(t *testing.T, c net.Conn, what string) {
+	t.Helper()
+	if _, err := c.Write([]byte(what)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A peer that says something and then nothing any more holds up nobody.
+func TestAPeerThatStallsHoldsNoPlace(t *testing.T) {
+	t.Parallel()
+	g := gate.New(1)
+	stalls, its := pair(t, g)
+	say(t, its, "hello")
+	if err := gate.Await(t.Context(), stalls, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 16)
+	if n, err := stalls.Read(b); err != nil || string(b[:n]) != "hello" || g.Running() != 1 {
+		t.Fatalf("read %q, %v; %d running", b[:n], err, g.Running())
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := stalls.Read(b)
+		ended <- err
+	}()
+	other, mine := pair(t, g)
+	say(t, mine, "hello")
+	if err := gate.Await(t.Context(), other, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if g.Running() != 1 {
+		t.Fatalf("%d running", g.Running())
+	}
+	say(t, its, "late") // its turn comes after the other one's
+	eventually(t, "the first one waits", func() bool { return g.Waiting() == 1 })
+	gate.Settled(other)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if err := stalls.Close(); err != nil || g.Running() != 0 {
+		t.Fatalf("closed: %v, %d running", err, g.Running())
+	}
+}
+
+func TestASettledConnectionTakesNoPlaces(t *testing.T) {
+	t.Parallel()
+	g := gate.New(1)
+	c, peer := pair(t, g)
+	gate.Settled(c)
+	if err := g.Enter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer g.Leave()
+	say(t, peer, "x")
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if g.Running() != 1 || g.Waiting() != 0 {
+		t.Fatalf("%d running, %d waiting", g.Running(), g.Waiting())
+	}
+}
+
+// No work is done for a peer whose patience has ended.
+func TestAPeerThatHungUpIsFoundOutWhenItsTurnComes(t *testing.T) {
+	t.Parallel()
+	g := gate.New(1)
+	if err := g.Enter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, peer := pair(t, g)
+	say(t, peer, "hello")
+	result := make(chan error, 1)
+	go func() { result <- gate.Await(context.Background(), c, time.Minute) }()
+	eventually(t, "it waits", func() bool { return g.Waiting() == 1 })
+	if err := peer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g.Leave()
+	if err := <-result; !errors.Is(err, gate.ErrHungUp) || g.Abandoned() != 1 {
+		t.Fatalf("got %v, %d abandoned", err, g.Abandoned())
+	}
+}
+
+func TestAwaitEndsWithSilenceAndWithItsContext(t *testing.T) {
+	t.Parallel()
+	g := gate.New(1)
+	silent, _ := pair(t, g)
+	if err := gate.Await(t.Context(), silent, time.Millisecond); err == nil {
+		t.Fatal("a silent peer was waited for")
+	}
+	if err := g.Enter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer g.Leave()
+	c, peer := pair(t, g)
+	say(t, peer, "hello")
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- gate.Await(ctx, c, time.Minute) }()
+	eventually(t, "it waits", func() bool { return g.Waiting() == 1 })
+	cancel()
+	if err := <-result; !errors.Is(err, net.ErrClosed) {
+		t.Fatalf("got %v", err)
+	}
+}
