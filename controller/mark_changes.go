@@ -259,7 +259,9 @@ func (k *marker) network(c raftstore.Change) {
 			}
 		}
 	})
-	if before != nil && after != nil && !slices.Equal(before.GetHostUuids(), after.GetHostUuids()) {
+	// Without restricted VIFs there is nothing for the other hosts to know; one that was so at the
+	// time has marked them when it changed.
+	if before != nil && after != nil && !slices.Equal(before.GetHostUuids(), after.GetHostUuids()) && len(k.view.RestrictedVifs()) > 0 {
 		k.restrictedOn(after.GetUuid())
 	}
 }

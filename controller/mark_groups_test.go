@@ -159,6 +159,30 @@ func TestRestrictedVIFsAreKnownOnTheOtherHosts(t *testing.T) {
 	}
 }
 
+// What a thousand hosts have in common, a network above all, must not make each of them a
+// matter of all others.
+func TestAHostThatGetsANetworkConcernsTheOthersOnlyForRestrictedVIFs(t *testing.T) {
+	t.Parallel()
+	w, _, vifs := twoHosts(t)
+	pool := w.view().Pools()[0].GetUuid()
+	join := func(n int) string {
+		host := w.host(pool, n)
+		w.touched()
+		p := vifPort(host, "vif1.0", uuidOf("dddd", n), 1)
+		p.AttachedMac = macOf(n)
+		w.do(seen(host, &storev1.Bridge{Name: "xenbr0", DatapathId: 1, XapiNetworkUuid: uuidOf("eeee", 1)}, p))
+		return w.touched()
+	}
+	if who := join(3); who != "host3" {
+		t.Errorf("a third host touches %q", who)
+	}
+	w.do(putVif(&poolwirev1.Vif{Uuid: vifs[0], Isolation: poolwirev1.Isolation_ISOLATION_ISOLATED}, false))
+	w.settle()
+	if who := join(4); who != "host1 host2 host3 host4" {
+		t.Errorf("a fourth host, where a VIF is isolated, touches %q", who)
+	}
+}
+
 func TestANameIsNothingToASwitch(t *testing.T) {
 	t.Parallel()
 	w, _, vifs := twoHosts(t)

@@ -68,15 +68,21 @@ func (m model) placesOf(n bridgeNetwork) []bridgeAt {
 	return out
 }
 
-// restrictedPorts calls f for every port of a restricted VIF on a network.
+// restrictedPorts calls f for every port of a restricted VIF on a network. It looks at those VIFs
+// only: a network may have as many others as there are.
 func (m model) restrictedPorts(n bridgeNetwork, f func(host string, p *storev1.Port, v *poolwirev1.Vif)) {
+	restricted := m.view.RestrictedVifs()
+	if len(restricted) == 0 {
+		return
+	}
+	places := map[bridgeAt]struct{}{}
 	for _, at := range m.placesOf(n) {
-		for _, p := range m.view.PortsByNetworkBridge(at.host, at.bridge) {
-			if p.GetVifUuid() == "" {
-				continue
-			}
-			if v := m.view.Vif(p.GetVifUuid()); v != nil && isolation(v) != flowcompiler.Promiscuous {
-				f(at.host, p, v)
+		places[at] = struct{}{}
+	}
+	for _, v := range restricted {
+		for _, p := range m.view.PortsByVif(v.GetUuid()) {
+			if _, here := places[bridgeAt{p.GetHostUuid(), p.GetNetworkBridge()}]; here {
+				f(p.GetHostUuid(), p, v)
 			}
 		}
 	}

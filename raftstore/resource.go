@@ -177,12 +177,13 @@ var resources = [...]resource{
 		table: TableVifs, name: "vifs", blank: blank[poolwirev1.Vif],
 		key: keyed((*poolwirev1.Vif).GetUuid),
 		indexes: map[string]func(proto.Message) []string{
-			indexName:     byString((*poolwirev1.Vif).GetNameLabel),
-			indexNetwork:  byString((*poolwirev1.Vif).GetNetworkUuid),
-			indexMAC:      byString((*poolwirev1.Vif).GetMac),
-			indexVM:       byString((*poolwirev1.Vif).GetVmUuid),
-			indexLabel:    by(labelKeys),
-			indexObjectID: byObjectID((*poolwirev1.Vif).GetObjectId),
+			indexName:       byString((*poolwirev1.Vif).GetNameLabel),
+			indexNetwork:    byString((*poolwirev1.Vif).GetNetworkUuid),
+			indexMAC:        byString((*poolwirev1.Vif).GetMac),
+			indexVM:         byString((*poolwirev1.Vif).GetVmUuid),
+			indexLabel:      by(labelKeys),
+			indexRestricted: by(restrictedKeys),
+			indexObjectID:   byObjectID((*poolwirev1.Vif).GetObjectId),
 		},
 		stamps: func(m proto.Message) stamps {
 			v := m.(*poolwirev1.Vif)

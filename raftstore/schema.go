@@ -39,6 +39,7 @@ const (
 	indexRelayVNI      = "relay_vni"
 	indexAdopted       = "adopted_from"
 	indexAdoptable     = "adoptable"
+	indexRestricted    = "restricted"
 )
 
 // metaTable holds one row, the snapshot header of the state: revision, cluster

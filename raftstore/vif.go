@@ -38,6 +38,23 @@ func (v *View) VifsByVM(vmUUID string) []*poolwirev1.Vif {
 	return list[*poolwirev1.Vif](v, TableVifs, indexVM, indexKey(vmUUID))
 }
 
+// RestrictedVifs returns the VIFs that are isolated or in a community, ordered by UUID. In most
+// clusters there are none, however many VIFs there are.
+func (v *View) RestrictedVifs() []*poolwirev1.Vif {
+	return list[*poolwirev1.Vif](v, TableVifs, indexRestricted, indexKey(restrictedKey))
+}
+
+// restrictedKey is under which restricted VIFs are found.
+const restrictedKey = "yes"
+
+func restrictedKeys(v *poolwirev1.Vif) []string {
+	switch v.GetIsolation() {
+	case poolwirev1.Isolation_ISOLATION_ISOLATED, poolwirev1.Isolation_ISOLATION_COMMUNITY:
+		return []string{indexKey(restrictedKey)}
+	}
+	return nil
+}
+
 // putVif stores the intent for a VIF (setVifIntent). The rest stays as it was
 // observed.
 func (t *tx) putVif(c *storev1.PutVif) (Result, error) {

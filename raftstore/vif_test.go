@@ -197,3 +197,21 @@ func TestPutVifRefuses(t *testing.T) {
 		{"delete with old etag", deleteVif("v1", "1"), &ConflictError{Kind: KindVif, ID: "v1", Have: "6", Want: "1"}},
 	})
 }
+
+func TestRestrictedVifsAreFound(t *testing.T) {
+	t.Parallel()
+	m := plugged(t)
+	m.plug("h1", vifPort("vif1.0", "xenbr0", "v1", macA), vifPort("vif2.0", "xenbr0", "v2", macB))
+	for isolation, want := range map[poolwirev1.Isolation]int{
+		poolwirev1.Isolation_ISOLATION_ISOLATED: 1, poolwirev1.Isolation_ISOLATION_COMMUNITY: 1, poolwirev1.Isolation_ISOLATION_PROMISCUOUS: 0,
+	} {
+		v := &poolwirev1.Vif{Uuid: "v1", Isolation: isolation}
+		if want > 0 && isolation == poolwirev1.Isolation_ISOLATION_COMMUNITY {
+			v.Community = "red"
+		}
+		m.must(putVif(v, false))
+		if got := m.view().RestrictedVifs(); len(got) != want || want == 1 && got[0].GetUuid() != "v1" {
+			t.Errorf("%v: found %v", isolation, got)
+		}
+	}
+}
