@@ -22,26 +22,30 @@ func (a *bridgeActor) lifeline(ctx context.Context, sw *openflow.Switch) error {
 	view := a.lead.store.View()
 	host := view.Host(a.host.uuid)
 	row := view.Bridge(a.host.uuid, a.name)
-	if host == nil || row == nil || row.GetOwned() || carriedNetwork(view, a.host.uuid, a.name) != nil {
-		return nil // carries no address of the host's
+	if host == nil || row == nil {
+		return nil
 	}
 	s := a.newSession(sw)
 	if err := s.identify(ctx); err != nil {
 		return err
 	}
+	// Of a thousand hosts the last is read seconds after the first; older leaders are shut
+	// out of all of them now.
 	if err := s.claim(ctx); err != nil {
 		return err
 	}
-	if err := s.findMeters(ctx); err != nil {
-		return err
+	if row.GetOwned() || carriedNetwork(view, a.host.uuid, a.name) != nil {
+		return nil // carries no address of the host's
 	}
-	var held int
-	err := a.lead.withDeadline(ctx, func(ctx context.Context) error {
-		flows, err := sw.DumpFlows(ctx, openflow.FlowFilter{Table: openflow.TableAll, Cookie: flowcompiler.CookieMagic << 56, CookieMask: 0xff << 56})
-		held = len(flows)
+	var held uint32
+	err := a.lead.withDeadline(ctx, func(ctx context.Context) (err error) {
+		held, err = sw.CountFlows(ctx, openflow.FlowFilter{Table: openflow.TableAll, Cookie: flowcompiler.CookieMagic << 56, CookieMask: 0xff << 56})
 		return err
 	})
 	if err != nil || held > 0 {
+		return err
+	}
+	if err := s.findMeters(ctx); err != nil {
 		return err
 	}
 	marks := markSet{base: true, networks: setOf(), ports: setOf()}

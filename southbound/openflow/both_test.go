@@ -126,6 +126,9 @@ func TestApply(t *testing.T) {
 			if got, err := sw.DumpFlows(ctx, test.filter); err != nil || len(got) != test.want {
 				t.Errorf("%s: %d flows, %v, want %d", name, len(got), err, test.want)
 			}
+			if got, err := sw.CountFlows(ctx, test.filter); err != nil || int(got) != test.want {
+				t.Errorf("%s: counted %d flows, %v, want %d", name, got, err, test.want)
+			}
 		}
 		// Whatever has the cookie, in the table, at any priority: not d, which is in another one.
 		if err := sw.Apply(ctx, flow.Delta{Forget: []flow.Flow{{Table: 3, Cookie: b.Cookie}, {Table: 0, Cookie: 1 << 56}}}); err != nil {

@@ -59,3 +59,21 @@ func (s *Switch) eachFlow(ctx context.Context, filter FlowFilter, use func([]flo
 		return nil
 	})
 }
+
+// CountFlows asks how many flows a filter selects, which costs either side next to nothing.
+func (s *Switch) CountFlows(ctx context.Context, filter FlowFilter) (count uint32, err error) {
+	err = s.conn.multipart(ctx, multipartAggregate, filter.body(), func(part []byte) (err error) {
+		count, err = decodeAggregate(part)
+		return err
+	})
+	return count, err
+}
+
+// decodeAggregate reads the count of an ofp_aggregate_stats_reply (section 7.3.5.3).
+func decodeAggregate(part []byte) (uint32, error) {
+	const countAt, length = 16, 24
+	if len(part) != length {
+		return 0, protocolErrorf("aggregate flow statistics of %d bytes", len(part))
+	}
+	return binary.BigEndian.Uint32(part[countAt:]), nil
+}

@@ -49,6 +49,7 @@ func TestEncodingIsWhatOpenVSwitchReads(t *testing.T) {
 		{"equal", roleRequest(8, RoleEqual, 0), []string{"role=equal"}},
 		{"port desc", multipartRequest(6, multipartPortDesc, nil), []string{"OFPST_PORT_DESC request (OF1.3) (xid=0x6): port=ANY"}},
 		{"all flows", multipartRequest(6, multipartFlow, FlowFilter{Table: TableAll}.body()), []string{"OFPST_FLOW request (OF1.3) (xid=0x6):"}},
+		{"count of flows", multipartRequest(6, multipartAggregate, FlowFilter{Table: TableAll}.body()), []string{"OFPST_AGGREGATE request (OF1.3) (xid=0x6):"}},
 		{"some flows", multipartRequest(6, multipartFlow, FlowFilter{Table: 4, Cookie: 0x50 << 56, CookieMask: 0xff << 56}.body()),
 			[]string{"table=4"}},
 		{"port mod", portMod(5, port, PortNoForward, PortNoForward|PortDown),

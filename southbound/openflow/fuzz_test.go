@@ -112,6 +112,7 @@ func FuzzFraming(f *testing.F) {
 func FuzzConnection(f *testing.F) {
 	f.Add(append(bare(typeBarrierReply, firstXid), bare(typeEchoRequest, 2)...))
 	f.Add(multipartPart(firstXid+1, multipartPortDesc, 0, make([]byte, portLen)))
+	f.Add(multipartPart(firstXid+1, multipartAggregate, 0, make([]byte, 24)))
 	f.Add(multipartPart(firstXid+2, multipartFlow, replyMore, make([]byte, 56)))
 	f.Add(withBody(typeError, firstXid+3, []byte{0, 11, 0, 0}))
 	f.Add(withBody(typePortStatus, 0, make([]byte, 8+portLen)))
@@ -129,6 +130,7 @@ func FuzzConnection(f *testing.F) {
 		wg.Go(func() { _ = s.Barrier(ctx) })
 		wg.Go(func() { _, _ = s.Ports(ctx) })
 		wg.Go(func() { _, _ = s.DumpFlows(ctx, FlowFilter{}) })
+		wg.Go(func() { _, _ = s.CountFlows(ctx, FlowFilter{}) })
 		wg.Go(func() { _ = s.SetRole(ctx, RoleMaster, 1) })
 		wg.Go(func() { _ = s.SetMeters(ctx, []Meter{{ID: 1, Rate: 1}}, []uint32{2}) })
 		wg.Go(func() { _, _ = s.DumpMeters(ctx) })

@@ -8,8 +8,9 @@ import (
 
 // Multipart types (enum ofp_multipart_type, section 7.3.5).
 const (
-	multipartFlow     uint16 = 1
-	multipartPortDesc uint16 = 13
+	multipartFlow      uint16 = 1
+	multipartAggregate uint16 = 2
+	multipartPortDesc  uint16 = 13
 )
 
 // replyMore is OFPMPF_REPLY_MORE: another part follows.

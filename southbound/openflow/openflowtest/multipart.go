@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	multipartAggregate     uint16 = 2
 	multipartFlow          uint16 = 1
 	multipartPortDesc      uint16 = 13
 	multipartMeterConfig   uint16 = 10
@@ -26,9 +27,12 @@ func (c *Session) multipart(m Message) error {
 		return c.refuse(m, badRequest, badRequestMultipart)
 	}
 	switch kind {
-	case multipartFlow:
+	case multipartFlow, multipartAggregate:
 		if len(m.Body) < 8+32 {
 			return c.refuse(m, badRequest, badRequestLen)
+		}
+		if kind == multipartAggregate {
+			return c.parts(m.XID, kind, [][]byte{c.sw.aggregate(m.Body[8:])})
 		}
 		return c.parts(m.XID, kind, c.sw.statistics(m.Body[8:]))
 	case multipartPortDesc:
@@ -73,6 +77,26 @@ func (s *Switch) statistics(request []byte) [][]byte {
 		}
 	}
 	return items
+}
+
+// aggregate is the ofp_aggregate_stats_reply for the flows that an
+// ofp_aggregate_stats_request selects by table and cookie.
+func (s *Switch) aggregate(request []byte) []byte {
+	table := request[0]
+	cookie, mask := binary.BigEndian.Uint64(request[16:]), binary.BigEndian.Uint64(request[24:])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var packets, bytes uint64
+	var count uint32
+	for _, e := range s.flows {
+		if (table == flow.TableAll || table == e.flow.Table) && (e.flow.Cookie^cookie)&mask == 0 {
+			packets, bytes, count = packets+e.packets, bytes+e.bytes, count+1
+		}
+	}
+	b := binary.BigEndian.AppendUint64(nil, packets)
+	b = binary.BigEndian.AppendUint64(b, bytes)
+	b = binary.BigEndian.AppendUint32(b, count)
+	return append(b, 0, 0, 0, 0)
 }
 
 // statsBytes is one ofp_flow_stats.
