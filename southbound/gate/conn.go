@@ -36,6 +36,9 @@ type Conn struct {
 
 	mu   sync.Mutex
 	held bool // guarded by mu
+	// finish counts the connection out of those under way, once; nil before its first turn. It
+	// is guarded by mu, and called without.
+	finish func()
 }
 
 // Conn makes a Conn of a connection. A nil gate makes one that takes no places.
@@ -90,7 +93,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 // Close closes the connection.
 func (c *Conn) Close() error {
 	c.close()
-	c.leave()
+	c.end()
 	return c.Conn.Close()
 }
 
@@ -101,11 +104,13 @@ func (c *Conn) enter(line *list.List) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	select {
-	case <-c.closed:
-		c.gate.Leave()
-		return false
-	default:
+	if line == &c.gate.newcomers {
+		counted := sync.OnceFunc(c.gate.finish)
+		timer := time.AfterFunc(stalled, counted)
+		c.finish = func() {
+			timer.Stop()
+			counted()
+		}
 	}
 	if c.settled.Load() || c.held {
 		c.gate.Leave()
@@ -115,6 +120,7 @@ func (c *Conn) enter(line *list.List) bool {
 	return true
 }
 
+// leave gives the place back, if there is one.
 func (c *Conn) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,9 +130,17 @@ func (c *Conn) leave() {
 	}
 }
 
-func (c *Conn) settle() {
+// end gives everything back for good.
+func (c *Conn) end() {
 	c.settled.Store(true)
 	c.leave()
+	c.mu.Lock()
+	finish := c.finish
+	c.finish = nil
+	c.mu.Unlock()
+	if finish != nil {
+		finish()
+	}
 }
 
 // await reads what the peer says first, and takes a place for it.
@@ -218,6 +232,6 @@ func Await(ctx context.Context, c net.Conn, timeout time.Duration) error {
 // places. Without a [Conn] below it does nothing.
 func Settled(c net.Conn) {
 	if g := below(c); g != nil {
-		g.settle()
+		g.end()
 	}
 }

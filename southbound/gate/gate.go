@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Gate has places for work that keeps a processor busy. Who finds none free waits in one of
@@ -13,21 +14,32 @@ import (
 // answer. Each line is served in the order of arrival. Those under way come first, so that what was
 // begun is finished before more is begun, but every fourth turn is a newcomer's. The nil
 // Gate has room for everybody.
+//
+// How many connections may be under way at once is bounded too: more would wait for slow peers
+// and full links at the same time, until the patience of all of them ends.
 type Gate struct {
 	abandoned atomic.Int64
 
 	mu    sync.Mutex
 	total int
-	// free places; there are none while somebody waits.
-	free int
+	free  int
+	// begun counts the connections under way that have not been so for long.
+	begun, maxBegun int
 	// newcomers and underWay hold chan struct{}, closed when it is that one's turn.
 	newcomers, underWay list.List
 	// streak counts the turns since the last newcomer's.
 	streak int
 }
 
-// newcomersTurn is which turn is a newcomer's at the latest.
-const newcomersTurn = 4
+const (
+	// newcomersTurn is which turn is a newcomer's at the latest.
+	newcomersTurn = 4
+	// begunPerPlace is how many connections may be under way for each place.
+	begunPerPlace = 16
+	// stalled is how long a connection counts as under way. Peers that take longer are
+	// waited for, but keep nobody else from beginning.
+	stalled = 2 * time.Second
+)
 
 // New returns a gate with a number of places; 0 for one for each processor but one: the node
 // has more to do than to receive hosts.
@@ -35,7 +47,7 @@ func New(places int) *Gate {
 	if places <= 0 {
 		places = max(1, runtime.GOMAXPROCS(0)-1)
 	}
-	return &Gate{total: places, free: places}
+	return &Gate{total: places, free: places, maxBegun: places * begunPerPlace}
 }
 
 // Enter takes a place for work on a host that is connected, and waits for one when none is
@@ -55,30 +67,44 @@ func (g *Gate) Leave() {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	next := &g.underWay
-	if g.newcomers.Len() > 0 && (g.underWay.Len() == 0 || g.streak >= newcomersTurn-1) {
-		next = &g.newcomers
-		g.streak = 0
-	} else {
-		g.streak++
-	}
-	if first := next.Front(); first != nil {
-		close(next.Remove(first).(chan struct{}))
-		return
-	}
 	g.free++
+	g.admitLocked()
 }
 
-// enter takes a place unless done is closed first.
-func (g *Gate) enter(line *list.List, done <-chan struct{}) bool {
+// finish counts a connection out that is no longer under way.
+func (g *Gate) finish() {
 	g.mu.Lock()
-	if g.free > 0 {
+	defer g.mu.Unlock()
+	g.begun--
+	g.admitLocked()
+}
+
+// admitLocked gives free places to those who wait. It requires mu.
+func (g *Gate) admitLocked() {
+	for g.free > 0 {
+		fresh := g.newcomers.Len() > 0 && g.begun < g.maxBegun
+		switch {
+		case g.underWay.Len() > 0 && !(fresh && g.streak >= newcomersTurn-1):
+			close(g.underWay.Remove(g.underWay.Front()).(chan struct{}))
+			g.streak++
+		case fresh:
+			close(g.newcomers.Remove(g.newcomers.Front()).(chan struct{}))
+			g.begun++
+			g.streak = 0
+		default:
+			return
+		}
 		g.free--
-		g.mu.Unlock()
-		return true
 	}
+}
+
+// enter takes a place unless done is closed first. A newcomer that got one is to be counted
+// out with finish.
+func (g *Gate) enter(line *list.List, done <-chan struct{}) bool {
 	turn := make(chan struct{})
+	g.mu.Lock()
 	place := line.PushBack(turn)
+	g.admitLocked()
 	g.mu.Unlock()
 	select {
 	case <-turn:
@@ -86,13 +112,16 @@ func (g *Gate) enter(line *list.List, done <-chan struct{}) bool {
 	case <-done:
 	}
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	select {
 	case <-turn: // at the same moment
-		g.mu.Unlock()
-		g.Leave()
+		g.free++
+		if line == &g.newcomers {
+			g.begun--
+		}
+		g.admitLocked()
 	default:
 		line.Remove(place)
-		g.mu.Unlock()
 	}
 	return false
 }

@@ -201,3 +201,80 @@ func TestAwaitEndsWithSilenceAndWithItsContext(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// What was begun is finished before more is begun, and still newcomers get their turns.
+func TestThoseUnderWayComeFirst(t *testing.T) {
+	t.Parallel()
+	const underWay, newcomers = 9, 2
+	g := gate.New(1)
+	if err := g.Enter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan string, underWay+newcomers)
+	for i := range newcomers {
+		c, peer := pair(t, g)
+		say(t, peer, "hello")
+		go func() {
+			if err := gate.Await(context.Background(), c, time.Minute); err != nil {
+				t.Error(err)
+			}
+			served <- "newcomer"
+			gate.Settled(c)
+		}()
+		eventually(t, "the newcomer waits", func() bool { return g.Waiting() == i+1 })
+	}
+	for i := range underWay {
+		go func() {
+			if err := g.Enter(context.Background()); err != nil {
+				t.Error(err)
+			}
+			served <- "under way"
+			g.Leave()
+		}()
+		eventually(t, "it waits", func() bool { return g.Waiting() == newcomers+i+1 })
+	}
+	g.Leave()
+	var before []int
+	for i := range underWay + newcomers {
+		if <-served == "newcomer" {
+			before = append(before, i)
+		}
+	}
+	// Every fourth turn at the latest, and none before some of those under way.
+	if len(before) != newcomers || before[0] == 0 || before[0] > 3 || before[1]-before[0] != 4 {
+		t.Fatalf("newcomers were served as numbers %v", before)
+	}
+}
+
+// However many come, only so many are under way, and one that stalls makes way after a while.
+func TestOnlySoManyAreUnderWay(t *testing.T) {
+	t.Parallel()
+	const most, more = 16, 4
+	g := gate.New(1)
+	begun := make(chan net.Conn, most+more)
+	for range most + more {
+		c, peer := pair(t, g)
+		say(t, peer, "hello")
+		go func() {
+			if err := gate.Await(context.Background(), c, time.Minute); err != nil {
+				t.Error(err)
+			}
+			begun <- c
+			// It has been read of before; the second read finds nothing, without a place.
+			b := make([]byte, 16)
+			_, _ = c.Read(b)
+			_, _ = c.Read(b)
+		}()
+	}
+	started := time.Now()
+	for range most {
+		<-begun
+	}
+	eventually(t, "all places are free, and some wait", func() bool { return g.Running() == 0 && g.Waiting() == more })
+	for range more {
+		<-begun
+	}
+	if took := time.Since(started); took < time.Second {
+		t.Fatalf("the last one began after %v", took)
+	}
+}
