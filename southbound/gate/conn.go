@@ -104,7 +104,7 @@ func (c *Conn) enter(line *list.List) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if line == &c.gate.newcomers {
+	if line != &c.gate.underWay {
 		counted := sync.OnceFunc(c.gate.finish)
 		timer := time.AfterFunc(stalled, counted)
 		c.finish = func() {
@@ -157,7 +157,7 @@ func (c *Conn) await(timeout time.Duration) error {
 	if err := c.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	if !c.enter(&c.gate.newcomers) {
+	if !c.enter(&c.gate.accepted) {
 		return net.ErrClosed
 	}
 	if hungUp(c.Conn) {
@@ -208,7 +208,7 @@ func Begin(ctx context.Context, c net.Conn) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = g.Close() })
 	defer stop()
-	if !g.enter(&g.gate.newcomers) {
+	if !g.enter(&g.gate.dialled) {
 		return cmp.Or(context.Cause(ctx), net.ErrClosed)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -249,7 +250,7 @@ func TestThoseUnderWayComeFirst(t *testing.T) {
 // However many come, only so many are under way, and one that stalls makes way after a while.
 func TestOnlySoManyAreUnderWay(t *testing.T) {
 	t.Parallel()
-	const most, more = 16, 4
+	const most, more = 64, 4
 	g := gate.New(1)
 	begun := make(chan net.Conn, most+more)
 	for range most + more {
@@ -276,5 +277,42 @@ func TestOnlySoManyAreUnderWay(t *testing.T) {
 	}
 	if took := time.Since(started); took < time.Second {
 		t.Fatalf("the last one began after %v", took)
+	}
+}
+
+// Hosts that are dialled wait for their turn; those that have dialled come and go, so the last
+// one is the one to serve. Neither kind keeps the other out.
+func TestOfThoseThatDialledTheLastComesFirst(t *testing.T) {
+	t.Parallel()
+	g := gate.New(1)
+	if err := g.Enter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan string, 4)
+	begin := func(name string, wait func(context.Context, net.Conn) error) {
+		c, peer := pair(t, g)
+		say(t, peer, "hello")
+		before := g.Waiting()
+		go func() {
+			if err := wait(context.Background(), c); err != nil {
+				t.Error(err)
+			}
+			served <- name
+			gate.Settled(c)
+		}()
+		eventually(t, "it waits", func() bool { return g.Waiting() == before+1 })
+	}
+	await := func(ctx context.Context, c net.Conn) error { return gate.Await(ctx, c, time.Minute) }
+	begin("first dialled", gate.Begin)
+	begin("second dialled", gate.Begin)
+	begin("old", await)
+	begin("new", await)
+	g.Leave()
+	var order []string
+	for range cap(served) {
+		order = append(order, <-served)
+	}
+	if want := []string{"new", "first dialled", "old", "second dialled"}; !slices.Equal(order, want) {
+		t.Fatalf("served %q, want %q", order, want)
 	}
 }
