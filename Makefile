@@ -81,6 +81,11 @@ chaos: deps ## Break a cluster of three nodes for DURATION (10m), with SEED and 
 	POOLWIRE_CHAOS_DURATION=$(or $(DURATION),10m) POOLWIRE_CHAOS_SEED=$(SEED) POOLWIRE_CHAOS_FAULTS='$(FAULTS)' \
 	  $(GO) test -count=1 -timeout 0 -run '^TestChaos$$' -v ./integration/chaos
 
+.PHONY: scale
+scale: ## Measure a cluster with HOSTS (1000) simulated hosts of VIFS (50) each, CHANGES (100) rules and KILLS (3) of the leader
+	POOLWIRE_SCALE_HOSTS=$(or $(HOSTS),1000) POOLWIRE_SCALE_VIFS=$(or $(VIFS),50) POOLWIRE_SCALE_CHANGES=$(or $(CHANGES),100) POOLWIRE_SCALE_KILLS=$(or $(KILLS),3) \
+	  $(GO) test -count=1 -timeout 0 -run '^TestScale$$' -v ./integration/scale
+
 .PHONY: unit
 unit: deps ## Run the unit tests only
 	$(GO) test $(TESTFLAGS) $(UNIT_PKGS)

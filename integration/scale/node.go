@@ -1,0 +1,170 @@
+package scale
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"poolwire/integration/lab/simhost"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+// node is one poolwired. Its addresses are 127.0.1.number.
+type node struct {
+	id, addr, dir string
+	bin           string
+	args          []string
+	cmd           *exec.Cmd
+	ended         chan struct{}
+	conn          *grpc.ClientConn
+}
+
+func newNode(bin, dir string, number int) (*node, error) {
+	n := &node{id: fmt.Sprintf("n%d", number), addr: fmt.Sprintf("127.0.1.%d", number), bin: bin}
+	n.dir = filepath.Join(dir, n.id)
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
+		return nil, err
+	}
+	n.args = []string{
+		"--node-id", n.id, "--data-dir", filepath.Join(n.dir, "data"), "--pki-dir", n.pki(), "--api-socket", filepath.Join(n.dir, "api.sock"),
+		"--listen-api", n.addr + ":6700", "--listen-raft", n.addr + ":6701", "--listen-openflow", n.addr + ":6653",
+		"--listen-ovsdb", n.addr + ":6640", "--listen-metrics", n.addr + ":9654",
+	}
+	var err error
+	n.conn, err = grpc.NewClient("unix:"+filepath.Join(n.dir, "api.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return n, err
+}
+
+func (n *node) pki() string { return filepath.Join(n.dir, "pki") }
+
+// start starts poolwired. Its log is DIR/log.
+func (n *node) start() error {
+	out, err := os.OpenFile(filepath.Join(n.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = out.Close() }()
+	cmd := exec.Command(filepath.Join(n.bin, "poolwired"), n.args...)
+	cmd.Stdout, cmd.Stderr = out, out
+	// A real node has its machine for itself. Here it gets a share of the processors of its own.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	simhost.Favour(cmd.Process.Pid)
+	ended := make(chan struct{})
+	n.cmd, n.ended = cmd, ended
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	return nil
+}
+
+// kill ends the node with SIGKILL.
+func (n *node) kill() {
+	if n.running() {
+		_ = n.cmd.Process.Kill()
+		<-n.ended
+	}
+}
+
+func (n *node) running() bool {
+	if n.cmd == nil {
+		return false
+	}
+	select {
+	case <-n.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// status asks the node about itself.
+func (n *node) status(ctx context.Context) (*poolwirev1.NodeStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	n.conn.ResetConnectBackoff()
+	r, err := poolwirev1.NewClusterServiceClient(n.conn).GetNodeStatus(ctx, &poolwirev1.GetNodeStatusRequest{}, grpc.WaitForReady(true))
+	return r.GetStatus(), err
+}
+
+// metrics reads the node's metrics: name and labels as they are written, and values.
+func (n *node) metrics(ctx context.Context) (map[string]float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.addr+":9654/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Body.Close() }()
+	out := map[string]float64{}
+	lines := bufio.NewScanner(r.Body)
+	for lines.Scan() {
+		name, text, found := strings.Cut(lines.Text(), "} ")
+		if found {
+			name += "}"
+		} else {
+			name, text, _ = strings.Cut(lines.Text(), " ")
+		}
+		if v, err := strconv.ParseFloat(text, 64); err == nil {
+			out[name] = v
+		}
+	}
+	return out, lines.Err()
+}
+
+// lastWords are the last lines of the node's log.
+func (n *node) lastWords(lines int) string {
+	b, err := os.ReadFile(filepath.Join(n.dir, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// How often facts are looked at that announce themselves in no way, and how often metrics are
+// read, which costs the nodes something.
+const (
+	lookEvery = 10 * time.Millisecond
+	readEvery = 200 * time.Millisecond
+)
+
+// await repeats a look until it succeeds or ctx ends.
+func await(ctx context.Context, what string, look func() error) error {
+	return awaitEvery(ctx, lookEvery, what, look)
+}
+
+func awaitEvery(ctx context.Context, pause time.Duration, what string, look func() error) error {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		err := look()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, errors.Join(ctx.Err(), err))
+		case <-tick.C:
+		}
+	}
+}
