@@ -99,7 +99,11 @@ func (c *Conn) Close() error {
 
 // enter takes a place, unless the connection is closed first.
 func (c *Conn) enter(line *list.List) bool {
-	if !c.gate.enter(line, c.closed) {
+	var gone func() bool
+	if line == &c.gate.accepted {
+		gone = func() bool { return hungUp(c.Conn) }
+	}
+	if !c.gate.enter(line, c.closed, gone) {
 		return false
 	}
 	c.mu.Lock()
@@ -157,10 +161,13 @@ func (c *Conn) await(timeout time.Duration) error {
 	if err := c.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	if !c.enter(&c.gate.accepted) {
+	entered := c.enter(&c.gate.accepted)
+	select {
+	case <-c.closed:
 		return net.ErrClosed
+	default:
 	}
-	if hungUp(c.Conn) {
+	if !entered || hungUp(c.Conn) {
 		c.gate.abandoned.Add(1)
 		return ErrHungUp
 	}

@@ -46,6 +46,8 @@ const (
 	// stalled is how long a connection counts as under way. Peers that take longer are
 	// waited for, but keep nobody else from beginning.
 	stalled = 2 * time.Second
+	// lookEvery is how often it is looked whether a peer that waits in line is still there.
+	lookEvery = 500 * time.Millisecond
 )
 
 // New returns a gate with a number of places; 0 for one for each processor but one: the node
@@ -61,7 +63,7 @@ func New(places int) *Gate {
 // free. Its holder must not wait for anything slow, and must not enter again, until it calls
 // Leave. The error is ctx's.
 func (g *Gate) Enter(ctx context.Context) error {
-	if g != nil && !g.enter(&g.underWay, ctx.Done()) {
+	if g != nil && !g.enter(&g.underWay, ctx.Done(), nil) {
 		return context.Cause(ctx)
 	}
 	return nil
@@ -115,9 +117,32 @@ func (g *Gate) newcomersLocked() *list.List {
 	return &g.accepted
 }
 
-// enter takes a place unless done is closed first. A newcomer that got one is to be counted
-// out with finish.
-func (g *Gate) enter(line *list.List, done <-chan struct{}) bool {
+// awaitTurn reports whether turn was closed before done, and before gone, if there is one, said
+// that nobody waits any more.
+func awaitTurn(turn, done <-chan struct{}, gone func() bool) bool {
+	var look <-chan time.Time
+	if gone != nil {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		look = tick.C
+	}
+	for {
+		select {
+		case <-turn:
+			return true
+		case <-done:
+			return false
+		case <-look:
+			if gone() {
+				return false
+			}
+		}
+	}
+}
+
+// enter takes a place unless done is closed or gone says true first. A newcomer that got one is to
+// be counted out with finish.
+func (g *Gate) enter(line *list.List, done <-chan struct{}, gone func() bool) bool {
 	turn := make(chan struct{})
 	g.mu.Lock()
 	var place *list.Element
@@ -128,10 +153,8 @@ func (g *Gate) enter(line *list.List, done <-chan struct{}) bool {
 	}
 	g.admitLocked()
 	g.mu.Unlock()
-	select {
-	case <-turn:
+	if awaitTurn(turn, done, gone) {
 		return true
-	case <-done:
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -159,9 +159,19 @@ func TestASettledConnectionTakesNoPlaces(t *testing.T) {
 	}
 }
 
-// No work is done for a peer whose patience has ended.
-func TestAPeerThatHungUpIsFoundOutWhenItsTurnComes(t *testing.T) {
+// No work is done for a peer whose patience has ended, and it takes up no room in line.
+func TestAPeerThatHungUpIsFoundOut(t *testing.T) {
 	t.Parallel()
+	for name, leave := range map[string]bool{"when its turn comes": true, "in line": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hangUp(t, leave)
+		})
+	}
+}
+
+func hangUp(t *testing.T, leave bool) {
+	t.Helper()
 	g := gate.New(1)
 	if err := g.Enter(t.Context()); err != nil {
 		t.Fatal(err)
@@ -174,9 +184,11 @@ func TestAPeerThatHungUpIsFoundOutWhenItsTurnComes(t *testing.T) {
 	if err := peer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	g.Leave()
-	if err := <-result; !errors.Is(err, gate.ErrHungUp) || g.Abandoned() != 1 {
-		t.Fatalf("got %v, %d abandoned", err, g.Abandoned())
+	if leave {
+		g.Leave()
+	}
+	if err := <-result; !errors.Is(err, gate.ErrHungUp) || g.Abandoned() != 1 || g.Waiting() != 0 {
+		t.Fatalf("got %v, %d abandoned, %d waiting", err, g.Abandoned(), g.Waiting())
 	}
 }
 
