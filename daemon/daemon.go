@@ -151,7 +151,10 @@ func (n *node) serve(ctx context.Context) error {
 	registerNodeMetrics(n)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.control.Run(ctx) })
-	g.Go(func() error { return n.south.serve(ctx) })
+	g.Go(func() error {
+		n.awaitReplay(ctx)
+		return n.south.serve(ctx)
+	})
 	g.Go(func() error { return n.north.serve(ctx) })
 	g.Go(func() error { return n.join(ctx) })
 	g.Go(func() error { return n.renewCertificates(ctx) })
@@ -165,6 +168,29 @@ func (n *node) serve(ctx context.Context) error {
 		}
 	})
 	return g.Wait()
+}
+
+// replayPatience is how long hosts wait for the store of a node that starts: a fraction of what
+// bridges keep their flows for without any controller.
+const replayPatience = 10 * time.Second
+
+// awaitReplay waits until everything in the log that this node has started with is applied, or
+// for as long as a node without a majority may keep hosts waiting. Until then there is no
+// leader that could use their sessions, and receiving them all at once would take the processors
+// from the replay that makes one.
+func (n *node) awaitReplay(ctx context.Context) {
+	last := n.store.LastIndex()
+	ctx, cancel := context.WithTimeout(ctx, replayPatience)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !n.store.Replayed(last) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // renewCertificates replaces certificates in good time.

@@ -176,6 +176,13 @@ func (s *Store) askLeader() (uint64, error) {
 // AppliedIndex returns the index of the last log entry applied on this node.
 func (s *Store) AppliedIndex() uint64 { return s.raft.AppliedIndex() }
 
+// Replayed reports whether the log has been applied up to an index, but for a last batch that may
+// be at work.
+func (s *Store) Replayed(index uint64) bool {
+	// Raft counts entries as applied when it has handed them over.
+	return s.raft.AppliedIndex() >= index && s.raft.Stats()["fsm_pending"] == "0"
+}
+
 // LastIndex returns the index of the last log entry this node has, committed
 // or not.
 func (s *Store) LastIndex() uint64 { return s.raft.LastIndex() }
