@@ -143,8 +143,7 @@ func (r *run) settled(ctx context.Context, hosts int, generation uint64) error {
 	if err := awaitEvery(ctx, readEvery, "hosts to be ready", func() error { return r.ready(ctx, hosts) }); err != nil {
 		return err
 	}
-	_, err := r.confirmed(ctx, 0)
-	return err
+	return r.confirmed(ctx, 0)
 }
 
 // mastered waits until a number of hosts has a master.
@@ -174,13 +173,13 @@ func (r *run) ready(ctx context.Context, hosts int) error {
 	return nil
 }
 
-// confirmed waits until all hosts have confirmed a revision, 0 for the latest, and tells which it was.
-func (r *run) confirmed(ctx context.Context, revision uint64) (uint64, error) {
+// confirmed waits until all hosts have confirmed a revision, 0 for the latest.
+func (r *run) confirmed(ctx context.Context, revision uint64) error {
 	w, err := poolwirev1.NewClusterServiceClient(r.cluster.client).WaitForHosts(ctx, &poolwirev1.WaitForHostsRequest{Revision: revision, Timeout: durationpb.New(patience)})
 	if err == nil && w.GetRealization().GetState() != poolwirev1.RealizationState_REALIZATION_STATE_CONFIRMED {
 		err = fmt.Errorf("not confirmed: %v", w.GetRealization())
 	}
-	return w.GetRevision(), err
+	return err
 }
 
 // changes adds rules to VIFs of the first hosts, one after the other, and removes them.
@@ -198,7 +197,7 @@ func (r *run) changes(ctx context.Context, hosts int) (Times, error) {
 		if err != nil {
 			return Times{}, err
 		}
-		if _, err := r.confirmed(ctx, deleted.GetRevision()); err != nil {
+		if err := r.confirmed(ctx, deleted.GetRevision()); err != nil {
 			return Times{}, err
 		}
 	}
@@ -214,6 +213,5 @@ func (r *run) addRule(ctx context.Context, host int, port uint32) (*poolwirev1.C
 	if err != nil {
 		return nil, err
 	}
-	_, err = r.confirmed(ctx, created.GetRevision())
-	return created, err
+	return created, r.confirmed(ctx, created.GetRevision())
 }

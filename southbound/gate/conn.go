@@ -56,6 +56,7 @@ type listener struct {
 	gate *Gate
 }
 
+// Accept makes a Conn of what the listener accepts.
 func (l *listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {

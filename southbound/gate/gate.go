@@ -94,7 +94,7 @@ func (g *Gate) admitLocked() {
 		newcomers := g.newcomersLocked()
 		fresh := newcomers.Len() > 0 && g.begun < g.maxBegun
 		switch {
-		case g.underWay.Len() > 0 && !(fresh && g.streak >= newcomersTurn-1):
+		case g.underWay.Len() > 0 && (!fresh || g.streak < newcomersTurn-1):
 			close(g.underWay.Remove(g.underWay.Front()).(chan struct{}))
 			g.streak++
 		case fresh:
