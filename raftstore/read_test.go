@@ -214,7 +214,9 @@ func TestLeaderIsNotBehindFollowers(t *testing.T) {
 	var writes sync.WaitGroup
 	for _, uuid := range []string{"p1", "p2"} {
 		writes.Go(func() { apply(t, leader.Store, createPool(uuid)) })
-		waitFor(t, func() bool { return follower.View().Pool(uuid) != nil && (uuid == "p2" || leader.View().Pool(uuid) != nil) })
+		waitFor(t, func() bool {
+			return follower.View().Pool(uuid) != nil && (uuid == "p2" || leader.View().Pool(uuid) != nil)
+		})
 	}
 	if v := leader.View(); v.Pool("p1") != nil && v.Pool("p2") != nil {
 		t.Error("the leader's state machine goes on")
