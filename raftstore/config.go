@@ -54,6 +54,8 @@ type Config struct {
 
 	// wrapLogs puts something between Raft's log and the disk, in tests.
 	wrapLogs func(raft.LogStore) raft.LogStore
+	// wrapTransport puts something between Raft and the others, in tests.
+	wrapTransport func(transport) transport
 
 	// Log receives what Raft and the store have to say. Default: discarded.
 	Log *slog.Logger

@@ -20,6 +20,7 @@ type Store struct {
 	raft      *raft.Raft
 	disk      *disk
 	dog       *watchdog
+	proof     *proof
 	space     *space
 	transport transport
 	stream    *stream // nil without one
@@ -64,6 +65,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	}()
 	s.fsm = newFSM(cfg.Log)
 	s.dog = newWatchdog(cfg.Raft.DiskStall)
+	s.proof = newProof()
 	if s.disk, err = openDisk(cfg, s.dog); err != nil {
 		return nil, err
 	}
@@ -71,7 +73,9 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if _, err := s.space.look(); err != nil {
 		return nil, err
 	}
-	s.transport = s.newTransport()
+	if s.transport = s.newTransport(); cfg.wrapTransport != nil {
+		s.transport = cfg.wrapTransport(s.transport)
+	}
 	if err := s.start(); err != nil {
 		return nil, err
 	}
@@ -112,7 +116,8 @@ func (s *Store) start() error {
 	// One millisecond more, to be lowered below.
 	rc.HeartbeatTimeout += time.Millisecond
 	rc.ElectionTimeout = max(rc.ElectionTimeout, rc.HeartbeatTimeout)
-	s.raft, err = raft.NewRaft(rc, s.fsm, s.disk.logs, s.disk.stable, s.disk.snapshots, quietTransport{s.transport, s.dog})
+	others := provingTransport{quietTransport{s.transport, s.dog}, s.proof}
+	s.raft, err = raft.NewRaft(rc, s.fsm, s.disk.logs, s.disk.stable, s.disk.snapshots, others)
 	if err != nil {
 		return err
 	}
@@ -121,7 +126,7 @@ func (s *Store) start() error {
 	}
 	s.lead = newLeadership()
 	s.steward = newSteward(s)
-	s.verify.round = func() (struct{}, error) { return struct{}{}, s.raft.VerifyLeader().Error() }
+	s.verify.round = func() (struct{}, error) { return struct{}{}, s.proveLeadership() }
 	s.ask.round = s.askLeader
 	s.tasks.Go(func() { s.followLeadership(notify) })
 	s.tasks.Go(s.watchFSM)
