@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,11 +20,12 @@ import (
 // Once the write has ended it speaks again.
 type watchdog struct {
 	limit time.Duration
-	// since is when the write that is under way began, in nanoseconds of the clock that
-	// started with the watchdog, plus one; 0 without one. Raft writes entries from one
-	// goroutine and terms and votes from the same.
-	since atomic.Int64
-	epoch time.Time
+	epoch time.Time // what times are counted from, by the monotonic clock
+
+	mu    sync.Mutex
+	begun map[uint64]time.Duration // when the writes under way began; guarded by mu
+	last  uint64                   // guarded by mu
+
 	// silent holds while the node does not speak.
 	silent atomic.Bool
 	// news carries that silent changed, at most once.
@@ -31,23 +33,35 @@ type watchdog struct {
 }
 
 func newWatchdog(limit time.Duration) *watchdog {
-	return &watchdog{limit: limit, epoch: time.Now(), news: make(chan struct{}, 1)}
+	return &watchdog{limit: limit, epoch: time.Now(), begun: map[uint64]time.Duration{}, news: make(chan struct{}, 1)}
 }
 
-// during times a write.
+// during times a write. Raft drops old entries while it writes new ones: one that ends says
+// nothing of another one.
 func (w *watchdog) during(write func() error) error {
-	w.since.Store(int64(time.Since(w.epoch)) + 1)
-	defer w.since.Store(0)
+	w.mu.Lock()
+	w.last++
+	number := w.last
+	w.begun[number] = time.Since(w.epoch)
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		delete(w.begun, number)
+		w.mu.Unlock()
+	}()
 	return write()
 }
 
-// pending returns how long the write under way has taken; 0 without one.
+// pending returns how long the longest write under way has taken; 0 without one.
 func (w *watchdog) pending() time.Duration {
-	since := w.since.Load()
-	if since == 0 {
-		return 0
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var longest time.Duration
+	now := time.Since(w.epoch)
+	for _, begun := range w.begun {
+		longest = max(longest, now-begun)
 	}
-	return time.Since(w.epoch) - time.Duration(since-1)
+	return longest
 }
 
 // run looks at the disk until ctx ends. mayBeSilent says whether there is another node to

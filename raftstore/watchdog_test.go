@@ -115,3 +115,26 @@ func TestOnlyVoterIsNeverSilent(t *testing.T) {
 		t.Errorf("a slow write: %v", err)
 	}
 }
+
+// A write that ends while another one is stuck does not hide that.
+func TestStalledWriteIsSeenBesideOthers(t *testing.T) {
+	t.Parallel()
+	w := newWatchdog(time.Minute)
+	stuck, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = w.during(func() error { <-stuck; return nil })
+	}()
+	waitFor(t, func() bool { return w.pending() > 0 })
+	if err := w.during(func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if w.pending() == 0 {
+		t.Error("nothing is under way any more")
+	}
+	close(stuck)
+	<-done
+	if d := w.pending(); d != 0 {
+		t.Errorf("a write that has ended takes %s", d)
+	}
+}
