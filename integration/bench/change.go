@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"poolwire/integration/lab"
+	"poolwire/integration/quantile"
 	"poolwire/integration/scenario"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -50,9 +51,9 @@ func singleChange(ctx context.Context, s settings) ([]row, error) {
 	note := fmt.Sprintf("n=%d, API call to confirmed; all %d rules loaded in %s", s.changes, s.vifs*s.rules, rounded(load))
 	return []row{
 		{work: name + ", added: p50", poolwire: median(added), reach: "< 5ms", note: note},
-		{work: name + ", added: p99", poolwire: percentile(added, 99), reach: "< 25ms"},
+		{work: name + ", added: p99", poolwire: quantile.Of(added, 99), reach: "< 25ms"},
 		{work: name + ", removed: p50", poolwire: median(removed), reach: "< 5ms"},
-		{work: name + ", removed: p99", poolwire: percentile(removed, 99), reach: "< 25ms"},
+		{work: name + ", removed: p99", poolwire: quantile.Of(removed, 99), reach: "< 25ms"},
 	}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"poolwire/integration/lab"
+	"poolwire/integration/quantile"
 )
 
 // load is what writers got.
@@ -73,8 +74,7 @@ func drive(ctx context.Context, t target, n int, lasts time.Duration) (load, err
 	if err != nil {
 		return load{}, err
 	}
-	slices.Sort(all)
-	return load{rate: float64(len(all)) / took.Seconds(), p50: all[len(all)/2], p99: all[len(all)*99/100], cpu: (after - before) / time.Duration(len(all))}, nil
+	return load{rate: float64(len(all)) / took.Seconds(), p50: quantile.Of(all, 50), p99: quantile.Of(all, 99), cpu: (after - before) / time.Duration(len(all))}, nil
 }
 
 // tick is the unit of processor time in /proc, whatever the kernel's own is (proc(5), USER_HZ).

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"poolwire/integration/quantile"
 )
 
 // row is one line of the result.
@@ -139,10 +141,4 @@ func rounded(d time.Duration) time.Duration {
 	return d.Round(time.Millisecond)
 }
 
-// percentile of unsorted samples, p from 0 to 100.
-func percentile(samples []time.Duration, p int) time.Duration {
-	sorted := slices.Sorted(slices.Values(samples))
-	return sorted[min(len(sorted)-1, len(sorted)*p/100)]
-}
-
-func median(samples []time.Duration) time.Duration { return percentile(samples, 50) }
+func median(samples []time.Duration) time.Duration { return quantile.Of(samples, 50) }

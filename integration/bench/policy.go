@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"poolwire/integration/lab"
+	"poolwire/integration/quantile"
 	"poolwire/integration/scenario"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -144,7 +145,7 @@ func (b *policyBench) ruleChange(ctx context.Context, n int, rule func(int) *poo
 func twoRows(work, note string, took []time.Duration) []row {
 	return []row{
 		{work: work + ": p50", poolwire: median(took), note: fmt.Sprintf("n=%d, API call to confirmed%s", len(took), note)},
-		{work: work + ": p99", poolwire: percentile(took, 99)},
+		{work: work + ": p99", poolwire: quantile.Of(took, 99)},
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// shortly is how long faults are injected when nothing else is asked for: most of them once.
-const shortly = 70 * time.Second
+// shortly is how long faults are injected when nothing else is asked for: time for most of them.
+const shortly = 2 * time.Minute
 
 // Under every fault there is, nothing acknowledged is lost, nothing is done twice, nothing
 // stale is read, and watches miss nothing. POOLWIRE_CHAOS_DURATION and POOLWIRE_CHAOS_SEED

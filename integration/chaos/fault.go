@@ -41,6 +41,7 @@ func faults() []fault {
 		{"leader's disk stalled", stall(leading)},
 		{"follower's disk stalled", stall(following)},
 		{"leader's disk full", fillDisk(leading)},
+		{"follower's disk full", fillDisk(following)},
 		{"last write torn", tearLog},
 		{"packets late", latePackets(lab.Lateness{Least: 25 * time.Millisecond, Most: 125 * time.Millisecond})},
 		{"packets late and lost", latePackets(lab.Lateness{Least: 25 * time.Millisecond, Most: 125 * time.Millisecond, Lost: 0.05, Overtaking: true})},
@@ -184,7 +185,7 @@ func fillDisk(whom who) func(context.Context, *injector) (string, func(context.C
 		if err != nil {
 			return "", nil, err
 		}
-		left := uint64(1+i.rng.IntN(64)) << 20
+		left := uint64(i.rng.IntN(64)) << 20
 		return fmt.Sprintf("%s, %d MiB left", n.id, left>>20), func(context.Context) error { return n.drain() }, n.fill(ctx, left)
 	}
 }

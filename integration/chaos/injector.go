@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -39,13 +40,18 @@ const (
 // run deals the faults like cards, each once before any comes again, until ctx ends. The error
 // is a node that could not be started, or a cluster that did not recover.
 func (i *injector) run(ctx context.Context) error {
-	deck := slices.Clone(i.deck)
+	deck, undealt := slices.Clone(i.deck), map[string]bool{}
+	for _, f := range deck {
+		undealt[f.name] = true
+	}
+	defer func() { i.report.leftOut(slices.Sorted(maps.Keys(undealt))) }()
 	for {
 		i.rng.Shuffle(len(deck), func(a, b int) { deck[a], deck[b] = deck[b], deck[a] })
 		for _, f := range deck {
 			if ctx.Err() != nil {
 				return nil
 			}
+			delete(undealt, f.name)
 			// A fault that has begun is ended, also when the time is over.
 			if err := i.one(context.WithoutCancel(ctx), f); err != nil {
 				return fmt.Errorf("%s: %w", f.name, err)
@@ -75,7 +81,7 @@ func (i *injector) one(ctx context.Context, f fault) error {
 		}
 	}
 	ended := time.Now()
-	if err := i.revive(); err != nil {
+	if err := i.revive(f); err != nil {
 		return err
 	}
 	settling, stop := context.WithTimeout(ctx, recovery)
@@ -96,11 +102,11 @@ func (i *injector) one(ctx context.Context, f fault) error {
 }
 
 // revive starts nodes that ended by themselves, as systemd does.
-func (i *injector) revive() error {
+func (i *injector) revive(f fault) error {
 	var errs []error
 	for _, n := range i.cluster.nodes {
 		if !n.running() {
-			i.report.ownEnd(n.id)
+			i.report.ownEnd(n.id, f.name)
 			i.log("%s ended by itself: %v\n%s", n.id, n.proc.Err(), n.lastWords(15))
 			errs = append(errs, n.start())
 		}

@@ -7,6 +7,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"poolwire/integration/quantile"
 )
 
 // report collects figures. Its methods may be called from any goroutine.
@@ -18,6 +22,7 @@ type report struct {
 	gaps       []time.Duration
 	ownEnds    map[string]int
 	relists    int
+	undealt    []string // faults
 	violations []string
 	lost       int
 	present    int
@@ -48,10 +53,40 @@ func (r *report) leaderChanged(fault string) {
 	r.changes[fault]++
 }
 
-func (r *report) ownEnd(node string) {
+// ownEnd notes a node that ended without being killed, which no fault is a reason for.
+func (r *report) ownEnd(node, fault string) {
+	r.violated("%s ended by itself, after: %s", node, fault)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ownEnds[node]++
+}
+
+// leftOut notes the faults that there was no time for.
+func (r *report) leftOut(names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.undealt = names
+}
+
+// leastRate is how many calls a second have to be answered for a run to prove anything.
+const leastRate = 10
+
+// void says why a run proves nothing: too little was done in it. It is empty for one that does.
+func (r *report) void(took time.Duration) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := 0
+	for _, kind := range []string{"create", "delete", "read", "swap", "write"} {
+		done := r.calls[kind][codes.OK.String()]
+		if done == 0 {
+			return "no " + kind + " was answered"
+		}
+		all += done
+	}
+	if rate := float64(all) / took.Seconds(); rate < leastRate {
+		return fmt.Sprintf("%.1f calls a second were answered; %d are the least", rate, leastRate)
+	}
+	return ""
 }
 
 func (r *report) relisted() {
@@ -100,10 +135,11 @@ func (r *report) String() string {
 		fmt.Fprintf(&b, "fault    %s: %d, another leader after %d\n", name, r.faults[name], r.changes[name])
 	}
 	if n := len(r.gaps); n > 0 {
-		slices.Sort(r.gaps)
-		round := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
-		fmt.Fprintf(&b, "no write after a leader was killed: n %d, p50 %v, p95 %v, max %v\n",
-			n, round(r.gaps[(n-1)/2]), round(r.gaps[(n*95+99)/100-1]), round(r.gaps[n-1]))
+		at := func(percent int) time.Duration { return quantile.Of(r.gaps, percent).Round(time.Millisecond) }
+		fmt.Fprintf(&b, "no write after a leader was killed: n %d, p50 %v, p95 %v, max %v\n", n, at(50), at(95), at(100))
+	}
+	if len(r.undealt) > 0 {
+		fmt.Fprintf(&b, "no time was left for: %s\n", strings.Join(r.undealt, ", "))
 	}
 	fmt.Fprintf(&b, "nodes that ended by themselves %v, watches that had to list again %d\n", r.ownEnds, r.relists)
 	fmt.Fprintf(&b, "acknowledged and present %d, acknowledged and lost %d\n", r.present, r.lost)

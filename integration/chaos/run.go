@@ -54,6 +54,9 @@ func Run(ctx context.Context, cfg Config) (figures string, err error) {
 	if err := r.judge(ctx); err != nil {
 		return r.report.String(), err
 	}
+	if void := r.report.void(cfg.Duration); void != "" {
+		return r.report.String(), fmt.Errorf("the run proves nothing: %s", void)
+	}
 	if n := len(r.report.violations); n > 0 {
 		return r.report.String(), fmt.Errorf("%d violations, the first: %s", n, r.report.violations[0])
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -128,7 +129,7 @@ func (p *pair) keepWriting(t *testing.T) (stop func() []string) {
 }
 
 // olderVersion builds poolwired as it was before, and puts the client beside it: without the later commands
-// of the log, and without the call by which nodes answer reads themselves.
+// of the log and what commands mean since, and without the call by which nodes answer reads themselves.
 func olderVersion(t *testing.T) (bin string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -138,7 +139,7 @@ func olderVersion(t *testing.T) (bin string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := os.ReadFile(from)
+		text, err := os.ReadFile(cmp.Or(replaced[from], from))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,6 +154,7 @@ func olderVersion(t *testing.T) (bin string) {
 		replaced[from] = to
 	}
 	edit("raftstore/versions.go", `commandsNow uint32 = \d+`, `commandsNow uint32 = 28`)
+	edit("raftstore/command.go", `meaningNow = \w+`, `meaningNow = meaningOverlay`)
 	edit("raftstore/command.go", `(?m)^\t(29|[3-9]\d): .*\n`, "")
 	edit("northbound/cluster_members.go", `(ReadRevisionResponse, error\) \{\n)`, "${1}\tif ctx != nil {\n\t\treturn nil, status.Error(codes.Unimplemented, \"not in this version\")\n\t}\n")
 	overlay, err := json.Marshal(map[string]any{"Replace": replaced})

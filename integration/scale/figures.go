@@ -3,7 +3,6 @@ package scale
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"poolwire/integration/lab/simhost"
+	"poolwire/integration/quantile"
 )
 
 // Figures are what a run has measured.
@@ -65,9 +65,8 @@ func timesOf(took []time.Duration) Times {
 	if len(took) == 0 {
 		return Times{}
 	}
-	slices.Sort(took)
-	at := func(p int) time.Duration { return took[min(len(took)-1, len(took)*p/100)] }
-	return Times{N: len(took), P50: at(50), P95: at(95), P99: at(99), Max: took[len(took)-1]}
+	at := func(percent int) time.Duration { return quantile.Of(took, percent) }
+	return Times{N: len(took), P50: at(50), P95: at(95), P99: at(99), Max: at(100)}
 }
 
 func rounded(d time.Duration) time.Duration {

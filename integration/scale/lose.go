@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -108,9 +109,32 @@ func (r *run) restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.smooth(); err != nil {
+		return fmt.Errorf("all killed: %w", err)
+	}
 	r.cfg.Log("all killed: mastered after %v, confirmed after %v, all sessions after %v", r.figures.RestartMastered, r.figures.RestartSettled, r.figures.RestartWhole)
 	if r.figures.RestartMods = r.fleet.FlowMods() - mods; r.figures.RestartMods != 0 {
 		return fmt.Errorf("all killed: %d flow mods: %w", r.figures.RestartMods, errTouched)
+	}
+	return nil
+}
+
+// attemptsPerHost bounds how often a host's switch tries in vain while a node comes up and sees to the others.
+const attemptsPerHost = 60
+
+// smooth holds the herd that came back after a restart to the bounds there are for it.
+func (r *run) smooth() error {
+	p, by := r.figures.RestartPeaks, r.figures.RestartBy
+	// A host has one database, and one bridge with two connections to a node.
+	const connections = 3
+	places := max(1, runtime.NumCPU()-1)
+	switch {
+	case p.Running < 1 || p.Running > places:
+		return fmt.Errorf("%d connections were set up at once on a node with %d places", p.Running, places)
+	case p.Waiting > connections*r.cfg.Hosts:
+		return fmt.Errorf("%d connections of %d hosts waited for a node", p.Waiting, r.cfg.Hosts)
+	case by.Failed > attemptsPerHost*r.cfg.Hosts:
+		return fmt.Errorf("switches of %d hosts tried %d times in vain", r.cfg.Hosts, by.Failed)
 	}
 	return nil
 }

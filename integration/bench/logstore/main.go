@@ -131,7 +131,7 @@ func measure(data string, which, batch int, lasts time.Duration) (_ result, err 
 	slices.Sort(took)
 	size, err := sizeOf(dir)
 	return result{
-		rate: float64(next-1) / all.Seconds(), p50: took[len(took)/2], p99: took[len(took)*99/100], longest: took[len(took)-1], size: size,
+		rate: float64(next-1) / all.Seconds(), p50: took[(len(took)*50+99)/100-1], p99: took[(len(took)*99+99)/100-1], longest: took[len(took)-1], size: size,
 	}, err
 }
 
