@@ -24,7 +24,7 @@ func registerNodeMetrics(n *node) {
 		store: n.store, authority: n.authority, gate: n.gate,
 		leader:    prometheus.NewDesc("poolwire_raft_leader", "1 while this node leads.", nil, nil),
 		term:      prometheus.NewDesc("poolwire_raft_term", "Raft term.", nil, nil),
-		applied:   prometheus.NewDesc("poolwire_raft_applied_index", "Revision applied on this node.", nil, nil),
+		applied:   prometheus.NewDesc("poolwire_raft_applied_index", "Index of the last log entry applied on this node.", nil, nil),
 		last:      prometheus.NewDesc("poolwire_raft_last_index", "Last index in this node's log.", nil, nil),
 		objects:   prometheus.NewDesc("poolwire_store_objects", "Objects in the replicated store.", []string{"kind"}, nil),
 		expiry:    prometheus.NewDesc("poolwire_certificate_expiry_timestamp_seconds", "When a certificate of this node expires, in Unix time.", []string{"certificate"}, nil),
