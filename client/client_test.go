@@ -38,6 +38,9 @@ type node struct {
 	answer  func(ctx context.Context) error
 	history []*poolwirev1.WatchResponse
 	end     error // of the watch; nil to go on for ever
+	// before is called before watch number n is answered, from 1, and may refuse it.
+	before  func(n int) error
+	watches int
 }
 
 func (n *node) note(ctx context.Context, what string) error {
@@ -70,6 +73,15 @@ func (n *node) RemoveNode(ctx context.Context, _ *poolwirev1.RemoveNodeRequest) 
 }
 
 func (n *node) Watch(_ *poolwirev1.WatchRequest, out grpc.ServerStreamingServer[poolwirev1.WatchResponse]) error {
+	n.mu.Lock()
+	n.watches++
+	watches := n.watches
+	n.mu.Unlock()
+	if n.before != nil {
+		if err := n.before(watches); err != nil {
+			return err
+		}
+	}
 	for _, r := range n.history {
 		if err := out.Send(r); err != nil {
 			return err
@@ -290,6 +302,52 @@ func TestWatchGoesOnWhereTheHistoryIs(t *testing.T) {
 	err = dial(t, second, second, second).Watch(soon(t), &poolwirev1.WatchRequest{FromRevision: 4}, func(*poolwirev1.WatchResponse) error { return nil })
 	if status.Code(err) != codes.OutOfRange {
 		t.Errorf("nobody has the history: %v", err)
+	}
+}
+
+// Other calls of the same client do not send a watch back to a node that has said that its history is gone.
+func TestWatchHasItsOwnWay(t *testing.T) {
+	t.Parallel()
+	var c *client.Client
+	first := start(t, &node{answer: fails(codes.Unavailable), end: status.Error(codes.OutOfRange, "compacted")})
+	second := start(t, &node{answer: fails(codes.Unavailable), history: []*poolwirev1.WatchResponse{at(4), at(5, "a")}})
+	third := start(t, &node{end: status.Error(codes.OutOfRange, "compacted")})
+	first.before = func(int) error {
+		_, err := poolwirev1.NewPoolServiceClient(c).ListPools(soon(t), &poolwirev1.ListPoolsRequest{})
+		return err
+	}
+	c = dial(t, first, second, third)
+	done := errors.New("seen all")
+	err := c.Watch(soon(t), &poolwirev1.WatchRequest{FromRevision: 4}, func(r *poolwirev1.WatchResponse) error {
+		if r.GetRevision() == 5 {
+			return done
+		}
+		return nil
+	})
+	if !errors.Is(err, done) {
+		t.Error(err)
+	}
+}
+
+// A node that does not answer for a moment has not said that its history is gone.
+func TestWatchWaitsForEveryAnswer(t *testing.T) {
+	t.Parallel()
+	first := start(t, &node{end: status.Error(codes.OutOfRange, "compacted")})
+	second := start(t, &node{history: []*poolwirev1.WatchResponse{at(4), at(5, "a")}, before: func(n int) error {
+		if n < 3 {
+			return status.Error(codes.Unavailable, "starting")
+		}
+		return nil
+	}})
+	done := errors.New("seen all")
+	err := dial(t, first, second).Watch(soon(t), &poolwirev1.WatchRequest{FromRevision: 4}, func(r *poolwirev1.WatchResponse) error {
+		if r.GetRevision() == 5 {
+			return done
+		}
+		return nil
+	})
+	if !errors.Is(err, done) || first.watches != 1 {
+		t.Errorf("%v, the first node was asked %d times", err, first.watches)
 	}
 }
 

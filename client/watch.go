@@ -20,42 +20,42 @@ import (
 // of changed, when no node has ever answered in as many attempts as [Config].Rounds says, or
 // when no node can go on:
 //
-//   - OutOfRange: no node's history reaches back to the revision any more. List again, then
-//     watch from the list's revision.
+//   - OutOfRange: no node's history reaches back to the revision any more, and every one has
+//     said so: one that does not answer may have it, and is asked until it does. List again,
+//     then watch from the list's revision.
 //   - io.EOF: the node has no more to say. Poolwire's own nodes never end a watch so.
 //   - other codes that another node or another attempt would not change.
 func (c *Client) Watch(ctx context.Context, req *poolwirev1.WatchRequest, changed func(*poolwirev1.WatchResponse) error) error {
-	w := &watcher{client: c, req: req, reached: req.GetFromRevision(), begun: req.GetFromRevision() != 0, changed: changed}
+	w := &watcher{
+		client: c, req: req, reached: req.GetFromRevision(), begun: req.GetFromRevision() != 0, changed: changed,
+		at: int(c.preferred.Load()), forgot: map[int]bool{},
+	}
 	pause := firstPause
-	forgotten := 0 // answers in a row that the history is gone
-	for attempt, heard := 1, false; ; attempt++ {
+	for attempt := 1; ; attempt++ {
 		progress, err := w.follow(ctx)
-		if heard = heard || progress; progress {
-			forgotten = 0
+		var own callerError
+		if errors.As(err, &own) {
+			return own.error
 		}
-		// A node that was restarted has less of a history than others.
-		if status.Code(err) == codes.OutOfRange {
-			forgotten++
+		forgotten := status.Code(err) == codes.OutOfRange
+		if forgotten {
+			w.forgot[w.at] = true
 		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !heard && attempt == c.cfg.Rounds*len(c.conns):
+		case !w.heard && attempt == c.cfg.Rounds*len(c.conns), len(w.forgot) == len(c.conns):
 			return err
-		case status.Code(err) == codes.OutOfRange && forgotten < len(c.conns):
-			c.next()
+		case forgotten:
+			w.next()
 			continue
 		case !resumable(err):
-			var own callerError
-			if errors.As(err, &own) {
-				return own.error
-			}
 			return err
 		}
 		if progress {
 			pause = firstPause
 		}
-		c.next()
+		w.next()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -74,6 +74,14 @@ type watcher struct {
 	reached uint64
 	begun   bool
 	changed func(*poolwirev1.WatchResponse) error
+	// at is the index of the node that is followed. It is the watch's own: other calls of the
+	// client, which go elsewhere meanwhile, must not send it back to a node that was asked.
+	at int
+	// forgot has the nodes that have said that their history does not reach back to reached.
+	// Histories only become shorter: none of them is asked again before the watch has got on.
+	forgot map[int]bool
+	// heard says that a node has answered.
+	heard bool
 }
 
 // follow reads one stream to its end, and says whether it has brought anything.
@@ -81,7 +89,7 @@ func (w *watcher) follow(ctx context.Context) (progress bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	req := &poolwirev1.WatchRequest{FromRevision: w.reached, Kinds: w.req.GetKinds()}
-	stream, err := poolwirev1.NewWatchServiceClient(w.client).Watch(ctx, req)
+	stream, err := poolwirev1.NewWatchServiceClient(w.client.conns[w.at]).Watch(ctx, req)
 	if err != nil {
 		return false, err
 	}
@@ -90,7 +98,7 @@ func (w *watcher) follow(ctx context.Context) (progress bool, err error) {
 		if err != nil {
 			return progress, err
 		}
-		progress = true
+		progress, w.heard = true, true
 		if err := w.take(r); err != nil {
 			return progress, callerError{err}
 		}
@@ -103,18 +111,27 @@ func (w *watcher) take(r *poolwirev1.WatchResponse) error {
 	if w.begun && r.GetRevision() <= w.reached && (len(r.GetChanges()) > 0 || r.GetRevision() < w.reached) {
 		return nil
 	}
+	if r.GetRevision() > w.reached {
+		clear(w.forgot)
+	}
 	w.reached, w.begun = r.GetRevision(), true
 	return w.changed(r)
+}
+
+// next goes on to the next node that may have the history.
+func (w *watcher) next() {
+	for range w.client.conns {
+		if w.at = (w.at + 1) % len(w.client.conns); !w.forgot[w.at] {
+			return
+		}
+	}
 }
 
 // callerError is an error of the caller's own function.
 type callerError struct{ error }
 
-// Unwrap returns the caller's error.
-func (e callerError) Unwrap() error { return e.error }
-
 func resumable(err error) bool {
-	if errors.As(err, new(callerError)) || errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
 		return false
 	}
 	switch status.Code(err) {
@@ -122,10 +139,4 @@ func resumable(err error) bool {
 		return true
 	}
 	return false
-}
-
-// next prefers another node than the one that failed.
-func (c *Client) next() {
-	at := c.preferred.Load()
-	c.preferred.CompareAndSwap(at, (at+1)%int64(len(c.conns)))
 }
