@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -26,16 +26,30 @@ const (
 // Invoke makes a unary call (grpc.ClientConnInterface). It goes from node to node until one
 // answers, ctx ends, or all have been asked as often as [Config].Rounds says.
 //
-// Errors are gRPC statuses. Unavailable means that no node could answer; a change that may
-// have been made all the same says so in google.rpc.ErrorInfo, reason OUTCOME_UNKNOWN.
+// Errors are gRPC statuses, of the last attempt. Unavailable means that no node could answer.
+// A change that any of the attempts may have made says so in google.rpc.ErrorInfo, domain
+// poolwire, reason OUTCOME_UNKNOWN: read it, or repeat the call with the request_id it had,
+// which the caller knows when it gave one. Unavailable, DeadlineExceeded and Canceled without
+// that reason say that nothing was done; Internal and Unknown, which are defects, do not say.
+// Reads and calls with validate_only never have it.
 func (c *Client) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
 	args, safe := c.repeatable(method, args)
-	return c.rounds(ctx, func(ctx context.Context, conn *grpc.ClientConn) (again bool, err error) {
+	unknown := false
+	err := c.rounds(ctx, func(ctx context.Context, conn *grpc.ClientConn) (again bool, err error) {
 		attempt, cancel := c.bound(ctx, args)
 		defer cancel()
-		err = conn.Invoke(attempt, method, args, reply, opts...)
-		return tryNext(ctx, err, safe), err
+		var at peer.Peer
+		err = conn.Invoke(attempt, method, args, reply, append(slices.Clip(opts), grpc.Peer(&at))...)
+		// A call has a peer once it was given to a connection. Before, nothing was sent.
+		sent := at.Addr != nil
+		// The request is looked at now: an interceptor may have made a trial of it.
+		unknown = unknown || sent && leavesOpen(err) && changes(method, args)
+		return tryNext(ctx, err, safe || !sent), err
 	})
+	if unknown {
+		return unknownOutcome(err)
+	}
+	return err
 }
 
 // NewStream begins a stream (grpc.ClientConnInterface) on the first node that takes it. A
@@ -100,7 +114,8 @@ func (c *Client) bound(ctx context.Context, args any) (context.Context, context.
 	return context.WithTimeout(ctx, c.cfg.Attempt)
 }
 
-// tryNext says whether another node may know better. safe calls do nothing, or nothing twice.
+// tryNext says whether another node may know better. safe calls do nothing, or nothing twice, or
+// were not sent.
 func tryNext(ctx context.Context, err error, safe bool) bool {
 	switch {
 	case err == nil, ctx.Err() != nil:
@@ -111,16 +126,6 @@ func tryNext(ctx context.Context, err error, safe bool) bool {
 	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded:
 		return safe
-	}
-	return false
-}
-
-// notLeading recognises that a node did nothing because it does not lead.
-func notLeading(err error) bool {
-	for _, d := range status.Convert(err).Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == "poolwire" && info.GetReason() == "NOT_LEADER" {
-			return true
-		}
 	}
 	return false
 }
@@ -150,7 +155,7 @@ func (c *Client) repeatable(method string, args any) (any, bool) {
 // reads says whether a method changes nothing, by its verb.
 func reads(method string) bool {
 	name := method[strings.LastIndex(method, "/")+1:]
-	return slices.ContainsFunc([]string{"Get", "List", "Describe", "Explain", "WaitFor", "Watch", "Dump"}, func(verb string) bool {
+	return slices.ContainsFunc([]string{"Get", "List", "Read", "Describe", "Explain", "WaitFor", "Watch", "Dump"}, func(verb string) bool {
 		return strings.HasPrefix(name, verb)
 	})
 }

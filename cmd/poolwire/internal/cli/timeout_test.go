@@ -83,6 +83,24 @@ func TestAnUnknownOutcomeIsSaidInWordsOfTheClient(t *testing.T) {
 	}
 }
 
+// A node that is lost while it is asked leaves a change open; a trial changes nothing whatever happens.
+func TestALostNodeLeavesOnlyChangesOpen(t *testing.T) {
+	t.Parallel()
+	for flag, open := range map[string]bool{"--dry-run=false": true, "--dry-run": false} {
+		f := policyServer()
+		f.meet = func(_ context.Context, m proto.Message) error {
+			if m.ProtoReflect().Descriptor().Name() == "DeletePolicyRuleRequest" {
+				return status.Error(codes.Unavailable, "gone")
+			}
+			return nil
+		}
+		exit, _, errs := f.run(t, "rule", "delete", "web-in", flag)
+		if exit != exitUnavailable || strings.Contains(errs, "not known whether the change was made") != open {
+			t.Errorf("%s: exit %d, %q", flag, exit, errs)
+		}
+	}
+}
+
 // TestTimeoutsHaveManyForms: whoever notices first, it is the same thing; what is told
 // in time stays as it is.
 func TestTimeoutsHaveManyForms(t *testing.T) {
