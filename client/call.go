@@ -120,8 +120,8 @@ func tryNext(ctx context.Context, err error, safe bool) bool {
 	switch {
 	case err == nil, ctx.Err() != nil:
 		return false
-	case notLeading(err):
-		return true // nothing was done
+	case didNothing(err):
+		return true
 	}
 	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded:

@@ -193,10 +193,11 @@ func TestUnrepeatableCall(t *testing.T) {
 	if status.Code(err) != codes.Unavailable || len(good.questions()) != 0 {
 		t.Errorf("%v, the next node was asked %q", err, good.questions())
 	}
-	follower := start(t, &node{answer: followsNobody})
-	c = dial(t, follower, good)
-	if _, err := poolwirev1.NewClusterServiceClient(c).RemoveNode(soon(t), &poolwirev1.RemoveNodeRequest{Id: "n3"}); err != nil || len(good.questions()) != 1 {
-		t.Errorf("%v, the next node was asked %q", err, good.questions())
+	for i, answer := range []func(context.Context) error{followsNobody, failsWith(t, codes.Unavailable, &errdetails.RetryInfo{})} {
+		c = dial(t, start(t, &node{answer: answer}), good)
+		if _, err := poolwirev1.NewClusterServiceClient(c).RemoveNode(soon(t), &poolwirev1.RemoveNodeRequest{Id: "n3"}); err != nil || len(good.questions()) != i+1 {
+			t.Errorf("%v, the next node was asked %q", err, good.questions())
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -27,30 +28,30 @@ func reasonOf(err error) string {
 	return ""
 }
 
-// notLeading recognises that a node did nothing because it does not lead.
-func notLeading(err error) bool { return reasonOf(err) == reasonNotLeader }
+// didNothing says whether a node has told that it did nothing: because it does not lead, or
+// because it could not just then, and says when to come again (google.rpc.RetryInfo).
+func didNothing(err error) bool {
+	st := status.Convert(err)
+	switch {
+	case reasonOf(err) == reasonNotLeader:
+		return true
+	case reasonOf(err) == reasonUnknownEnd || st.Code() != codes.Unavailable:
+		return false
+	}
+	return slices.ContainsFunc(st.Details(), func(d any) bool {
+		_, ok := d.(*errdetails.RetryInfo)
+		return ok
+	})
+}
 
 // leavesOpen says whether a change that was sent may have been made although it came back with
-// err. A node that has done nothing says so: it does not lead, or it says when to come again.
+// err.
 func leavesOpen(err error) bool {
-	switch reasonOf(err) {
-	case reasonUnknownEnd:
-		return true
-	case reasonNotLeader:
-		return false
-	}
-	st := status.Convert(err)
-	switch st.Code() {
+	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
-	default:
-		return false
+		return !didNothing(err)
 	}
-	for _, d := range st.Details() {
-		if _, ok := d.(*errdetails.RetryInfo); ok {
-			return false
-		}
-	}
-	return true
+	return reasonOf(err) == reasonUnknownEnd
 }
 
 // settles says whether the last answer tells what became of the attempts before: the leader

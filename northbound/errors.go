@@ -53,17 +53,6 @@ func statusOf(err error, prefix string) error {
 	return status.Error(codes.Internal, err.Error())
 }
 
-// unknownOutcome says that a change may have been made: the deadline of the call
-// ended while it was under way, or the lead was lost.
-func unknownOutcome(err error) error {
-	code, why := codes.Unavailable, "it is not known whether the change was made"
-	if errors.Is(err, context.DeadlineExceeded) {
-		code, why = codes.DeadlineExceeded, "timed out; the change may have been made"
-	}
-	return detailed(code, why+": read it, or repeat the call with the same request_id",
-		&errdetails.ErrorInfo{Reason: reasonUnknownEnd, Domain: errorDomain})
-}
-
 // stateError maps what the state machine refuses; nil for other errors.
 func stateError(err error, prefix string) error {
 	var (

@@ -3,6 +3,7 @@ package northbound
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -124,10 +126,15 @@ func (s *Server) answerOrForward(ctx context.Context, req any, method string, ne
 		}
 	}
 	resp := answerType(method).New().Interface()
-	if err := conn.Invoke(s.speakFor(ctx), method, req, resp, grpc.MaxCallRecvMsgSize(math.MaxInt32)); err != nil {
-		return nil, err
+	var at peer.Peer
+	err = conn.Invoke(s.speakFor(ctx), method, req, resp, grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.Peer(&at))
+	switch {
+	case err == nil:
+		return resp, nil
+	case at.Addr == nil: // no connection has taken the call
+		return nil, unsent(ctx, err)
 	}
-	return resp, nil
+	return nil, unanswered(ctx, method, req, err)
 }
 
 // wayToLeader returns the connection to the leader, nil when this node is to
@@ -145,7 +152,7 @@ func (s *Server) wayToLeader(ctx context.Context) (*grpc.ClientConn, error) {
 	}
 	conn, err := s.leader.to(address)
 	if err != nil {
-		return nil, status.Errorf(codes.Unavailable, "connecting to the leader %s at %s: %v", id, address, err)
+		return nil, notReached(fmt.Errorf("connecting to %s at %s: %w", id, address, err))
 	}
 	return conn, nil
 }
