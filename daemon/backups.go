@@ -68,10 +68,11 @@ func (n *node) saveBackup(ctx context.Context) ([]byte, error) {
 		}
 		return n.store.Backup(v)
 	}
-	conn, err := n.peers.conn(address)
+	conn, release, err := n.peers.Reach(address)
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in, err := poolwirev1.NewBackupServiceClient(conn).SaveBackup(ctx, &poolwirev1.SaveBackupRequest{})

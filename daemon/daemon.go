@@ -39,9 +39,11 @@ type node struct {
 	log       *slog.Logger
 	metrics   *prometheus.Registry
 	authority *pki.Authority
-	peers     *peers
-	store     *raftstore.Store
-	board     *controller.Switchboard
+	// peers are for what this node asks of others, leaders for what its clients do: those
+	// may fill a connection with calls that last, and the others must not wait for them.
+	peers, leaders *peers
+	store          *raftstore.Store
+	board          *controller.Switchboard
 	// gate gives out the turns of whatever hosts make the node compute when they come.
 	gate    *gate.Gate
 	control *controller.Controller
@@ -62,6 +64,7 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	defer cancel()
 	err = errors.Join(err, n.store.Close(closing))
 	n.peers.close()
+	n.leaders.close()
 	return err
 }
 
@@ -97,7 +100,7 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 	if err != nil {
 		return nil, fmt.Errorf("secrets_file %q: %w", cfg.SecretsPath(), err)
 	}
-	n.peers = newPeers(n.dialNode)
+	n.peers, n.leaders = newPeers(n.dialNode), newPeers(n.dialNode)
 	if err := n.askBefore(ctx); err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 	s.api, err = northbound.New(northbound.Config{
 		NodeID: n.cfg.NodeID, Store: n.store, Live: n.control,
 		IssueHost: issuer(n.authority.IssueHost), IssueIPsec: issuer(n.authority.IssueIPsec), HasCAKey: n.authority.CanIssue(),
-		Identify: identify, DialLeader: n.dialNode,
+		Identify: identify, Peers: n.leaders,
 		Version: version.Version, Log: n.log, Metrics: n.metrics,
 	})
 	if err != nil {
@@ -137,7 +137,6 @@ func (s *northboundServers) stop() {
 	if s.ops != nil {
 		_ = s.ops.Close()
 	}
-	_ = s.api.Close()
 }
 
 // close closes what was opened when the rest could not be.

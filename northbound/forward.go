@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"sync"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -23,45 +22,6 @@ import (
 
 // leaderPoll is how often a waiting call looks for a leader.
 const leaderPoll = 20 * time.Millisecond
-
-// leaderConn keeps one connection to the node that leads.
-type leaderConn struct {
-	dial func(address string) (*grpc.ClientConn, error)
-
-	mu      *sync.Mutex
-	address string           // guarded by mu
-	conn    *grpc.ClientConn // guarded by mu
-}
-
-// to returns the connection to an address. A connection to another one is
-// closed: it led to a former leader.
-func (l *leaderConn) to(address string) (*grpc.ClientConn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn != nil && l.address == address {
-		return l.conn, nil
-	}
-	conn, err := l.dial(address)
-	if err != nil {
-		return nil, err
-	}
-	if l.conn != nil {
-		_ = l.conn.Close()
-	}
-	l.conn, l.address = conn, address
-	return conn, nil
-}
-
-func (l *leaderConn) close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn == nil {
-		return nil
-	}
-	conn := l.conn
-	l.conn, l.address = nil, ""
-	return conn.Close()
-}
 
 // isLocal tells whether every node answers a method itself.
 func isLocal(method string) bool {
@@ -113,13 +73,14 @@ func (s *Server) forwardUnary(ctx context.Context, req any, info *grpc.UnaryServ
 
 // answerOrForward makes one attempt.
 func (s *Server) answerOrForward(ctx context.Context, req any, method string, next grpc.UnaryHandler) (any, error) {
-	conn, err := s.wayToLeader(ctx)
+	conn, release, err := s.wayToLeader(ctx)
 	switch {
 	case err != nil:
 		return nil, err
 	case conn == nil:
 		return next(ctx, req)
 	}
+	defer release()
 	if readsState(method) || s.cfg.HasCAKey && method == v1.HostService_IssueHostCertificate_FullMethodName {
 		if resp, done, err := s.answerHere(ctx, req, next); done {
 			return resp, err
@@ -137,24 +98,23 @@ func (s *Server) answerOrForward(ctx context.Context, req any, method string, ne
 	return nil, unanswered(ctx, method, req, err)
 }
 
-// wayToLeader returns the connection to the leader, nil when this node is to
-// answer itself, or the error that nobody leads. A forwarded call is never
-// forwarded again.
-func (s *Server) wayToLeader(ctx context.Context) (*grpc.ClientConn, error) {
+// wayToLeader returns the connection to the leader, with what releases it, nil
+// when this node is to answer itself, or the error that nobody leads. A forwarded
+// call is never forwarded again.
+func (s *Server) wayToLeader(ctx context.Context) (conn grpc.ClientConnInterface, release func(), err error) {
 	id, address := s.cfg.Store.Leader()
 	switch {
 	case s.cfg.Store.IsLeader(), id == s.cfg.NodeID:
-		return nil, nil
+		return nil, nil, nil
 	case id == "" || address == "":
-		return nil, notLeading("no controller node leads now; try again in a moment", id, address)
+		return nil, nil, notLeading("no controller node leads now; try again in a moment", id, address)
 	case forwarded(ctx):
-		return nil, notLeading("this node does not lead", id, address)
+		return nil, nil, notLeading("this node does not lead", id, address)
 	}
-	conn, err := s.leader.to(address)
-	if err != nil {
-		return nil, notReached(fmt.Errorf("connecting to %s at %s: %w", id, address, err))
+	if conn, release, err = s.cfg.Peers.Reach(address); err != nil {
+		return nil, nil, notReached(fmt.Errorf("connecting to %s at %s: %w", id, address, err))
 	}
-	return conn, nil
+	return conn, release, nil
 }
 
 // speakFor is the context of a forwarded call: the client's deadline, and its
@@ -176,13 +136,14 @@ func (s *Server) forwardStream(srv any, ss grpc.ServerStream, info *grpc.StreamS
 	}
 	ctx, cancel := boundStream(ss.Context(), info.FullMethod)
 	defer cancel()
-	conn, err := s.awaitWay(ctx)
+	conn, release, err := s.awaitWay(ctx)
 	switch {
 	case err != nil:
 		return err
 	case conn == nil:
 		return next(srv, &stream{ServerStream: ss, ctx: ctx})
 	}
+	defer release()
 	return s.relay(ctx, ss, conn, info.FullMethod)
 }
 
@@ -201,23 +162,23 @@ func boundStream(ctx context.Context, method string) (context.Context, context.C
 }
 
 // awaitWay is wayToLeader that waits for an election.
-func (s *Server) awaitWay(ctx context.Context) (*grpc.ClientConn, error) {
+func (s *Server) awaitWay(ctx context.Context) (conn grpc.ClientConnInterface, release func(), err error) {
 	patience := time.Now().Add(s.cfg.LeaderWait)
 	for {
-		conn, err := s.wayToLeader(ctx)
+		conn, release, err = s.wayToLeader(ctx)
 		if !isNotLeading(err) || forwarded(ctx) || time.Now().After(patience) {
-			return conn, err
+			return conn, release, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, err
+			return nil, nil, err
 		case <-time.After(leaderPoll):
 		}
 	}
 }
 
 // relay passes one request on and the answers back.
-func (s *Server) relay(ctx context.Context, ss grpc.ServerStream, conn *grpc.ClientConn, method string) error {
+func (s *Server) relay(ctx context.Context, ss grpc.ServerStream, conn grpc.ClientConnInterface, method string) error {
 	question, answer := requestType(method), answerType(method)
 	req := question.New().Interface()
 	if err := ss.RecvMsg(req); err != nil {

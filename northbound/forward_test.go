@@ -60,9 +60,9 @@ func startNodeWith(t testing.TB, ca *authority, sc raftstore.Config, change func
 	n.live = newFakeLive(n.store)
 	cfg := serverConfig(n.store, n.live)
 	cfg.NodeID, cfg.Log = id, slog.New(recorder{slog.DiscardHandler, n.log})
-	cfg.DialLeader = func(address string) (*grpc.ClientConn, error) {
+	cfg.Peers = reaches(func(address string) (*grpc.ClientConn, error) {
 		return grpc.NewClient("passthrough:"+address, grpc.WithTransportCredentials(credentials.NewTLS(ca.config(id, "node"))))
-	}
+	})
 	change(&cfg)
 	ca.serve(newServer(t, cfg), l)
 	return n

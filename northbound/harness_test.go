@@ -132,8 +132,20 @@ func serverConfig(store *raftstore.Store, live Live) Config {
 			role, err := ParseRole(c.Subject.OrganizationalUnit[0])
 			return Identity{Name: c.Subject.CommonName, Role: role}, err
 		},
-		DialLeader: func(string) (*grpc.ClientConn, error) { return nil, errors.New("not in this test") },
+		Peers: reaches(func(string) (*grpc.ClientConn, error) { return nil, errors.New("not in this test") }),
 	}
+}
+
+// reaches is a way to other nodes that lasts for one call.
+type reaches func(address string) (*grpc.ClientConn, error)
+
+// Reach connects to a node (Peers).
+func (r reaches) Reach(address string) (grpc.ClientConnInterface, func(), error) {
+	conn, err := r(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	return conn, func() { _ = conn.Close() }, nil
 }
 
 func newServer(t testing.TB, cfg Config) *Server {
@@ -142,7 +154,6 @@ func newServer(t testing.TB, cfg Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 

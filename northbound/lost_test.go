@@ -71,9 +71,9 @@ func TestLostLeader(t *testing.T) {
 			ca, leader := newAuthority(t), tt.leader(t)
 			n1 := startNode(t, ca, "n1", true)
 			n2 := startNodeWith(t, ca, raftstore.Config{NodeID: "n2", AskRevision: ca.askRevision}, func(c *Config) {
-				c.DialLeader = func(string) (*grpc.ClientConn, error) {
+				c.Peers = reaches(func(string) (*grpc.ClientConn, error) {
 					return grpc.NewClient("passthrough:"+leader, grpc.WithTransportCredentials(insecure.NewCredentials()))
-				}
+				})
 			})
 			joinPair(t, ca, n1, n2)
 			err := tt.call(clientsOf(ca.dial(n2.api, "olga", "operator")))

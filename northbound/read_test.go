@@ -23,7 +23,7 @@ func readPair(t testing.TB, ca *authority) (leader, follower *apiNode) {
 	leader = startNode(t, ca, "n1", true)
 	follower = startNodeWith(t, ca, raftstore.Config{NodeID: "n2", AskRevision: ca.askRevision}, func(c *Config) {
 		c.Live = knowsNothing{}
-		c.DialLeader = func(string) (*grpc.ClientConn, error) { return ca.dial("127.0.0.1:1", "n2", "node"), nil }
+		c.Peers = reaches(func(string) (*grpc.ClientConn, error) { return ca.dial("127.0.0.1:1", "n2", "node"), nil })
 	})
 	joinPair(t, ca, leader, follower)
 	return leader, follower

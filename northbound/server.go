@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"sync"
 	"time"
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
@@ -20,7 +19,7 @@ import (
 )
 
 // Config is what a Server works with. NodeID, Store, Live, IssueHost, IssueIPsec, Identify
-// and DialLeader are required.
+// and Peers are required.
 type Config struct {
 	// NodeID is the Raft id of this node.
 	NodeID string
@@ -37,9 +36,8 @@ type Config struct {
 	HasCAKey bool
 	// Identify tells whom a verified client certificate names, and the role.
 	Identify func(*x509.Certificate) (Identity, error)
-	// DialLeader connects to another node's API with this node's own
-	// certificate.
-	DialLeader func(apiAddress string) (*grpc.ClientConn, error)
+	// Peers are the ways to other nodes.
+	Peers Peers
 	// Version is poolwired's version.
 	Version string
 	// Log receives a line per call. Default: discarded.
@@ -51,6 +49,13 @@ type Config struct {
 	Heartbeat time.Duration
 	// LeaderWait is how long a call waits for a leader to be elected; default 5 s.
 	LeaderWait time.Duration
+}
+
+// Peers are the ways to the APIs of other nodes.
+type Peers interface {
+	// Reach returns a connection to a node, made with this node's own certificate. It
+	// stays open until release is called, whoever leads meanwhile.
+	Reach(apiAddress string) (conn grpc.ClientConnInterface, release func(), err error)
 }
 
 // Defaults and limits of the server.
@@ -71,12 +76,11 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *grpcprom.ServerMetrics
-	leader  leaderConn
 }
 
 // New returns a server; ServerOptions and Register bring it onto gRPC servers.
 func New(cfg Config) (*Server, error) {
-	if cfg.NodeID == "" || cfg.Store == nil || cfg.Live == nil || cfg.IssueHost == nil || cfg.IssueIPsec == nil || cfg.Identify == nil || cfg.DialLeader == nil {
+	if cfg.NodeID == "" || cfg.Store == nil || cfg.Live == nil || cfg.IssueHost == nil || cfg.IssueIPsec == nil || cfg.Identify == nil || cfg.Peers == nil {
 		return nil, errors.New("northbound: incomplete configuration")
 	}
 	if cfg.Log == nil {
@@ -91,7 +95,6 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log,
 		metrics: grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram()),
-		leader:  leaderConn{mu: &sync.Mutex{}, dial: cfg.DialLeader},
 	}
 	if cfg.Metrics != nil {
 		if err := cfg.Metrics.Register(s.metrics); err != nil {
@@ -140,7 +143,3 @@ func (s *Server) Register(g *grpc.Server) {
 	healthv1.RegisterHealthServer(g, &healthService{store: s.cfg.Store, names: healthNames(g)})
 	reflection.Register(g)
 }
-
-// Close ends the connection to the leader. The gRPC servers are the caller's to
-// stop, before.
-func (s *Server) Close() error { return s.leader.close() }
