@@ -55,9 +55,9 @@ const earlyEnd = 50 * time.Millisecond
 // that of the command.
 func (a *app) outcome(parent, ctx context.Context, err error) error {
 	switch {
-	case err == nil || parent.Err() != nil || isFinal(err):
+	case err == nil || isFinal(err):
 		return err
-	case !endedEarly(ctx, err):
+	case parent.Err() != nil, !endedEarly(ctx, err):
 		if reasonOf(err) == reasonOutcomeUnknown {
 			return status.Error(status.Code(err), "it is not known whether the change was made: look with "+a.lookWith())
 		}

@@ -101,6 +101,17 @@ func TestALostNodeLeavesOnlyChangesOpen(t *testing.T) {
 	}
 }
 
+// Whoever breaks a change off is told that it may have been made, in the words of the client too.
+func TestAChangeBrokenOff(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := new(app).outcome(ctx, ctx, unknownOutcome(t, codes.Canceled))
+	if got := describe(err); got != "poolwire: it is not known whether the change was made: look with poolwire watch" || exitCode(err) != exitFailed {
+		t.Errorf("exit %d, %q", exitCode(err), got)
+	}
+}
+
 // TestTimeoutsHaveManyForms: whoever notices first, it is the same thing; what is told
 // in time stays as it is.
 func TestTimeoutsHaveManyForms(t *testing.T) {
