@@ -82,6 +82,9 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 		return nil, err
 	}
 	adv := cfg.Advertise.Derive(cfg.Listen, machine)
+	if adv.OpenFlow == "" && len(cfg.Join) > 0 {
+		log.Warn("bridges have no session with this node before it leads: give it advertise.openflow")
+	}
 	n.self = &poolwirev1.Node{Id: n.cfg.NodeID, RaftAddress: adv.Raft, ApiAddress: adv.API, OpenflowAddress: adv.OpenFlow, Version: version.Version}
 	n.authority, err = pki.Open(cfg.PKIDir, pki.Options{
 		NodeID: n.cfg.NodeID, Addresses: hostsOf(adv.API, adv.Raft, adv.OpenFlow),

@@ -69,19 +69,38 @@ func unspecified(host string) bool {
 // Derive returns the addresses to advertise, given where the daemon listens (with
 // the ports it really got) and the machine's own addresses. What was set stays. The
 // rest is the listening address; where that is all addresses, it is the machine's
-// first address that others can reach, IPv4 before IPv6, and for OpenFlow it stays
-// empty: each host is told the address by which it reaches this node.
+// first address that others can reach, IPv4 before IPv6. For OpenFlow it is then the
+// address that API or Raft was given, so that whichever node leads can tell it to
+// bridges; without one it stays empty, and this node, while it leads, tells each host
+// the address by which that reaches it.
 func (a Advertise) Derive(l Listen, machine []netip.Addr) Advertise {
+	if a.OpenFlow == "" {
+		a.OpenFlow = derive(l.OpenFlow, chosen(l.OpenFlow, a.API, l.API, a.Raft, l.Raft))
+	}
 	if a.API == "" {
 		a.API = derive(l.API, firstReachable(machine))
 	}
 	if a.Raft == "" {
 		a.Raft = derive(l.Raft, firstReachable(machine))
 	}
-	if a.OpenFlow == "" {
-		a.OpenFlow = derive(l.OpenFlow, "")
-	}
 	return a
+}
+
+// chosen returns the first IP address among others that reaches a listener from other
+// machines: no loopback, and IPv4 where the listener takes all addresses of IPv4 only.
+// Names are left out: a switch may not resolve them.
+func chosen(listen string, others ...string) string {
+	all, _, _ := net.SplitHostPort(listen)
+	wildcard, err := netip.ParseAddr(all)
+	onlyV4 := err == nil && wildcard.Is4()
+	for _, o := range others {
+		host, _, _ := net.SplitHostPort(o)
+		ip, err := netip.ParseAddr(host)
+		if err == nil && ip.Unmap().IsGlobalUnicast() && (ip.Unmap().Is4() || !onlyV4) {
+			return host
+		}
+	}
+	return ""
 }
 
 // derive replaces the host of a listening address that names none; without a

@@ -54,7 +54,8 @@ func settings(c *Config) []setting {
 
 		{"advertise.api", "The API of this node, for other nodes. Empty: listen.api, or this machine's first address where that names none.",
 			addressValue(&c.Advertise.API, reachable)},
-		{"advertise.openflow", "What bridges are told to dial. Empty: listen.openflow, or for each host the address by which it reaches this node.",
+		{"advertise.openflow", "What bridges are told to dial. Empty: listen.openflow, or where that names no address the one of advertise.api, listen.api or Raft. " +
+			"Without any, hosts reach this node only while it leads, at the address by which they dial it.",
 			addressValue(&c.Advertise.OpenFlow, reachable)},
 		{"advertise.raft", "Raft of this node, for other nodes. Empty: listen.raft, or this machine's first address where that names none.",
 			addressValue(&c.Advertise.Raft, reachable)},

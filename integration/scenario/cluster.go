@@ -21,9 +21,9 @@ const firstNode = "n1"
 // FirstController is the address of a lab's first controller, for [ClusterFlags].
 const FirstController = "100.64.0.1"
 
-// ClusterFlags let other nodes and bridges reach the node at an address of the underlay.
+// ClusterFlags let other nodes and bridges reach the node at an address of the underlay: those of docs/cluster.md, and no more.
 func ClusterFlags(addr string) []string {
-	return []string{"--listen-api", addr + ":6700", "--listen-raft", addr + ":6701", "--advertise-openflow", addr + ":6653"}
+	return []string{"--listen-api", addr + ":6700", "--listen-raft", addr + ":6701"}
 }
 
 // AddController starts another node, which joins, and waits until it votes. The first one must have

@@ -33,7 +33,8 @@ type Node struct {
 	RaftAddress string `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
 	// Address of its API, "IP:PORT".
 	ApiAddress string `protobuf:"bytes,3,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
-	// Address bridges dial for OpenFlow, "IP:PORT"; empty: the address of each host's session with the node, and the port of listen.openflow.
+	// Address bridges dial for OpenFlow, "IP:PORT". Empty: bridges have sessions with the node only while it leads, at the address of each host's
+	// session with it and the port of listen.openflow.
 	OpenflowAddress string `protobuf:"bytes,4,opt,name=openflow_address,json=openflowAddress,proto3" json:"openflow_address,omitempty"`
 	// The node is the leader.
 	Leader bool `protobuf:"varint,5,opt,name=leader,proto3" json:"leader,omitempty"`
