@@ -77,6 +77,9 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 	if n.cfg.NodeID, err = cfg.EnsureNodeID(); err != nil {
 		return nil, fmt.Errorf("data_dir %q: %w", cfg.DataDir, err)
 	}
+	if n.cfg, err = settle(n.cfg); err != nil {
+		return nil, err
+	}
 	machine, err := machineAddrs()
 	if err != nil {
 		return nil, err
@@ -86,22 +89,9 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 		log.Warn("bridges have no session with this node before it leads: give it advertise.openflow")
 	}
 	n.self = &poolwirev1.Node{Id: n.cfg.NodeID, RaftAddress: adv.Raft, ApiAddress: adv.API, OpenflowAddress: adv.OpenFlow, Version: version.Version}
-	n.authority, err = pki.Open(cfg.PKIDir, pki.Options{
-		NodeID: n.cfg.NodeID, Addresses: hostsOf(adv.API, adv.Raft, adv.OpenFlow),
-		NoCreate: cfg.Bootstrap == "", LegacyCiphers: cfg.TLS.LegacyCiphers,
-	})
+	keys, err := n.openKeys(adv)
 	if err != nil {
-		return nil, fmt.Errorf("pki_dir %q: %w", cfg.PKIDir, err)
-	}
-	if err := claim(n.cfg); err != nil {
 		return nil, err
-	}
-	keys, err := secrets.Open(cfg.SecretsPath(), cfg.Bootstrap != "")
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: a node that joins needs the file of the other nodes", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("secrets_file %q: %w", cfg.SecretsPath(), err)
 	}
 	n.peers, n.leaders = newPeers(n.dialNode), newPeers(n.dialNode)
 	if err := n.askBefore(ctx); err != nil {
@@ -135,6 +125,29 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 	return n, err
 }
 
+// openKeys opens the certificates and the keys that seal secrets, and claims the founding.
+func (n *node) openKeys(adv config.Advertise) (*secrets.Keyring, error) {
+	var err error
+	n.authority, err = pki.Open(n.cfg.PKIDir, pki.Options{
+		NodeID: n.cfg.NodeID, Addresses: hostsOf(adv.API, adv.Raft, adv.OpenFlow),
+		NoCreate: n.cfg.Bootstrap == "", LegacyCiphers: n.cfg.TLS.LegacyCiphers,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("pki_dir %q: %w", n.cfg.PKIDir, err)
+	}
+	if err := claim(n.cfg); err != nil {
+		return nil, err
+	}
+	keys, err := secrets.Open(n.cfg.SecretsPath(), n.cfg.Bootstrap != "")
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: a node that joins needs the file of the other nodes", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("secrets_file %q: %w", n.cfg.SecretsPath(), err)
+	}
+	return keys, nil
+}
+
 // openStore opens the replicated store of this node.
 func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
 	stream, err := newRaftStream(n.cfg.Listen.Raft, adv.Raft, n.authority, logRefusals(n.log))
@@ -162,6 +175,7 @@ func (n *node) serve(ctx context.Context) error {
 		return n.south.serve(ctx)
 	})
 	g.Go(func() error { return n.north.serve(ctx) })
+	g.Go(func() error { return n.noteFounding(ctx) })
 	g.Go(func() error { return n.join(ctx) })
 	g.Go(func() error { return n.renewCertificates(ctx) })
 	g.Go(func() error { return n.keepCopies(ctx) })
