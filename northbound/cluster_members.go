@@ -89,35 +89,24 @@ func checkNode(n *v1.Node, at place) {
 	}
 }
 
-// RemoveNode takes a node out of the cluster. Its record goes first: the leader
-// that is to go itself can write no more once it has handed over, and its
-// successor, to which the call then comes, finds the record gone.
+// RemoveNode takes a node out of the cluster, or deletes what is recorded of one that is no
+// member.
 func (s *clusterService) RemoveNode(ctx context.Context, req *v1.RemoveNodeRequest) (*v1.RemoveNodeResponse, error) {
-	if err := s.mayRemove(req.GetId()); err != nil {
-		return nil, err
+	id := req.GetId()
+	if id == "" || s.cfg.Store.View().Node(id) == nil {
+		if err := s.member("id", id); err != nil {
+			return nil, err
+		}
 	}
-	res, err := s.cfg.Store.Apply(ctx, &storev1.Command{Body: &storev1.Command_DeleteNode{DeleteNode: &storev1.Delete{Uuid: req.GetId()}}})
-	var gone *raftstore.NotFoundError
-	if err != nil && !errors.As(err, &gone) {
-		return nil, statusOf(err, "")
-	}
-	if err := s.cfg.Store.RemoveServer(ctx, req.GetId()); err != nil {
-		return nil, statusOf(err, "")
-	}
-	return &v1.RemoveNodeResponse{Revision: max(res.Revision, s.cfg.Store.View().Revision())}, nil
-}
-
-// mayRemove refuses before anything is changed what RemoveServer would refuse
-// afterwards.
-func (s *clusterService) mayRemove(id string) error {
-	if err := s.member("id", id); err != nil {
-		return err
-	}
+	err := s.cfg.Store.RemoveNode(ctx, id)
 	var refused *raftstore.PreconditionError
-	if errors.As(s.cfg.Store.MayRemove(id), &refused) {
-		return status.Errorf(codes.FailedPrecondition, "id: %s: %s", quote(id), refused.Reason)
+	if errors.As(err, &refused) && refused.Kind == raftstore.KindNode {
+		return nil, status.Errorf(codes.FailedPrecondition, "id: %s: %s", quote(id), refused.Reason)
 	}
-	return nil
+	if err != nil {
+		return nil, statusOf(err, "")
+	}
+	return &v1.RemoveNodeResponse{Revision: s.cfg.Store.View().Revision()}, nil
 }
 
 // member refuses an id in a field of a request that is no member's.

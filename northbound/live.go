@@ -52,14 +52,12 @@ type Membership interface {
 	Promote(ctx context.Context, id string) error
 	// TransferLeadership makes another voter lead, the best one when id is empty; leader only.
 	TransferLeadership(ctx context.Context, id string) error
-	// MayRemove says why a member cannot be removed now, or nil; leader only.
-	MayRemove(id string) error
 	// Health returns the members, how they are doing, and how many voters may be lost.
 	Health() ([]*v1.NodeStatus, int, error)
 	// SelfStatus returns what this node knows of itself.
 	SelfStatus() *v1.NodeStatus
-	// RemoveServer takes a node out; leader only.
-	RemoveServer(ctx context.Context, id string) error
+	// RemoveNode takes a node out, and deletes its record; leader only.
+	RemoveNode(ctx context.Context, id string) error
 }
 
 // Live is what the leader's controller knows of the hosts at this moment. On a

@@ -23,9 +23,9 @@ func (s *Store) reach(id, addr string) error {
 	return conn.Close()
 }
 
-// RemoveServer takes a node out of the Raft configuration. The node's record
-// (DeleteNode) is the caller's to remove, before. A leader that is to go hands
-// leadership over and answers with *NotLeaderError: ask the next one.
+// RemoveServer takes a node out of the Raft configuration, and leaves its record:
+// see RemoveNode. A leader that is to go hands leadership over and answers with
+// *NotLeaderError: ask the next one.
 //
 // Errors: *NotFoundError, *PreconditionError for the last voter,
 // *NotLeaderError, ErrUnknownOutcome, the context's error.
@@ -36,7 +36,7 @@ func (s *Store) RemoveServer(ctx context.Context, id string) error {
 	if _, known := s.server(id); !known {
 		return &NotFoundError{Kind: KindNode, ID: id}
 	}
-	if err := s.MayRemove(id); err != nil {
+	if err := s.mayRemove(id); err != nil {
 		return err
 	}
 	if id == s.cfg.NodeID {
@@ -48,9 +48,9 @@ func (s *Store) RemoveServer(ctx context.Context, id string) error {
 	return s.reconfigure(ctx, s.raft.RemoveServer(raft.ServerID(id), 0, enqueueTimeout))
 }
 
-// MayRemove refuses to remove a voter when those that answer would be no majority of the rest:
+// mayRemove refuses to remove a voter when those that answer would be no majority of the rest:
 // the cluster would stop, and the removal itself might never be committed. A *PreconditionError.
-func (s *Store) MayRemove(id string) error {
+func (s *Store) mayRemove(id string) error {
 	if server, known := s.server(id); !known || server.Suffrage != raft.Voter {
 		return nil
 	}

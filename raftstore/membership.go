@@ -63,6 +63,11 @@ func (s *Store) AddNode(ctx context.Context, n *poolwirev1.Node) (Result, error)
 			return Result{}, &PreconditionError{Kind: KindNode, ID: id, Reason: fmt.Sprintf("its raft address %s does not answer: %v", addr, err)}
 		}
 	}
+	release, err := s.holdMembers(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer release()
 	res, err := s.Apply(ctx, &storev1.Command{Body: &storev1.Command_PutNode{PutNode: &storev1.PutNode{Node: n}}})
 	if err != nil {
 		return Result{}, err
@@ -130,18 +135,58 @@ func (s *Store) TransferLeadership(ctx context.Context, id string) error {
 	return nil
 }
 
-// forget removes a member and its record.
-func (s *Store) forget(ctx context.Context, id string) error {
-	err := s.RemoveServer(ctx, id)
+// RemoveNode removes a member and then its record, or a record alone. Of what it has not got to
+// do, it does the rest when it is called again, and the leader in time. It is a success for a
+// node that is not known.
+//
+// Errors: those of RemoveServer but *NotFoundError.
+func (s *Store) RemoveNode(ctx context.Context, id string) error {
+	if _, err := s.mayLead(ctx); err != nil {
+		return err
+	}
+	release, err := s.holdMembers(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	err = s.RemoveServer(ctx, id)
 	var gone *NotFoundError
 	if err != nil && !errors.As(err, &gone) {
 		return err
 	}
+	return s.dropRecord(ctx, id)
+}
+
+// dropRecord deletes what is recorded of a node, if anything is.
+func (s *Store) dropRecord(ctx context.Context, id string) error {
 	if s.View().Node(id) == nil {
 		return nil
 	}
-	_, err = s.propose(ctx, &storev1.Command{Body: &storev1.Command_DeleteNode{DeleteNode: &storev1.Delete{Uuid: id}}})
+	_, err := s.propose(ctx, &storev1.Command{Body: &storev1.Command_DeleteNode{DeleteNode: &storev1.Delete{Uuid: id}}})
 	return err
+}
+
+// holdMembers keeps others from changing a member and its record until release is called: the
+// two are changed one after the other.
+func (s *Store) holdMembers(ctx context.Context) (release func(), err error) {
+	select {
+	case s.members <- struct{}{}:
+		return func() { <-s.members }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.ctx.Done():
+		return nil, ErrClosed
+	}
+}
+
+// tryMembers is holdMembers for who comes again in a moment.
+func (s *Store) tryMembers() (release func(), ok bool) {
+	select {
+	case s.members <- struct{}{}:
+		return func() { <-s.members }, true
+	default:
+		return nil, false
+	}
 }
 
 // SelfStatus returns what this node knows of itself; healthy and reason are the leader's to

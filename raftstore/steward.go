@@ -12,7 +12,6 @@ import (
 	autopilot "github.com/hashicorp/raft-autopilot"
 	"google.golang.org/protobuf/proto"
 
-	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
@@ -26,8 +25,8 @@ const (
 
 // steward looks after the membership while this node leads: it makes learners voters when
 // they have caught up, completes replacements, removes voters that have been dead for as long
-// as the settings say, and records the versions of upgraded nodes. Other nodes have one that
-// rests.
+// as the settings say, records what nodes say of themselves, and drops the records of those that
+// are no members. Other nodes have one that rests.
 type steward struct {
 	store *Store
 	pilot *autopilot.Autopilot
@@ -35,11 +34,15 @@ type steward struct {
 	mu sync.Mutex
 	// answers of the other nodes, by id. What is older than the present leading is dropped.
 	answers map[string]*answer
+	// orphans are the nodes that are recorded and no members, and since when that is known; of
+	// run alone.
+	orphans map[string]time.Time
 }
 
 // answer is what a node said of itself when it was last asked.
 type answer struct {
 	status *poolwirev1.NodeStatus // nil before the first
+	api    string                 // where the last question went
 	at     time.Time              // of the last one that came, or of the first question
 	err    error                  // of the last question
 }
@@ -58,6 +61,7 @@ func (w *steward) run(ctx context.Context) {
 	w.mu.Lock()
 	clear(w.answers)
 	w.mu.Unlock()
+	w.orphans = map[string]time.Time{}
 	w.ask(ctx)
 	w.pilot.Start(ctx)
 	defer func() { <-w.pilot.Stop() }()
@@ -70,7 +74,8 @@ func (w *steward) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		w.ask(ctx)
-		w.recordVersions(ctx)
+		w.record(ctx)
+		w.dropOrphans(ctx)
 		w.replace(ctx)
 	}
 }
@@ -89,14 +94,14 @@ func (w *steward) ask(ctx context.Context) {
 		api := view.Node(id).GetApiAddress()
 		wait.Go(func() {
 			if api == "" {
-				w.heard(id, nil, errors.New("its API address is not known"))
+				w.heard(id, answer{err: errors.New("its API address is not known")})
 				return
 			}
 			status, err := w.store.cfg.AskNode(ctx, api)
 			if got := status.GetNode().GetId(); err == nil && got != id {
 				err = fmt.Errorf("node %q answers at its API address %s", got, api)
 			}
-			w.heard(id, status, err)
+			w.heard(id, answer{status: status, api: api, err: err})
 		})
 	}
 	wait.Wait()
@@ -109,17 +114,18 @@ func (w *steward) ask(ctx context.Context) {
 	}
 }
 
-func (w *steward) heard(id string, status *poolwirev1.NodeStatus, err error) {
+// heard keeps an answer, and the last status that came where there is none in it.
+func (w *steward) heard(id string, now answer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a := w.answers[id]
-	if a == nil {
-		a = &answer{at: time.Now()}
-		w.answers[id] = a
+	now.at = time.Now()
+	if now.err != nil {
+		now.status = nil
+		if a := w.answers[id]; a != nil {
+			now.status, now.at = a.status, a.at
+		}
 	}
-	if a.err = err; err == nil {
-		a.status, a.at = status, time.Now()
-	}
+	w.answers[id] = &now
 }
 
 // answerOf returns a copy of a node's last answer.
@@ -134,26 +140,6 @@ func (w *steward) answerOf(id string) answer {
 
 func (a answer) alive() bool { return a.status != nil && time.Since(a.at) < answerAge }
 
-// recordVersions writes down what an upgraded node understands now; a node records itself
-// only when it leads.
-func (w *steward) recordVersions(ctx context.Context) {
-	for _, n := range w.store.View().Nodes() {
-		said := w.answerOf(n.GetId()).status.GetNode()
-		if said == nil || said.GetVersion() == n.GetVersion() && said.GetCommands() == n.GetCommands() && said.GetMeaning() == n.GetMeaning() {
-			continue
-		}
-		n = proto.CloneOf(n)
-		n.Version, n.Commands, n.Meaning = said.GetVersion(), said.GetCommands(), said.GetMeaning()
-		w.put(ctx, n)
-	}
-}
-
-func (w *steward) put(ctx context.Context, n *poolwirev1.Node) {
-	if _, err := w.store.propose(ctx, &storev1.Command{Body: &storev1.Command_PutNode{PutNode: &storev1.PutNode{Node: n}}}); err != nil && ctx.Err() == nil {
-		w.store.log.Warn("node not recorded", "node", n.GetId(), "error", err)
-	}
-}
-
 // replace removes the nodes in whose place others vote by now.
 func (w *steward) replace(ctx context.Context) {
 	for _, n := range w.store.View().Nodes() {
@@ -161,7 +147,7 @@ func (w *steward) replace(ctx context.Context) {
 		if old == "" || !w.healthyVoter(n.GetId()) {
 			continue
 		}
-		if err := w.store.forget(ctx, old); err != nil {
+		if err := w.store.RemoveNode(ctx, old); err != nil {
 			if ctx.Err() == nil {
 				w.store.log.Warn("node not replaced yet", "node", old, "by", n.GetId(), "error", err)
 			}

@@ -64,7 +64,7 @@ func (d *delegate) RemoveFailedServer(server *autopilot.Server) {
 	d.store.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(d.store.ctx, enqueueTimeout)
 		defer cancel()
-		if err := d.store.forget(ctx, string(server.ID)); err != nil {
+		if err := d.store.RemoveNode(ctx, string(server.ID)); err != nil {
 			d.store.log.Warn("dead node not removed", "node", server.ID, "error", err)
 		}
 	})

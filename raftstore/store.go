@@ -25,6 +25,9 @@ type Store struct {
 	transport transport
 	stream    *stream // nil without one
 
+	// members is held by who changes the membership: see holdMembers.
+	members chan struct{}
+
 	lead    *leadership
 	steward *steward
 	verify  rounds[struct{}] // proofs that this node leads
@@ -53,7 +56,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, log: cfg.Log}
+	s := &Store{cfg: cfg, log: cfg.Log, members: make(chan struct{}, 1)}
 	if cfg.Stream != nil {
 		s.stream = newStream(cfg.Stream, cfg.PeerID, cfg.Log)
 	}
