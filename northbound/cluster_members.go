@@ -1,7 +1,6 @@
 package northbound
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"regexp"
@@ -43,12 +42,10 @@ func (s *clusterService) ReadRevision(ctx context.Context, _ *v1.ReadRevisionReq
 	return &v1.ReadRevisionResponse{Revision: v.Revision()}, nil
 }
 
-// AddNode takes a node in as a learner, or gives a member its new addresses.
+// AddNode takes a node in as a learner, or gives a member its new addresses: what is not given
+// stays as it is recorded.
 func (s *clusterService) AddNode(ctx context.Context, req *v1.AddNodeRequest) (*v1.AddNodeResponse, error) {
-	n := proto.CloneOf(req.GetNode())
-	if n == nil {
-		n = &v1.Node{}
-	}
+	n := overlaid(s.cfg.Store.View().Node(req.GetNode().GetId()), req.GetNode())
 	var bad violations
 	checkNode(n, bad.at("node"))
 	if err := bad.err(); err != nil {
@@ -59,15 +56,28 @@ func (s *clusterService) AddNode(ctx context.Context, req *v1.AddNodeRequest) (*
 		return nil, status.Errorf(codes.FailedPrecondition,
 			"cluster_uuid: %s: the node belongs to another cluster than this one, %s; give it an empty data_dir if it is to change over", quote(other), quote(own))
 	}
-	if known := s.cfg.Store.View().Node(n.GetId()); known != nil {
-		n.StaysLearner, n.Replaces = n.GetStaysLearner() || known.GetStaysLearner(), cmp.Or(n.GetReplaces(), known.GetReplaces())
-	}
-	n.Leader, n.Voter = false, false // Raft's to say
 	res, err := s.cfg.Store.AddNode(ctx, n)
 	if err != nil {
 		return nil, statusOf(err, "node")
 	}
 	return &v1.AddNodeResponse{ClusterUuid: own, Revision: res.Revision}, nil
+}
+
+// overlaid is the record of a node, which may be nil, with what is given. Only a node itself
+// gives its version: what that understands counts then, also when it is nothing.
+func overlaid(known, given *v1.Node) *v1.Node {
+	out := &v1.Node{}
+	if known != nil {
+		out = proto.CloneOf(known)
+	}
+	if given != nil {
+		proto.Merge(out, given)
+	}
+	if given.GetVersion() != "" {
+		out.Commands, out.Meaning = given.GetCommands(), given.GetMeaning()
+	}
+	out.Leader, out.Voter = false, false // Raft's to say
+	return out
 }
 
 // nodeIDs is what may name a node: raftstore keeps it in keys and in paths.

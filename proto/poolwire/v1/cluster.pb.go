@@ -1456,7 +1456,7 @@ func (x *UpdateClusterSettingsResponse) GetRevision() uint64 {
 // AddNodeRequest describes the joining node.
 type AddNodeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The node; id and raft_address are required.
+	// The node; id is required, and for one that is not recorded yet raft_address. What is empty stays as it is recorded.
 	Node *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	// UUID that the cluster was founded with which the node belongs to already; empty for none. It is refused by another one.
 	ClusterUuid   string `protobuf:"bytes,2,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`

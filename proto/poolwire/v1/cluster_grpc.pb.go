@@ -53,7 +53,7 @@ type ClusterServiceClient interface {
 	// as far.
 	ReadRevision(ctx context.Context, in *ReadRevisionRequest, opts ...grpc.CallOption) (*ReadRevisionResponse, error)
 	// AddNode takes a node into the cluster as a learner, which is made a voter once it has caught up. For a node that is a
-	// member already it changes the addresses. Called by a joining node.
+	// member already it changes the addresses that are given. Called by a joining node.
 	AddNode(ctx context.Context, in *AddNodeRequest, opts ...grpc.CallOption) (*AddNodeResponse, error)
 	// RemoveNode takes a node out of the cluster.
 	RemoveNode(ctx context.Context, in *RemoveNodeRequest, opts ...grpc.CallOption) (*RemoveNodeResponse, error)
@@ -217,7 +217,7 @@ type ClusterServiceServer interface {
 	// as far.
 	ReadRevision(context.Context, *ReadRevisionRequest) (*ReadRevisionResponse, error)
 	// AddNode takes a node into the cluster as a learner, which is made a voter once it has caught up. For a node that is a
-	// member already it changes the addresses. Called by a joining node.
+	// member already it changes the addresses that are given. Called by a joining node.
 	AddNode(context.Context, *AddNodeRequest) (*AddNodeResponse, error)
 	// RemoveNode takes a node out of the cluster.
 	RemoveNode(context.Context, *RemoveNodeRequest) (*RemoveNodeResponse, error)

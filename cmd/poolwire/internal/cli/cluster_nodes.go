@@ -80,7 +80,7 @@ func (a *app) clusterAdd() *cobra.Command {
 	n := &poolwirev1.Node{}
 	c := &cobra.Command{
 		Use: "add NODE", Short: "Take in a node that runs, as a learner; it votes once it has caught up", Args: cobra.ExactArgs(1),
-		Long: "Take in a node that runs, as a learner; it votes once it has caught up. A node that is started with --join does this\nby itself. For a member, this changes its addresses.",
+		Long: "Take in a node that runs, as a learner; it votes once it has caught up. A node that is started with --join does this\nby itself. For a member, this changes the addresses that are given.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n.Id = args[0]
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
