@@ -63,7 +63,7 @@ func (s *Store) apply(ctx context.Context, c *storev1.Command, planned uint64) (
 		return Result{}, s.notLeader()
 	}
 	if s.space.short.Load() {
-		if s.steward.successor() {
+		if _, found := s.steward.successor(); found && !s.space.stuck(term) {
 			return Result{}, &NotLeaderError{} // the other one leads in a moment
 		}
 		return Result{}, ErrNoSpace

@@ -228,7 +228,7 @@ func (s *Store) Health() ([]*poolwirev1.NodeStatus, int, error) {
 		if known := state.Servers[raft.ServerID(n.GetId())]; known != nil {
 			status.Healthy, status.HealthySince = known.Health.Healthy, timestamppb.New(known.Health.StableSince)
 		}
-		if n.GetId() != s.cfg.NodeID {
+		if status.Reason = diskReason(status); n.GetId() != s.cfg.NodeID {
 			status.Reason = reasonOf(status, said)
 		}
 		out = append(out, status)
@@ -241,16 +241,25 @@ func reasonOf(n *poolwirev1.NodeStatus, said answer) string {
 	switch {
 	case said.err != nil:
 		return "does not answer: " + said.err.Error()
-	case n.GetDiskStalled():
-		return "its disk does not answer"
-	case n.GetDiskFull():
-		return "its disk is too full"
+	case diskReason(n) != "":
+		return diskReason(n)
 	case !n.GetHealthy():
 		return "is behind the leader's log"
 	case !n.GetNode().GetVoter() && n.GetNode().GetStaysLearner():
 		return "stays a learner until it is promoted"
 	case !n.GetNode().GetVoter():
 		return "is about to vote"
+	}
+	return ""
+}
+
+// diskReason says why a node's disk keeps it from leading, or from taking writes.
+func diskReason(n *poolwirev1.NodeStatus) string {
+	switch {
+	case n.GetDiskStalled():
+		return "its disk does not answer"
+	case n.GetDiskFull():
+		return "its disk is too full"
 	}
 	return ""
 }

@@ -23,6 +23,24 @@ type space struct {
 
 	free  atomic.Uint64
 	short atomic.Bool
+	// making is since when this node has tried to hand the lead over; nil while it does not.
+	making atomic.Pointer[making]
+}
+
+// making is an attempt to make way in one term.
+type making struct {
+	term  uint64
+	since time.Time
+}
+
+// wayPatience is how long a leader with a full disk sends writers to its successor before they
+// are told why there is none.
+const wayPatience = 5 * time.Second
+
+// stuck says whether the leader of a term has tried for too long to make way.
+func (s *space) stuck(term uint64) bool {
+	m := s.making.Load()
+	return m != nil && m.term == term && time.Since(m.since) > wayPatience
 }
 
 func newSpace(dir string, reserve uint64) *space {
@@ -63,6 +81,8 @@ func (s *space) run(ctx context.Context, log *slog.Logger, handOver func(context
 		}
 		if s.short.Load() {
 			handOver(ctx)
+		} else {
+			s.making.Store(nil)
 		}
 		select {
 		case <-ctx.Done():

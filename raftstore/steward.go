@@ -171,14 +171,14 @@ func (w *steward) healthyVoter(id string) bool {
 	return false
 }
 
-// successor says whether another voter could lead better than a node whose disk is full.
-func (w *steward) successor() bool {
+// successor returns another voter that could lead better than a node whose disk is full.
+func (w *steward) successor() (raft.Server, bool) {
 	for _, server := range w.store.servers() {
 		id := string(server.ID)
 		a := w.answerOf(id)
 		if id != w.store.cfg.NodeID && w.healthyVoter(id) && a.alive() && !a.status.GetDiskFull() && !a.status.GetDiskStalled() {
-			return true
+			return server, true
 		}
 	}
-	return false
+	return raft.Server{}, false
 }

@@ -211,19 +211,30 @@ func (s *Store) Close(ctx context.Context) error {
 
 // makeWay hands over to a node whose disk is not full, where there is one.
 func (s *Store) makeWay(ctx context.Context) {
-	if s.IsLeader() && s.steward.successor() {
-		s.handOver(ctx)
+	term, _ := s.lead.current()
+	next, found := s.steward.successor()
+	if term == 0 || !s.IsLeader() || !found {
+		s.space.making.Store(nil)
+		return
 	}
+	if m := s.space.making.Load(); m == nil || m.term != term {
+		s.space.making.Store(&making{term: term, since: time.Now()})
+	}
+	s.transfer(ctx, func() raft.Future { return s.raft.LeadershipTransferToServer(next.ID, next.Address) })
 }
 
 // handOver transfers leadership, so that the others need not wait out the
 // heartbeat timeout.
 func (s *Store) handOver(ctx context.Context) {
+	s.transfer(ctx, s.raft.LeadershipTransfer)
+}
+
+func (s *Store) transfer(ctx context.Context, begin func() raft.Future) {
 	if s.raft.State() != raft.Leader || s.onlyVoter() {
 		return
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.raft.LeadershipTransfer().Error() }()
+	go func() { done <- begin().Error() }()
 	select {
 	case err := <-done:
 		if err != nil {
