@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os/exec"
@@ -345,4 +346,26 @@ func (d *duo) show(t *testing.T, name string) {
 		out, _ := h.Run(context.WithoutCancel(t.Context()), "sh", "-c", "ovs-vsctl --columns=name,bfd,bfd_status,status,error find Interface type=vxlan; ip xfrm policy list nosock; ip xfrm state list nokeys")
 		t.Log(out)
 	}
+}
+
+// unstick restarts IPsec on hosts whose charon takes an attempt to connect for pending that it has given up: it then
+// ignores every packet that asks for the association until it is restarted. Seen once in strongSwan 5.9.8, when its
+// configuration was read again at that moment. It returns whether there was such a host.
+func (d *duo) unstick(t *testing.T) bool {
+	t.Helper()
+	stuck := false
+	for _, h := range []*kernel.Host{d.h1, d.h2} {
+		lines := charonLog(h)
+		last := lines[len(lines)-1]
+		if !strings.HasSuffix(last, "connection attempt pending") {
+			continue
+		}
+		stuck = true
+		t.Logf("%s: charon is stuck, restarting it: %s", h.ShortName, last)
+		ctx := within(t, time.Minute)
+		if err := errors.Join(h.StopIPsec(ctx), h.StartIPsec(ctx)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return stuck
 }

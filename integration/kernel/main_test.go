@@ -67,7 +67,12 @@ func report(t *testing.T, h *kernel.Host) {
 	for _, line := range warnings {
 		t.Logf("%s: %s", h.ShortName, line)
 	}
-	text, _ := os.ReadFile(filepath.Join(h.Dir, "charon.log"))
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	lines := charonLog(h)
 	t.Logf("%s: end of charon's log:\n%s", h.ShortName, strings.Join(lines[max(0, len(lines)-15):], "\n"))
+}
+
+// charonLog is what a host's IKE daemon has written, by lines.
+func charonLog(h *kernel.Host) []string {
+	text, _ := os.ReadFile(filepath.Join(h.Dir, "charon.log"))
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
