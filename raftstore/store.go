@@ -229,10 +229,16 @@ func (s *Store) handOver(ctx context.Context) {
 	s.transfer(ctx, s.raft.LeadershipTransfer)
 }
 
+// transferPatience bounds the wait for a transfer, which Raft itself gives up after an election timeout. One whose end it
+// does not tell must not keep a node from seeing that there is room on its disk again.
+const transferPatience = 5 * time.Second
+
 func (s *Store) transfer(ctx context.Context, begin func() raft.Future) {
 	if s.raft.State() != raft.Leader || s.onlyVoter() {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, transferPatience)
+	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- begin().Error() }()
 	select {

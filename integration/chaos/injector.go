@@ -12,6 +12,8 @@ import (
 	"poolwire/client"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 )
 
@@ -54,6 +56,9 @@ func (i *injector) run(ctx context.Context) error {
 			delete(undealt, f.name)
 			// A fault that has begun is ended, also when the time is over.
 			if err := i.one(context.WithoutCancel(ctx), f); err != nil {
+				for _, n := range i.cluster.nodes {
+					i.log("last words of %s:\n%s", n.id, n.lastWords(30))
+				}
 				return fmt.Errorf("%s: %w", f.name, err)
 			}
 			pauseFor(ctx, between(i.rng, leastPeace, mostPeace))
@@ -119,12 +124,18 @@ func (i *injector) probe(ctx context.Context) (time.Duration, error) {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, recovery)
 	defer cancel()
-	i.writes++
-	_, err := poolwirev1.NewPoolServiceClient(i.client).UpdatePool(ctx, &poolwirev1.UpdatePoolRequest{
-		Pool:       &poolwirev1.Pool{Uuid: i.pool, NameDescription: fmt.Sprintf("probe %d", i.writes)},
-		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"name_description"}},
-	})
-	return time.Since(begun), err
+	for {
+		i.writes++
+		_, err := poolwirev1.NewPoolServiceClient(i.client).UpdatePool(ctx, &poolwirev1.UpdatePoolRequest{
+			Pool:       &poolwirev1.Pool{Uuid: i.pool, NameDescription: fmt.Sprintf("probe %d", i.writes)},
+			UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"name_description"}},
+		})
+		// A node whose disk was full sees with its next look that there is room.
+		if status.Code(err) != codes.ResourceExhausted || ctx.Err() != nil {
+			return time.Since(begun), err
+		}
+		pauseFor(ctx, lookEvery)
+	}
 }
 
 func (i *injector) everywhere(do func(*node) error) error {

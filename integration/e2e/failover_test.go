@@ -25,7 +25,7 @@ func TestLeadersAreKilled(t *testing.T) {
 	p.settled(t)
 	var pings []*lab.RunningPing
 	for i, vm := range vms {
-		ping, err := vm.StartPing(within(t, 10*time.Minute), vms[(i+1)%len(vms)].IPv4(), lab.PingOptions{Interval: 10 * time.Millisecond})
+		ping, err := vm.StartPing(within(t, 10*time.Minute), vms[(i+1)%len(vms)].IPv4(), lab.PingOptions{Interval: 2 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
