@@ -2,11 +2,9 @@ package chaos
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -133,12 +131,7 @@ func (n *node) lastWords(lines int) string {
 	if n.proc == nil {
 		return ""
 	}
-	b, err := os.ReadFile(n.proc.Log())
-	if err != nil {
-		return err.Error()
-	}
-	all := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	return lab.Tail(n.proc.Log(), lines)
 }
 
 // lookEvery is how often facts are looked at that announce themselves in no way.
@@ -146,17 +139,5 @@ const lookEvery = 20 * time.Millisecond
 
 // await repeats a look until it succeeds or ctx ends.
 func await(ctx context.Context, what string, look func() error) error {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		err := look()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, errors.Join(ctx.Err(), err))
-		case <-tick.C:
-		}
-	}
+	return lab.Await(ctx, lookEvery, what, look)
 }

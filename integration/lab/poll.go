@@ -2,6 +2,8 @@ package lab
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -21,6 +23,24 @@ func poll(ctx context.Context, done func() (bool, error)) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// Await repeats a look, as often as pause says, until it succeeds. When ctx ends before, the
+// error has the last miss in it.
+func Await(ctx context.Context, pause time.Duration, what string, look func() error) error {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		err := look()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, errors.Join(ctx.Err(), err))
 		case <-tick.C:
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -160,12 +159,7 @@ func (p *Process) Kill() {
 // failed explains why a program that should be running is not, with the end of
 // its log.
 func (p *Process) failed() error {
-	text, _ := os.ReadFile(p.log)
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	if len(lines) > 10 {
-		lines = lines[len(lines)-10:]
-	}
-	return fmt.Errorf("lab: %s ended: %w: %s", p.name, errors.Join(p.err, errEnded), strings.Join(lines, "\n"))
+	return fmt.Errorf("lab: %s ended: %w: %s", p.name, errors.Join(p.err, errEnded), Tail(p.log, 10))
 }
 
 // errEnded marks a program that ended by itself when it should have stayed.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"poolwire/integration/lab"
 )
 
 // errTouched says that switches were written to although nothing had changed.
@@ -55,7 +57,7 @@ func (r *run) awaitWhole(ctx context.Context) error {
 	if err := r.cluster.awaitVoters(ctx); err != nil {
 		return err
 	}
-	return awaitEvery(ctx, readEvery, "sessions with all nodes", func() error {
+	return lab.Await(ctx, readEvery, "sessions with all nodes", func() error {
 		for _, n := range r.cluster.nodes {
 			m, err := n.metrics(ctx)
 			if err != nil {

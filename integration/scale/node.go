@@ -3,7 +3,6 @@ package scale
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"poolwire/integration/lab"
 	"poolwire/integration/lab/simhost"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -132,14 +132,7 @@ func (n *node) metrics(ctx context.Context) (map[string]float64, error) {
 }
 
 // lastWords are the last lines of the node's log.
-func (n *node) lastWords(lines int) string {
-	b, err := os.ReadFile(filepath.Join(n.dir, "log"))
-	if err != nil {
-		return err.Error()
-	}
-	all := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
+func (n *node) lastWords(lines int) string { return lab.Tail(filepath.Join(n.dir, "log"), lines) }
 
 // How often facts are looked at that announce themselves in no way, and how often metrics are
 // read, which costs the nodes something.
@@ -150,21 +143,5 @@ const (
 
 // await repeats a look until it succeeds or ctx ends.
 func await(ctx context.Context, what string, look func() error) error {
-	return awaitEvery(ctx, lookEvery, what, look)
-}
-
-func awaitEvery(ctx context.Context, pause time.Duration, what string, look func() error) error {
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
-	for {
-		err := look()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, errors.Join(ctx.Err(), err))
-		case <-tick.C:
-		}
-	}
+	return lab.Await(ctx, lookEvery, what, look)
 }

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"poolwire/integration/lab"
 	"poolwire/integration/lab/simhost"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -140,7 +141,7 @@ func (r *run) settled(ctx context.Context, hosts int, generation uint64) error {
 	if err := r.mastered(ctx, hosts, generation); err != nil {
 		return err
 	}
-	if err := awaitEvery(ctx, readEvery, "hosts to be ready", func() error { return r.ready(ctx, hosts) }); err != nil {
+	if err := lab.Await(ctx, readEvery, "hosts to be ready", func() error { return r.ready(ctx, hosts) }); err != nil {
 		return err
 	}
 	return r.confirmed(ctx, 0)

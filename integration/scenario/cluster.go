@@ -114,7 +114,7 @@ func (s *System) ControllerAddr(id string) string { return s.others[id].place.Ad
 
 // ControllerLog is the last lines of the log of a node that was added.
 func (s *System) ControllerLog(id string, lines int) string {
-	return logOf(s.others[id].process, lines)
+	return lab.Tail(s.others[id].process.Log(), lines)
 }
 
 // KillLeader kills the node that leads, with SIGKILL, has the client speak to another one from then on, and waits until that knows
@@ -208,7 +208,7 @@ func (s *System) InstallUnfit(ctx context.Context, id, bin string) (string, erro
 	}
 	select {
 	case <-n.process.Done():
-		return logOf(n.process, 10), nil
+		return lab.Tail(n.process.Log(), 10), nil
 	case <-ctx.Done():
 		return "", fmt.Errorf("node %s goes on: %w", id, ctx.Err())
 	}

@@ -143,17 +143,7 @@ func (s *System) ResumeDaemon() error { return s.daemon.Signal(syscall.SIGCONT) 
 func (s *System) StopDaemon(ctx context.Context) error { return s.daemon.Stop(ctx) }
 
 // DaemonLog is the last lines of the daemon's log.
-func (s *System) DaemonLog(lines int) string { return logOf(s.daemon, lines) }
-
-// logOf is the last lines that a process wrote.
-func logOf(p *lab.Process, lines int) string {
-	b, err := os.ReadFile(p.Log())
-	if err != nil {
-		return err.Error()
-	}
-	all := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
+func (s *System) DaemonLog(lines int) string { return lab.Tail(s.daemon.Log(), lines) }
 
 // Poolwire runs the client as a user would and returns what it printed.
 func (s *System) Poolwire(ctx context.Context, args ...string) (string, error) {

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"poolwire/integration/lab"
@@ -142,14 +141,7 @@ func (h *Host) awaitAgent(ctx context.Context) error {
 }
 
 // console is the end of what the guest's kernel and init said.
-func (h *Host) console() string {
-	text, err := os.ReadFile(h.process.Log())
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-15):], "\n")
-}
+func (h *Host) console() string { return lab.Tail(h.process.Log(), 15) }
 
 // Up reports whether the guest runs.
 func (h *Host) Up() bool {
