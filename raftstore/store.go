@@ -163,12 +163,8 @@ func (s *Store) bootstrap(rc *raft.Config) error {
 }
 
 func (s *Store) onlyVoter() bool {
-	f := s.raft.GetConfiguration()
-	if f.Error() != nil {
-		return false
-	}
 	voters := 0
-	for _, server := range f.Configuration().Servers {
+	for _, server := range s.servers() {
 		if server.Suffrage != raft.Voter {
 			continue
 		}

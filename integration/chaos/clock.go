@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	"poolwire/integration/nodes"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
@@ -117,7 +118,7 @@ func (n *node) deserted(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, recovery)
 	defer cancel()
 	return await(ctx, n.id+" to be alone", func() error {
-		st, err := n.status(ctx)
+		st, err := nodes.Status(ctx, n)
 		if err == nil && (st.GetNode().GetLeader() || st.GetLastContact().AsDuration() < 2*time.Second) {
 			err = fmt.Errorf("it is not: %v", st)
 		}

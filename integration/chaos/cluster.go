@@ -11,7 +11,7 @@ import (
 
 	"poolwire/client"
 	"poolwire/integration/lab"
-	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/integration/nodes"
 )
 
 // cluster is three nodes in a lab.
@@ -64,19 +64,7 @@ func (c *cluster) build(ctx context.Context, bin string) error {
 			return err
 		}
 	}
-	return await(ctx, "three voters", func() error {
-		r, err := poolwirev1.NewClusterServiceClient(first.conn).ListNodes(ctx, &poolwirev1.ListNodesRequest{})
-		voters := 0
-		for _, n := range r.GetNodes() {
-			if n.GetNode().GetVoter() && n.GetHealthy() {
-				voters++
-			}
-		}
-		if err == nil && voters < len(c.nodes) {
-			err = fmt.Errorf("%d vote: %v", voters, r.GetNodes())
-		}
-		return err
-	})
+	return await(ctx, "three voters", func() error { return nodes.Vote(ctx, first, len(c.nodes)) })
 }
 
 // join gives a node its certificate and starts it. The first node has the authority.
@@ -114,26 +102,7 @@ func (c *cluster) dial(first int) (*client.Client, error) {
 	return client.New(cfg)
 }
 
-var errNoLeader = errors.New("no node leads")
-
-// leader finds the node that says it leads, and of two the one of the later term.
-func (c *cluster) leader(ctx context.Context) (*node, error) {
-	var found *node
-	var term uint64
-	for _, n := range c.nodes {
-		if !n.running() {
-			continue
-		}
-		st, err := n.status(ctx)
-		if err == nil && st.GetNode().GetLeader() && st.GetLastTerm() >= term {
-			found, term = n, st.GetLastTerm()
-		}
-	}
-	if found == nil {
-		return nil, errNoLeader
-	}
-	return found, nil
-}
+func (c *cluster) leader(ctx context.Context) (*node, error) { return nodes.Leader(ctx, c.nodes) }
 
 // others are the nodes but one.
 func (c *cluster) others(than *node) []*node {
@@ -153,7 +122,7 @@ func (c *cluster) settle(ctx context.Context) error {
 		var leaders, behind []string
 		var last uint64
 		for _, n := range c.nodes {
-			st, err := n.status(ctx)
+			st, err := nodes.Status(ctx, n)
 			if err != nil {
 				return fmt.Errorf("%s: %w", n.id, err)
 			}

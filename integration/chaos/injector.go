@@ -110,7 +110,7 @@ func (i *injector) one(ctx context.Context, f fault) error {
 func (i *injector) revive(f fault) error {
 	var errs []error
 	for _, n := range i.cluster.nodes {
-		if !n.running() {
+		if !n.Running() {
 			i.report.ownEnd(n.id, f.name)
 			i.log("%s ended by itself: %v\n%s", n.id, n.proc.Err(), n.lastWords(15))
 			errs = append(errs, n.start())

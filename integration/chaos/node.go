@@ -13,7 +13,6 @@ import (
 
 	"poolwire/integration/lab"
 	"poolwire/integration/lab/skew"
-	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
 // imageSize is the size of a node's file system, in bytes: room for the reserve that poolwired
@@ -110,21 +109,14 @@ func (n *node) start() error {
 	return err
 }
 
-// running says whether poolwired has not ended.
-func (n *node) running() bool { return n.proc != nil && n.proc.Running() }
+// Conn is the connection to the node's API.
+func (n *node) Conn() *grpc.ClientConn { return n.conn }
+
+// Running says whether poolwired has not ended.
+func (n *node) Running() bool { return n.proc != nil && n.proc.Running() }
 
 func (n *node) kill()                         { n.proc.Kill() }
 func (n *node) signal(s syscall.Signal) error { return n.proc.Signal(s) }
-
-// status asks the node about itself.
-func (n *node) status(ctx context.Context) (*poolwirev1.NodeStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	// A node that was away is asked at once, not after gRPC's growing pauses.
-	n.conn.ResetConnectBackoff()
-	r, err := poolwirev1.NewClusterServiceClient(n.conn).GetNodeStatus(ctx, &poolwirev1.GetNodeStatusRequest{}, grpc.WaitForReady(true))
-	return r.GetStatus(), err
-}
 
 // lastWords are the last lines of the node's log.
 func (n *node) lastWords(lines int) string {

@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-
 	"path/filepath"
 
 	"poolwire/client"
-	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/integration/nodes"
 )
 
 // cluster is three nodes on the loopback interface.
@@ -71,17 +70,7 @@ func (c *cluster) awaitVoters(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r, err := poolwirev1.NewClusterServiceClient(leader.conn).ListNodes(ctx, &poolwirev1.ListNodesRequest{})
-		voters := 0
-		for _, n := range r.GetNodes() {
-			if n.GetNode().GetVoter() && n.GetHealthy() {
-				voters++
-			}
-		}
-		if err == nil && voters < len(c.nodes) {
-			err = fmt.Errorf("%d vote: %v", voters, r.GetNodes())
-		}
-		return err
+		return nodes.Vote(ctx, leader, len(c.nodes))
 	})
 }
 
@@ -97,23 +86,4 @@ func (c *cluster) close() error {
 	return errors.Join(errs...)
 }
 
-var errNoLeader = errors.New("no node leads")
-
-// leader finds the node that says it leads, and of two the one of the later term.
-func (c *cluster) leader(ctx context.Context) (*node, error) {
-	var found *node
-	var term uint64
-	for _, n := range c.nodes {
-		if !n.running() {
-			continue
-		}
-		st, err := n.status(ctx)
-		if err == nil && st.GetNode().GetLeader() && st.GetLastTerm() >= term {
-			found, term = n, st.GetLastTerm()
-		}
-	}
-	if found == nil {
-		return nil, errNoLeader
-	}
-	return found, nil
-}
+func (c *cluster) leader(ctx context.Context) (*node, error) { return nodes.Leader(ctx, c.nodes) }

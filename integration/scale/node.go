@@ -18,7 +18,6 @@ import (
 
 	"poolwire/integration/lab"
 	"poolwire/integration/lab/simhost"
-	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
 // node is one poolwired. Its addresses are 127.0.1.number.
@@ -75,13 +74,17 @@ func (n *node) start() error {
 
 // kill ends the node with SIGKILL.
 func (n *node) kill() {
-	if n.running() {
+	if n.Running() {
 		_ = n.cmd.Process.Kill()
 		<-n.ended
 	}
 }
 
-func (n *node) running() bool {
+// Conn is the connection to the node's API.
+func (n *node) Conn() *grpc.ClientConn { return n.conn }
+
+// Running says whether poolwired has not ended.
+func (n *node) Running() bool {
 	if n.cmd == nil {
 		return false
 	}
@@ -91,15 +94,6 @@ func (n *node) running() bool {
 	default:
 		return true
 	}
-}
-
-// status asks the node about itself.
-func (n *node) status(ctx context.Context) (*poolwirev1.NodeStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	n.conn.ResetConnectBackoff()
-	r, err := poolwirev1.NewClusterServiceClient(n.conn).GetNodeStatus(ctx, &poolwirev1.GetNodeStatusRequest{}, grpc.WaitForReady(true))
-	return r.GetStatus(), err
 }
 
 // metrics reads the node's metrics: name and labels as they are written, and values.
