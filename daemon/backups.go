@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"poolwire/backup"
@@ -79,17 +78,5 @@ func (n *node) saveBackup(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []byte
-	for {
-		r, err := in.Recv()
-		switch {
-		case errors.Is(err, io.EOF):
-			return out, nil
-		case err != nil:
-			return nil, err
-		}
-		if out = append(out, r.GetData()...); len(out) > backup.MaxFile {
-			return nil, backup.ErrTooLarge
-		}
-	}
+	return backup.Receive(in)
 }

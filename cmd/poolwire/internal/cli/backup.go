@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -68,19 +66,7 @@ func download(ctx context.Context, api *client) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []byte
-	for {
-		r, err := in.Recv()
-		switch {
-		case errors.Is(err, io.EOF):
-			return out, nil
-		case err != nil:
-			return nil, err
-		}
-		if out = append(out, r.GetData()...); len(out) > backup.MaxFile {
-			return nil, backup.ErrTooLarge
-		}
-	}
+	return backup.Receive(in)
 }
 
 func (a *app) backupInspect() *cobra.Command {
