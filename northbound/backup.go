@@ -73,7 +73,7 @@ func (s *backupService) RestoreBackup(ctx context.Context, req *v1.RestoreBackup
 }
 
 func (s *backupService) restore(ctx context.Context, requestID string, c *storev1.RestoreBackup) (raftstore.Result, error) {
-	res, err := s.cfg.Store.Apply(ctx, &storev1.Command{RequestId: requestID, Author: callOf(ctx).who.Name, Body: &storev1.Command_RestoreBackup{RestoreBackup: c}})
+	res, err := s.cfg.Store.Apply(ctx, signed(ctx, &storev1.Command{RequestId: requestID, Body: &storev1.Command_RestoreBackup{RestoreBackup: c}}))
 	return res, statusOf(err, "")
 }
 
@@ -95,8 +95,8 @@ func (s *backupService) TakeOverCluster(ctx context.Context, req *v1.TakeOverClu
 				"host %s (%s) follows this cluster already, under its present identity: release it first, or found a cluster anew", quote(h.GetNameLabel()), h.GetUuid())
 		}
 	}
-	res, err := s.cfg.Store.Apply(ctx, &storev1.Command{Author: callOf(ctx).who.Name,
-		Body: &storev1.Command_TakeOverCluster{TakeOverCluster: &storev1.TakeOverCluster{ClusterUuid: req.GetClusterUuid()}}})
+	res, err := s.cfg.Store.Apply(ctx, signed(ctx, &storev1.Command{
+		Body: &storev1.Command_TakeOverCluster{TakeOverCluster: &storev1.TakeOverCluster{ClusterUuid: req.GetClusterUuid()}}}))
 	if err != nil {
 		return nil, statusOf(err, "")
 	}

@@ -183,7 +183,7 @@ func (s *clusterService) record(ctx context.Context, id string, change func(*v1.
 	if proto.Equal(now, known) {
 		return nil
 	}
-	_, err := s.cfg.Store.Apply(ctx, &storev1.Command{Body: &storev1.Command_PutNode{PutNode: &storev1.PutNode{Node: now}}})
+	_, err := s.cfg.Store.Apply(ctx, signed(ctx, &storev1.Command{Body: &storev1.Command_PutNode{PutNode: &storev1.PutNode{Node: now}}}))
 	return statusOf(err, "")
 }
 

@@ -122,7 +122,8 @@ func (s *Server) wayToLeader(ctx context.Context) (conn grpc.ClientConnInterface
 func (s *Server) speakFor(ctx context.Context) context.Context {
 	who := callOf(ctx).who
 	return metadata.NewOutgoingContext(ctx, metadata.Pairs(
-		forwardedKey, s.cfg.NodeID, callerNameKey, who.Name, callerRoleKey, who.Role.String()))
+		forwardedKey, s.cfg.NodeID, callerNameKey, who.Name, callerRoleKey, who.Role.String(),
+		callerCredentialKey, who.Credential, callerAddressKey, who.Address))
 }
 
 // isEndless tells whether a stream goes on for as long as the client wants.

@@ -67,6 +67,12 @@ type Identity struct {
 	// Via is the name of the node that forwarded the call; empty when the client
 	// called here.
 	Via string
+	// Credential is what proved the name: "certificate SERIAL" with the serial number in lower-case
+	// hexadecimal, or "socket".
+	Credential string
+	// Address is where the client called from, "192.0.2.7:40112": that of the client itself also when
+	// a node forwarded the call. Empty on the unix socket.
+	Address string
 }
 
 // String is what logs and messages call the client.
@@ -85,6 +91,9 @@ const (
 	// callerNameKey and callerRoleKey are the identity of the client.
 	callerNameKey = "poolwire-caller-name-bin"
 	callerRoleKey = "poolwire-caller-role"
+	// callerCredentialKey and callerAddressKey are Identity.Credential and Identity.Address of the client.
+	callerCredentialKey = "poolwire-caller-credential-bin"
+	callerAddressKey    = "poolwire-caller-address-bin"
 )
 
 // identify finds out who calls. A peer on the unix socket, which only root can
@@ -97,7 +106,7 @@ func (s *Server) identify(ctx context.Context) (Identity, error) {
 	info, secured := p.AuthInfo.(credentials.TLSInfo)
 	if !secured {
 		if p.Addr.Network() == "unix" {
-			return Identity{Name: "local root", Role: RoleAdmin}, nil
+			return Identity{Name: "local root", Role: RoleAdmin, Credential: "socket"}, nil
 		}
 		return Identity{}, status.Error(codes.Unauthenticated, "use TLS with a client certificate, or the unix socket on the controller's own machine")
 	}
@@ -109,6 +118,7 @@ func (s *Server) identify(ctx context.Context) (Identity, error) {
 	if err != nil {
 		return Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate of %q is not accepted: %v", cert.Subject.CommonName, err)
 	}
+	who.Credential, who.Address = "certificate "+cert.SerialNumber.Text(16), p.Addr.String()
 	return spokenFor(ctx, who)
 }
 
@@ -134,11 +144,18 @@ func spokenFor(ctx context.Context, who Identity) (Identity, error) {
 	if err != nil {
 		return Identity{}, status.Errorf(codes.Unauthenticated, "forwarded by %s: %v", who.Name, err)
 	}
-	name := ""
-	if names := md.Get(callerNameKey); len(names) > 0 {
-		name = names[0]
+	return Identity{
+		Name: firstOf(md, callerNameKey), Role: role, Via: who.Name,
+		Credential: firstOf(md, callerCredentialKey), Address: firstOf(md, callerAddressKey),
+	}, nil
+}
+
+// firstOf returns the first value of a key of metadata; empty when there is none.
+func firstOf(md metadata.MD, key string) string {
+	if values := md.Get(key); len(values) > 0 {
+		return values[0]
 	}
-	return Identity{Name: name, Role: role, Via: who.Name}, nil
+	return ""
 }
 
 // forwarded tells whether a node forwarded this call here.

@@ -3,6 +3,7 @@ package northbound
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -154,7 +155,18 @@ func checkChange(asked changing) error {
 func (s *Server) sign(ctx context.Context, m mutation, cmd *storev1.Command) {
 	cmd.RequestId = m.asked.GetRequestId()
 	cmd.ConfirmWithin = m.asked.GetConfirmWithin()
-	cmd.Author = callOf(ctx).who.Name
+	signed(ctx, cmd)
+}
+
+// signed puts into a command who asked for it, and returns it.
+func signed(ctx context.Context, cmd *storev1.Command) *storev1.Command {
+	c := callOf(ctx)
+	cmd.Author = c.who.Name
+	cmd.Origin = &storev1.Origin{
+		Who: c.who.Name, Credential: c.who.Credential, Address: c.who.Address, Via: c.who.Via,
+		Method: strings.TrimPrefix(c.method, "/"),
+	}
+	return cmd
 }
 
 func (s *Server) made(res raftstore.Result) outcome {

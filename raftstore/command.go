@@ -89,8 +89,10 @@ const (
 	// meaningPlanned is that of the version that brought terms: a command says in which term
 	// it was planned, and does nothing in another one.
 	meaningPlanned = 3
+	// meaningSecured is that of the version that brought access, audit and locks to hosts.
+	meaningSecured = 4
 	// meaningNow is what this version proposes.
-	meaningNow = meaningPlanned
+	meaningNow = meaningSecured
 )
 
 // meaningOf returns the meaning of a command.

@@ -190,11 +190,14 @@ type Command struct {
 	// Who asked: the name in the client's certificate; empty for the controller itself.
 	Author string `protobuf:"bytes,1003,opt,name=author,proto3" json:"author,omitempty"`
 	// Meaning of the command where versions of the store differ: what its proposer knows. 0: first version; 1: policies (zones are
-	// given, default_locking_mode needs force); 2: overlays (topology and guard are settled, relay_vni is given); 3: term counts.
+	// given, default_locking_mode needs force); 2: overlays (topology and guard are settled, relay_vni is given); 3: term counts;
+	// 4: access, audit and locks to hosts.
 	Meaning uint32 `protobuf:"varint,1004,opt,name=meaning,proto3" json:"meaning,omitempty"`
 	// Raft term of the leader whose state the command was planned on. An entry of another term is refused: somebody else may have
 	// led in between. 0: any term.
-	Term          uint64 `protobuf:"varint,1005,opt,name=term,proto3" json:"term,omitempty"`
+	Term uint64 `protobuf:"varint,1005,opt,name=term,proto3" json:"term,omitempty"`
+	// Who asked, and from where; absent for the controller itself.
+	Origin        *Origin `protobuf:"bytes,1006,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -557,6 +560,13 @@ func (x *Command) GetTerm() uint64 {
 	return 0
 }
 
+func (x *Command) GetOrigin() *Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
 type isCommand_Body interface {
 	isCommand_Body()
 }
@@ -778,6 +788,88 @@ func (*Command_RestoreBackup) isCommand_Body() {}
 
 func (*Command_TakeOverCluster) isCommand_Body() {}
 
+// Origin is where a command came from.
+type Origin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the client.
+	Who string `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
+	// What proved it: "certificate SERIAL" in lower-case hexadecimal, "token ID" or "socket".
+	Credential string `protobuf:"bytes,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	// Address from which the client called, with its port; empty on the unix socket.
+	Address string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	// Id of the node that forwarded the call; empty when the client called the leader.
+	Via string `protobuf:"bytes,4,opt,name=via,proto3" json:"via,omitempty"`
+	// Full name of the method, "poolwire.v1.RuleService/AddRule".
+	Method        string `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Origin) Reset() {
+	*x = Origin{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Origin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Origin) ProtoMessage() {}
+
+func (x *Origin) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Origin.ProtoReflect.Descriptor instead.
+func (*Origin) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Origin) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
+func (x *Origin) GetCredential() string {
+	if x != nil {
+		return x.Credential
+	}
+	return ""
+}
+
+func (x *Origin) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Origin) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
+}
+
+func (x *Origin) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
 // BootstrapCluster gives the cluster its identity.
 type BootstrapCluster struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -791,7 +883,7 @@ type BootstrapCluster struct {
 
 func (x *BootstrapCluster) Reset() {
 	*x = BootstrapCluster{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[1]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +895,7 @@ func (x *BootstrapCluster) String() string {
 func (*BootstrapCluster) ProtoMessage() {}
 
 func (x *BootstrapCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[1]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +908,7 @@ func (x *BootstrapCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapCluster.ProtoReflect.Descriptor instead.
 func (*BootstrapCluster) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{1}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *BootstrapCluster) GetClusterUuid() string {
@@ -852,7 +944,7 @@ type RestoreBackup struct {
 
 func (x *RestoreBackup) Reset() {
 	*x = RestoreBackup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +956,7 @@ func (x *RestoreBackup) String() string {
 func (*RestoreBackup) ProtoMessage() {}
 
 func (x *RestoreBackup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +969,7 @@ func (x *RestoreBackup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreBackup.ProtoReflect.Descriptor instead.
 func (*RestoreBackup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RestoreBackup) GetId() string {
@@ -926,7 +1018,7 @@ type TakeOverCluster struct {
 
 func (x *TakeOverCluster) Reset() {
 	*x = TakeOverCluster{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +1030,7 @@ func (x *TakeOverCluster) String() string {
 func (*TakeOverCluster) ProtoMessage() {}
 
 func (x *TakeOverCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1043,7 @@ func (x *TakeOverCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeOverCluster.ProtoReflect.Descriptor instead.
 func (*TakeOverCluster) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *TakeOverCluster) GetClusterUuid() string {
@@ -974,7 +1066,7 @@ type PutPool struct {
 
 func (x *PutPool) Reset() {
 	*x = PutPool{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1078,7 @@ func (x *PutPool) String() string {
 func (*PutPool) ProtoMessage() {}
 
 func (x *PutPool) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1091,7 @@ func (x *PutPool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPool.ProtoReflect.Descriptor instead.
 func (*PutPool) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PutPool) GetPool() *v1.Pool {
@@ -1029,7 +1121,7 @@ type PutHost struct {
 
 func (x *PutHost) Reset() {
 	*x = PutHost{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1133,7 @@ func (x *PutHost) String() string {
 func (*PutHost) ProtoMessage() {}
 
 func (x *PutHost) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1146,7 @@ func (x *PutHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutHost.ProtoReflect.Descriptor instead.
 func (*PutHost) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PutHost) GetHost() *v1.Host {
@@ -1084,7 +1176,7 @@ type PutNetwork struct {
 
 func (x *PutNetwork) Reset() {
 	*x = PutNetwork{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1188,7 @@ func (x *PutNetwork) String() string {
 func (*PutNetwork) ProtoMessage() {}
 
 func (x *PutNetwork) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1201,7 @@ func (x *PutNetwork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutNetwork.ProtoReflect.Descriptor instead.
 func (*PutNetwork) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PutNetwork) GetNetwork() *v1.Network {
@@ -1141,7 +1233,7 @@ type PutPrivateNetwork struct {
 
 func (x *PutPrivateNetwork) Reset() {
 	*x = PutPrivateNetwork{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1245,7 @@ func (x *PutPrivateNetwork) String() string {
 func (*PutPrivateNetwork) ProtoMessage() {}
 
 func (x *PutPrivateNetwork) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1258,7 @@ func (x *PutPrivateNetwork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPrivateNetwork.ProtoReflect.Descriptor instead.
 func (*PutPrivateNetwork) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PutPrivateNetwork) GetPrivateNetwork() *v1.PrivateNetwork {
@@ -1203,7 +1295,7 @@ type PutVif struct {
 
 func (x *PutVif) Reset() {
 	*x = PutVif{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1307,7 @@ func (x *PutVif) String() string {
 func (*PutVif) ProtoMessage() {}
 
 func (x *PutVif) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1320,7 @@ func (x *PutVif) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVif.ProtoReflect.Descriptor instead.
 func (*PutVif) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PutVif) GetVif() *v1.Vif {
@@ -1258,7 +1350,7 @@ type PutRule struct {
 
 func (x *PutRule) Reset() {
 	*x = PutRule{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1362,7 @@ func (x *PutRule) String() string {
 func (*PutRule) ProtoMessage() {}
 
 func (x *PutRule) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1375,7 @@ func (x *PutRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRule.ProtoReflect.Descriptor instead.
 func (*PutRule) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PutRule) GetRule() *v1.Rule {
@@ -1313,7 +1405,7 @@ type DeleteRules struct {
 
 func (x *DeleteRules) Reset() {
 	*x = DeleteRules{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1417,7 @@ func (x *DeleteRules) String() string {
 func (*DeleteRules) ProtoMessage() {}
 
 func (x *DeleteRules) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1430,7 @@ func (x *DeleteRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRules.ProtoReflect.Descriptor instead.
 func (*DeleteRules) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteRules) GetUuids() []string {
@@ -1368,7 +1460,7 @@ type PutPolicyRule struct {
 
 func (x *PutPolicyRule) Reset() {
 	*x = PutPolicyRule{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1472,7 @@ func (x *PutPolicyRule) String() string {
 func (*PutPolicyRule) ProtoMessage() {}
 
 func (x *PutPolicyRule) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1485,7 @@ func (x *PutPolicyRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPolicyRule.ProtoReflect.Descriptor instead.
 func (*PutPolicyRule) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PutPolicyRule) GetPolicyRule() *v1.PolicyRule {
@@ -1423,7 +1515,7 @@ type PutAddressGroup struct {
 
 func (x *PutAddressGroup) Reset() {
 	*x = PutAddressGroup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1527,7 @@ func (x *PutAddressGroup) String() string {
 func (*PutAddressGroup) ProtoMessage() {}
 
 func (x *PutAddressGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1540,7 @@ func (x *PutAddressGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutAddressGroup.ProtoReflect.Descriptor instead.
 func (*PutAddressGroup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PutAddressGroup) GetAddressGroup() *v1.AddressGroup {
@@ -1478,7 +1570,7 @@ type PutVifGroup struct {
 
 func (x *PutVifGroup) Reset() {
 	*x = PutVifGroup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1582,7 @@ func (x *PutVifGroup) String() string {
 func (*PutVifGroup) ProtoMessage() {}
 
 func (x *PutVifGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1595,7 @@ func (x *PutVifGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVifGroup.ProtoReflect.Descriptor instead.
 func (*PutVifGroup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PutVifGroup) GetVifGroup() *v1.VifGroup {
@@ -1535,7 +1627,7 @@ type ModifyGroup struct {
 
 func (x *ModifyGroup) Reset() {
 	*x = ModifyGroup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1639,7 @@ func (x *ModifyGroup) String() string {
 func (*ModifyGroup) ProtoMessage() {}
 
 func (x *ModifyGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1652,7 @@ func (x *ModifyGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyGroup.ProtoReflect.Descriptor instead.
 func (*ModifyGroup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ModifyGroup) GetUuid() string {
@@ -1595,7 +1687,7 @@ type ExpirePolicyRules struct {
 
 func (x *ExpirePolicyRules) Reset() {
 	*x = ExpirePolicyRules{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1607,7 +1699,7 @@ func (x *ExpirePolicyRules) String() string {
 func (*ExpirePolicyRules) ProtoMessage() {}
 
 func (x *ExpirePolicyRules) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1620,7 +1712,7 @@ func (x *ExpirePolicyRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpirePolicyRules.ProtoReflect.Descriptor instead.
 func (*ExpirePolicyRules) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExpirePolicyRules) GetUuids() []string {
@@ -1643,7 +1735,7 @@ type ResolveChange struct {
 
 func (x *ResolveChange) Reset() {
 	*x = ResolveChange{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1655,7 +1747,7 @@ func (x *ResolveChange) String() string {
 func (*ResolveChange) ProtoMessage() {}
 
 func (x *ResolveChange) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1668,7 +1760,7 @@ func (x *ResolveChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveChange.ProtoReflect.Descriptor instead.
 func (*ResolveChange) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResolveChange) GetId() string {
@@ -1705,7 +1797,7 @@ type PendingChange struct {
 
 func (x *PendingChange) Reset() {
 	*x = PendingChange{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +1809,7 @@ func (x *PendingChange) String() string {
 func (*PendingChange) ProtoMessage() {}
 
 func (x *PendingChange) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +1822,7 @@ func (x *PendingChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingChange.ProtoReflect.Descriptor instead.
 func (*PendingChange) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PendingChange) GetId() string {
@@ -1787,7 +1879,7 @@ type ChangedObject struct {
 
 func (x *ChangedObject) Reset() {
 	*x = ChangedObject{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1891,7 @@ func (x *ChangedObject) String() string {
 func (*ChangedObject) ProtoMessage() {}
 
 func (x *ChangedObject) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +1904,7 @@ func (x *ChangedObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangedObject.ProtoReflect.Descriptor instead.
 func (*ChangedObject) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ChangedObject) GetTable() uint32 {
@@ -1876,7 +1968,7 @@ type PairKey struct {
 
 func (x *PairKey) Reset() {
 	*x = PairKey{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +1980,7 @@ func (x *PairKey) String() string {
 func (*PairKey) ProtoMessage() {}
 
 func (x *PairKey) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +1993,7 @@ func (x *PairKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PairKey.ProtoReflect.Descriptor instead.
 func (*PairKey) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PairKey) GetHostA() string {
@@ -1975,7 +2067,7 @@ type PutPairKeys struct {
 
 func (x *PutPairKeys) Reset() {
 	*x = PutPairKeys{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2079,7 @@ func (x *PutPairKeys) String() string {
 func (*PutPairKeys) ProtoMessage() {}
 
 func (x *PutPairKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2092,7 @@ func (x *PutPairKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPairKeys.ProtoReflect.Descriptor instead.
 func (*PutPairKeys) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{20}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PutPairKeys) GetPut() []*PairKey {
@@ -2041,7 +2133,7 @@ type Relay struct {
 
 func (x *Relay) Reset() {
 	*x = Relay{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2145,7 @@ func (x *Relay) String() string {
 func (*Relay) ProtoMessage() {}
 
 func (x *Relay) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2158,7 @@ func (x *Relay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relay.ProtoReflect.Descriptor instead.
 func (*Relay) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{21}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Relay) GetPrivateNetworkUuid() string {
@@ -2110,7 +2202,7 @@ type PutRelays struct {
 
 func (x *PutRelays) Reset() {
 	*x = PutRelays{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2214,7 @@ func (x *PutRelays) String() string {
 func (*PutRelays) ProtoMessage() {}
 
 func (x *PutRelays) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2227,7 @@ func (x *PutRelays) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRelays.ProtoReflect.Descriptor instead.
 func (*PutRelays) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{22}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PutRelays) GetPrivateNetworkUuids() []string {
@@ -2169,7 +2261,7 @@ type Protection struct {
 
 func (x *Protection) Reset() {
 	*x = Protection{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +2273,7 @@ func (x *Protection) String() string {
 func (*Protection) ProtoMessage() {}
 
 func (x *Protection) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +2286,7 @@ func (x *Protection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Protection.ProtoReflect.Descriptor instead.
 func (*Protection) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{23}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Protection) GetHostA() string {
@@ -2238,7 +2330,7 @@ type ObserveProtection struct {
 
 func (x *ObserveProtection) Reset() {
 	*x = ObserveProtection{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2342,7 @@ func (x *ObserveProtection) String() string {
 func (*ObserveProtection) ProtoMessage() {}
 
 func (x *ObserveProtection) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2355,7 @@ func (x *ObserveProtection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveProtection.ProtoReflect.Descriptor instead.
 func (*ObserveProtection) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{24}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ObserveProtection) GetProved() []*Protection {
@@ -2295,7 +2387,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2307,7 +2399,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2320,7 +2412,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{25}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Subscription) GetVifUuid() string {
@@ -2357,7 +2449,7 @@ type ObserveMulticast struct {
 
 func (x *ObserveMulticast) Reset() {
 	*x = ObserveMulticast{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2369,7 +2461,7 @@ func (x *ObserveMulticast) String() string {
 func (*ObserveMulticast) ProtoMessage() {}
 
 func (x *ObserveMulticast) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2382,7 +2474,7 @@ func (x *ObserveMulticast) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveMulticast.ProtoReflect.Descriptor instead.
 func (*ObserveMulticast) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{26}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ObserveMulticast) GetJoined() []*Subscription {
@@ -2412,7 +2504,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2424,7 +2516,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2437,7 +2529,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{27}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Delete) GetUuid() string {
@@ -2465,7 +2557,7 @@ type PutNode struct {
 
 func (x *PutNode) Reset() {
 	*x = PutNode{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +2569,7 @@ func (x *PutNode) String() string {
 func (*PutNode) ProtoMessage() {}
 
 func (x *PutNode) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +2582,7 @@ func (x *PutNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutNode.ProtoReflect.Descriptor instead.
 func (*PutNode) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{28}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PutNode) GetNode() *v1.Node {
@@ -2511,7 +2603,7 @@ type PutClusterSettings struct {
 
 func (x *PutClusterSettings) Reset() {
 	*x = PutClusterSettings{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[29]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2615,7 @@ func (x *PutClusterSettings) String() string {
 func (*PutClusterSettings) ProtoMessage() {}
 
 func (x *PutClusterSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[29]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2628,7 @@ func (x *PutClusterSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutClusterSettings.ProtoReflect.Descriptor instead.
 func (*PutClusterSettings) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{29}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PutClusterSettings) GetSettings() *v1.ClusterSettings {
@@ -2567,7 +2659,7 @@ type ObserveHost struct {
 
 func (x *ObserveHost) Reset() {
 	*x = ObserveHost{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[30]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2579,7 +2671,7 @@ func (x *ObserveHost) String() string {
 func (*ObserveHost) ProtoMessage() {}
 
 func (x *ObserveHost) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[30]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2592,7 +2684,7 @@ func (x *ObserveHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveHost.ProtoReflect.Descriptor instead.
 func (*ObserveHost) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{30}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ObserveHost) GetHostUuid() string {
@@ -2641,7 +2733,7 @@ var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x9e\x13\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\xd2\x13\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -2687,8 +2779,17 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x0econfirm_within\x18\xea\a \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\x12\x17\n" +
 	"\x06author\x18\xeb\a \x01(\tR\x06author\x12\x19\n" +
 	"\ameaning\x18\xec\a \x01(\rR\ameaning\x12\x13\n" +
-	"\x04term\x18\xed\a \x01(\x04R\x04termB\x06\n" +
-	"\x04body\"X\n" +
+	"\x04term\x18\xed\a \x01(\x04R\x04term\x122\n" +
+	"\x06origin\x18\xee\a \x01(\v2\x19.poolwire.store.v1.OriginR\x06originB\x06\n" +
+	"\x04body\"~\n" +
+	"\x06Origin\x12\x10\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x02 \x01(\tR\n" +
+	"credential\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x10\n" +
+	"\x03via\x18\x04 \x01(\tR\x03via\x12\x16\n" +
+	"\x06method\x18\x05 \x01(\tR\x06method\"X\n" +
 	"\x10BootstrapCluster\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12!\n" +
 	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\"\x93\x01\n" +
@@ -2836,125 +2937,127 @@ func file_poolwire_store_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(RestoreStep)(0),              // 0: poolwire.store.v1.RestoreStep
 	(PutMode)(0),                  // 1: poolwire.store.v1.PutMode
 	(*Command)(nil),               // 2: poolwire.store.v1.Command
-	(*BootstrapCluster)(nil),      // 3: poolwire.store.v1.BootstrapCluster
-	(*RestoreBackup)(nil),         // 4: poolwire.store.v1.RestoreBackup
-	(*TakeOverCluster)(nil),       // 5: poolwire.store.v1.TakeOverCluster
-	(*PutPool)(nil),               // 6: poolwire.store.v1.PutPool
-	(*PutHost)(nil),               // 7: poolwire.store.v1.PutHost
-	(*PutNetwork)(nil),            // 8: poolwire.store.v1.PutNetwork
-	(*PutPrivateNetwork)(nil),     // 9: poolwire.store.v1.PutPrivateNetwork
-	(*PutVif)(nil),                // 10: poolwire.store.v1.PutVif
-	(*PutRule)(nil),               // 11: poolwire.store.v1.PutRule
-	(*DeleteRules)(nil),           // 12: poolwire.store.v1.DeleteRules
-	(*PutPolicyRule)(nil),         // 13: poolwire.store.v1.PutPolicyRule
-	(*PutAddressGroup)(nil),       // 14: poolwire.store.v1.PutAddressGroup
-	(*PutVifGroup)(nil),           // 15: poolwire.store.v1.PutVifGroup
-	(*ModifyGroup)(nil),           // 16: poolwire.store.v1.ModifyGroup
-	(*ExpirePolicyRules)(nil),     // 17: poolwire.store.v1.ExpirePolicyRules
-	(*ResolveChange)(nil),         // 18: poolwire.store.v1.ResolveChange
-	(*PendingChange)(nil),         // 19: poolwire.store.v1.PendingChange
-	(*ChangedObject)(nil),         // 20: poolwire.store.v1.ChangedObject
-	(*PairKey)(nil),               // 21: poolwire.store.v1.PairKey
-	(*PutPairKeys)(nil),           // 22: poolwire.store.v1.PutPairKeys
-	(*Relay)(nil),                 // 23: poolwire.store.v1.Relay
-	(*PutRelays)(nil),             // 24: poolwire.store.v1.PutRelays
-	(*Protection)(nil),            // 25: poolwire.store.v1.Protection
-	(*ObserveProtection)(nil),     // 26: poolwire.store.v1.ObserveProtection
-	(*Subscription)(nil),          // 27: poolwire.store.v1.Subscription
-	(*ObserveMulticast)(nil),      // 28: poolwire.store.v1.ObserveMulticast
-	(*Delete)(nil),                // 29: poolwire.store.v1.Delete
-	(*PutNode)(nil),               // 30: poolwire.store.v1.PutNode
-	(*PutClusterSettings)(nil),    // 31: poolwire.store.v1.PutClusterSettings
-	(*ObserveHost)(nil),           // 32: poolwire.store.v1.ObserveHost
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
-	(*v1.Pool)(nil),               // 35: poolwire.v1.Pool
-	(*v1.Host)(nil),               // 36: poolwire.v1.Host
-	(*v1.Network)(nil),            // 37: poolwire.v1.Network
-	(*v1.PrivateNetwork)(nil),     // 38: poolwire.v1.PrivateNetwork
-	(*v1.Vif)(nil),                // 39: poolwire.v1.Vif
-	(*v1.Rule)(nil),               // 40: poolwire.v1.Rule
-	(*v1.PolicyRule)(nil),         // 41: poolwire.v1.PolicyRule
-	(*v1.AddressGroup)(nil),       // 42: poolwire.v1.AddressGroup
-	(*v1.VifGroup)(nil),           // 43: poolwire.v1.VifGroup
-	(*v1.Node)(nil),               // 44: poolwire.v1.Node
-	(*v1.ClusterSettings)(nil),    // 45: poolwire.v1.ClusterSettings
-	(*Bridge)(nil),                // 46: poolwire.store.v1.Bridge
-	(*Port)(nil),                  // 47: poolwire.store.v1.Port
-	(*HostFacts)(nil),             // 48: poolwire.store.v1.HostFacts
+	(*Origin)(nil),                // 3: poolwire.store.v1.Origin
+	(*BootstrapCluster)(nil),      // 4: poolwire.store.v1.BootstrapCluster
+	(*RestoreBackup)(nil),         // 5: poolwire.store.v1.RestoreBackup
+	(*TakeOverCluster)(nil),       // 6: poolwire.store.v1.TakeOverCluster
+	(*PutPool)(nil),               // 7: poolwire.store.v1.PutPool
+	(*PutHost)(nil),               // 8: poolwire.store.v1.PutHost
+	(*PutNetwork)(nil),            // 9: poolwire.store.v1.PutNetwork
+	(*PutPrivateNetwork)(nil),     // 10: poolwire.store.v1.PutPrivateNetwork
+	(*PutVif)(nil),                // 11: poolwire.store.v1.PutVif
+	(*PutRule)(nil),               // 12: poolwire.store.v1.PutRule
+	(*DeleteRules)(nil),           // 13: poolwire.store.v1.DeleteRules
+	(*PutPolicyRule)(nil),         // 14: poolwire.store.v1.PutPolicyRule
+	(*PutAddressGroup)(nil),       // 15: poolwire.store.v1.PutAddressGroup
+	(*PutVifGroup)(nil),           // 16: poolwire.store.v1.PutVifGroup
+	(*ModifyGroup)(nil),           // 17: poolwire.store.v1.ModifyGroup
+	(*ExpirePolicyRules)(nil),     // 18: poolwire.store.v1.ExpirePolicyRules
+	(*ResolveChange)(nil),         // 19: poolwire.store.v1.ResolveChange
+	(*PendingChange)(nil),         // 20: poolwire.store.v1.PendingChange
+	(*ChangedObject)(nil),         // 21: poolwire.store.v1.ChangedObject
+	(*PairKey)(nil),               // 22: poolwire.store.v1.PairKey
+	(*PutPairKeys)(nil),           // 23: poolwire.store.v1.PutPairKeys
+	(*Relay)(nil),                 // 24: poolwire.store.v1.Relay
+	(*PutRelays)(nil),             // 25: poolwire.store.v1.PutRelays
+	(*Protection)(nil),            // 26: poolwire.store.v1.Protection
+	(*ObserveProtection)(nil),     // 27: poolwire.store.v1.ObserveProtection
+	(*Subscription)(nil),          // 28: poolwire.store.v1.Subscription
+	(*ObserveMulticast)(nil),      // 29: poolwire.store.v1.ObserveMulticast
+	(*Delete)(nil),                // 30: poolwire.store.v1.Delete
+	(*PutNode)(nil),               // 31: poolwire.store.v1.PutNode
+	(*PutClusterSettings)(nil),    // 32: poolwire.store.v1.PutClusterSettings
+	(*ObserveHost)(nil),           // 33: poolwire.store.v1.ObserveHost
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
+	(*v1.Pool)(nil),               // 36: poolwire.v1.Pool
+	(*v1.Host)(nil),               // 37: poolwire.v1.Host
+	(*v1.Network)(nil),            // 38: poolwire.v1.Network
+	(*v1.PrivateNetwork)(nil),     // 39: poolwire.v1.PrivateNetwork
+	(*v1.Vif)(nil),                // 40: poolwire.v1.Vif
+	(*v1.Rule)(nil),               // 41: poolwire.v1.Rule
+	(*v1.PolicyRule)(nil),         // 42: poolwire.v1.PolicyRule
+	(*v1.AddressGroup)(nil),       // 43: poolwire.v1.AddressGroup
+	(*v1.VifGroup)(nil),           // 44: poolwire.v1.VifGroup
+	(*v1.Node)(nil),               // 45: poolwire.v1.Node
+	(*v1.ClusterSettings)(nil),    // 46: poolwire.v1.ClusterSettings
+	(*Bridge)(nil),                // 47: poolwire.store.v1.Bridge
+	(*Port)(nil),                  // 48: poolwire.store.v1.Port
+	(*HostFacts)(nil),             // 49: poolwire.store.v1.HostFacts
 }
 var file_poolwire_store_v1_command_proto_depIdxs = []int32{
-	3,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
-	6,  // 1: poolwire.store.v1.Command.put_pool:type_name -> poolwire.store.v1.PutPool
-	29, // 2: poolwire.store.v1.Command.delete_pool:type_name -> poolwire.store.v1.Delete
-	7,  // 3: poolwire.store.v1.Command.put_host:type_name -> poolwire.store.v1.PutHost
-	29, // 4: poolwire.store.v1.Command.delete_host:type_name -> poolwire.store.v1.Delete
-	8,  // 5: poolwire.store.v1.Command.put_network:type_name -> poolwire.store.v1.PutNetwork
-	9,  // 6: poolwire.store.v1.Command.put_private_network:type_name -> poolwire.store.v1.PutPrivateNetwork
-	29, // 7: poolwire.store.v1.Command.delete_private_network:type_name -> poolwire.store.v1.Delete
-	10, // 8: poolwire.store.v1.Command.put_vif:type_name -> poolwire.store.v1.PutVif
-	29, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
-	11, // 10: poolwire.store.v1.Command.put_rule:type_name -> poolwire.store.v1.PutRule
-	12, // 11: poolwire.store.v1.Command.delete_rules:type_name -> poolwire.store.v1.DeleteRules
-	32, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
-	30, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
-	29, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
-	13, // 15: poolwire.store.v1.Command.put_policy_rule:type_name -> poolwire.store.v1.PutPolicyRule
-	29, // 16: poolwire.store.v1.Command.delete_policy_rule:type_name -> poolwire.store.v1.Delete
-	14, // 17: poolwire.store.v1.Command.put_address_group:type_name -> poolwire.store.v1.PutAddressGroup
-	29, // 18: poolwire.store.v1.Command.delete_address_group:type_name -> poolwire.store.v1.Delete
-	15, // 19: poolwire.store.v1.Command.put_vif_group:type_name -> poolwire.store.v1.PutVifGroup
-	29, // 20: poolwire.store.v1.Command.delete_vif_group:type_name -> poolwire.store.v1.Delete
-	16, // 21: poolwire.store.v1.Command.modify_group:type_name -> poolwire.store.v1.ModifyGroup
-	17, // 22: poolwire.store.v1.Command.expire_policy_rules:type_name -> poolwire.store.v1.ExpirePolicyRules
-	18, // 23: poolwire.store.v1.Command.resolve_change:type_name -> poolwire.store.v1.ResolveChange
-	22, // 24: poolwire.store.v1.Command.put_pair_keys:type_name -> poolwire.store.v1.PutPairKeys
-	24, // 25: poolwire.store.v1.Command.put_relays:type_name -> poolwire.store.v1.PutRelays
-	26, // 26: poolwire.store.v1.Command.observe_protection:type_name -> poolwire.store.v1.ObserveProtection
-	28, // 27: poolwire.store.v1.Command.observe_multicast:type_name -> poolwire.store.v1.ObserveMulticast
-	31, // 28: poolwire.store.v1.Command.put_cluster_settings:type_name -> poolwire.store.v1.PutClusterSettings
-	4,  // 29: poolwire.store.v1.Command.restore_backup:type_name -> poolwire.store.v1.RestoreBackup
-	5,  // 30: poolwire.store.v1.Command.take_over_cluster:type_name -> poolwire.store.v1.TakeOverCluster
-	33, // 31: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
-	34, // 32: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
-	0,  // 33: poolwire.store.v1.RestoreBackup.step:type_name -> poolwire.store.v1.RestoreStep
-	35, // 34: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
-	36, // 35: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
-	37, // 36: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
-	38, // 37: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
-	39, // 38: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
-	40, // 39: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
-	1,  // 40: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
-	41, // 41: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
-	42, // 42: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
-	43, // 43: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
-	33, // 44: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
-	20, // 45: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
-	34, // 46: poolwire.store.v1.PendingChange.within:type_name -> google.protobuf.Duration
-	33, // 47: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
-	21, // 48: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
-	21, // 49: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
-	23, // 50: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
-	33, // 51: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
-	25, // 52: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
-	25, // 53: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
-	27, // 54: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
-	27, // 55: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
-	44, // 56: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
-	45, // 57: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
-	46, // 58: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
-	47, // 59: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
-	48, // 60: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	4,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
+	7,  // 1: poolwire.store.v1.Command.put_pool:type_name -> poolwire.store.v1.PutPool
+	30, // 2: poolwire.store.v1.Command.delete_pool:type_name -> poolwire.store.v1.Delete
+	8,  // 3: poolwire.store.v1.Command.put_host:type_name -> poolwire.store.v1.PutHost
+	30, // 4: poolwire.store.v1.Command.delete_host:type_name -> poolwire.store.v1.Delete
+	9,  // 5: poolwire.store.v1.Command.put_network:type_name -> poolwire.store.v1.PutNetwork
+	10, // 6: poolwire.store.v1.Command.put_private_network:type_name -> poolwire.store.v1.PutPrivateNetwork
+	30, // 7: poolwire.store.v1.Command.delete_private_network:type_name -> poolwire.store.v1.Delete
+	11, // 8: poolwire.store.v1.Command.put_vif:type_name -> poolwire.store.v1.PutVif
+	30, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
+	12, // 10: poolwire.store.v1.Command.put_rule:type_name -> poolwire.store.v1.PutRule
+	13, // 11: poolwire.store.v1.Command.delete_rules:type_name -> poolwire.store.v1.DeleteRules
+	33, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
+	31, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
+	30, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
+	14, // 15: poolwire.store.v1.Command.put_policy_rule:type_name -> poolwire.store.v1.PutPolicyRule
+	30, // 16: poolwire.store.v1.Command.delete_policy_rule:type_name -> poolwire.store.v1.Delete
+	15, // 17: poolwire.store.v1.Command.put_address_group:type_name -> poolwire.store.v1.PutAddressGroup
+	30, // 18: poolwire.store.v1.Command.delete_address_group:type_name -> poolwire.store.v1.Delete
+	16, // 19: poolwire.store.v1.Command.put_vif_group:type_name -> poolwire.store.v1.PutVifGroup
+	30, // 20: poolwire.store.v1.Command.delete_vif_group:type_name -> poolwire.store.v1.Delete
+	17, // 21: poolwire.store.v1.Command.modify_group:type_name -> poolwire.store.v1.ModifyGroup
+	18, // 22: poolwire.store.v1.Command.expire_policy_rules:type_name -> poolwire.store.v1.ExpirePolicyRules
+	19, // 23: poolwire.store.v1.Command.resolve_change:type_name -> poolwire.store.v1.ResolveChange
+	23, // 24: poolwire.store.v1.Command.put_pair_keys:type_name -> poolwire.store.v1.PutPairKeys
+	25, // 25: poolwire.store.v1.Command.put_relays:type_name -> poolwire.store.v1.PutRelays
+	27, // 26: poolwire.store.v1.Command.observe_protection:type_name -> poolwire.store.v1.ObserveProtection
+	29, // 27: poolwire.store.v1.Command.observe_multicast:type_name -> poolwire.store.v1.ObserveMulticast
+	32, // 28: poolwire.store.v1.Command.put_cluster_settings:type_name -> poolwire.store.v1.PutClusterSettings
+	5,  // 29: poolwire.store.v1.Command.restore_backup:type_name -> poolwire.store.v1.RestoreBackup
+	6,  // 30: poolwire.store.v1.Command.take_over_cluster:type_name -> poolwire.store.v1.TakeOverCluster
+	34, // 31: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
+	35, // 32: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
+	3,  // 33: poolwire.store.v1.Command.origin:type_name -> poolwire.store.v1.Origin
+	0,  // 34: poolwire.store.v1.RestoreBackup.step:type_name -> poolwire.store.v1.RestoreStep
+	36, // 35: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
+	37, // 36: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
+	38, // 37: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
+	39, // 38: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
+	40, // 39: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
+	41, // 40: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
+	1,  // 41: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
+	42, // 42: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
+	43, // 43: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
+	44, // 44: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
+	34, // 45: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
+	21, // 46: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
+	35, // 47: poolwire.store.v1.PendingChange.within:type_name -> google.protobuf.Duration
+	34, // 48: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
+	22, // 49: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
+	22, // 50: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
+	24, // 51: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
+	34, // 52: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
+	26, // 53: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
+	26, // 54: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
+	28, // 55: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
+	28, // 56: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
+	45, // 57: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
+	46, // 58: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
+	47, // 59: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
+	48, // 60: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
+	49, // 61: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
+	62, // [62:62] is the sub-list for method output_type
+	62, // [62:62] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_command_proto_init() }
@@ -3002,7 +3105,7 @@ func file_poolwire_store_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_command_proto_rawDesc), len(file_poolwire_store_v1_command_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
