@@ -184,13 +184,16 @@ func identify(cert *x509.Certificate) (northbound.Identity, error) {
 	if err != nil {
 		return northbound.Identity{}, err
 	}
-	word := string(id.Role)
 	switch id.Kind {
 	case pki.KindNode:
-		word = northbound.RoleNode.String()
-	case pki.KindHost:
+		return northbound.Identity{Name: id.Name, Role: northbound.RoleNode}, nil
+	case pki.KindClient:
+	default:
 		return northbound.Identity{}, fmt.Errorf("%s may not use the API", id)
 	}
-	role, err := northbound.ParseRole(word)
+	if id.Role == pki.RoleNone {
+		return northbound.Identity{Name: id.Name}, nil
+	}
+	role, err := northbound.ParseRole(string(id.Role))
 	return northbound.Identity{Name: id.Name, Role: role}, err
 }

@@ -76,7 +76,7 @@ func TestOnlyNodesReachRaft(t *testing.T) {
 	}{
 		{name: "no certificate", says: "didn't provide a certificate"},
 		{name: "of another CA", says: "unknown authority", shows: certificate(func() (pki.Issued, error) { return foreign.IssueNode("n2", nil) })},
-		{name: "an admin's", says: "client", shows: certificate(func() (pki.Issued, error) { return authority.IssueClient("root", pki.RoleAdmin) })},
+		{name: "an admin's", says: "client", shows: certificate(func() (pki.Issued, error) { return authority.IssueClient("root", pki.RolePoolAdmin) })},
 		{name: "a host's", says: "host", shows: certificate(func() (pki.Issued, error) { return authority.IssueHost("6f9619ff-8b86-4d01-b42d-00cf4fc964ff", "xcp1") })},
 		{name: "not valid any more", says: "expired", ahead: 100 * 365 * 24 * time.Hour, shows: node},
 		{name: "not valid yet", says: "not yet valid", ahead: -365 * 24 * time.Hour, shows: node},

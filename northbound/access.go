@@ -1,77 +1,52 @@
 package northbound
 
-import (
-	"strings"
+// permission says who may call a method.
+type permission struct {
+	// role is the lowest role that may.
+	role Role
+	// reach is how far that role has to reach.
+	reach reach
+}
 
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+// reach is how far a caller's role has to reach for a method. That a caller has a role in the whole cluster is enough
+// for every method that needs no higher one.
+type reach int
 
-	v1 "poolwire/proto/poolwire/v1"
+// The reaches, from nothing to everything.
+const (
+	// reachNobody is that of methods without a line in the table.
+	reachNobody reach = iota
+	// reachAnyone: for whoever has proved who he is, whatever he has been granted.
+	reachAnyone
+	// reachNetwork: for who has the role for a network, a pool or the cluster. A read shows what the caller may see.
+	// Of a change, all that it touches must be covered by what he has been granted.
+	reachNetwork
+	// reachPool is reachNetwork for what a grant for a network does not cover.
+	reachPool
+	// reachCluster: for who has the role in the whole cluster.
+	reachCluster
 )
 
-// access returns the lowest role that may call a method. Every RPC has its line
-// here; one that has none may be called by nobody.
-func access(method string) Role {
-	switch method {
-	case v1.PoolService_GetPool_FullMethodName, v1.PoolService_ListPools_FullMethodName,
-		v1.HostService_GetHost_FullMethodName, v1.HostService_ListHosts_FullMethodName,
-		v1.PifService_GetPif_FullMethodName, v1.PifService_ListPifs_FullMethodName,
-		v1.NetworkService_GetNetwork_FullMethodName, v1.NetworkService_ListNetworks_FullMethodName,
-		v1.PrivateNetworkService_GetPrivateNetwork_FullMethodName, v1.PrivateNetworkService_ListPrivateNetworks_FullMethodName, v1.PrivateNetworkService_ListMulticastGroups_FullMethodName,
-		v1.TunnelService_ListTunnels_FullMethodName, v1.TunnelService_GetTunnelMatrix_FullMethodName,
-		v1.TunnelService_DescribeHostGuard_FullMethodName, v1.AdoptionService_ListAdoptableNetworks_FullMethodName,
-		v1.VifService_GetVif_FullMethodName, v1.VifService_ListVifs_FullMethodName,
-		v1.RuleService_GetRule_FullMethodName, v1.RuleService_ListRules_FullMethodName,
-		v1.PolicyService_GetPolicyRule_FullMethodName, v1.PolicyService_ListPolicyRules_FullMethodName,
-		v1.PolicyService_GetEffectivePolicy_FullMethodName, v1.PolicyService_Explain_FullMethodName,
-		v1.PolicyService_GetRuleHits_FullMethodName, v1.PolicyService_WatchDenied_FullMethodName,
-		v1.AddressGroupService_GetAddressGroup_FullMethodName, v1.AddressGroupService_ListAddressGroups_FullMethodName,
-		v1.VifGroupService_GetVifGroup_FullMethodName, v1.VifGroupService_ListVifGroups_FullMethodName,
-		v1.ChangeService_ListPendingChanges_FullMethodName,
-		v1.FlowService_DumpFlows_FullMethodName,
-		v1.ClusterService_GetClusterStatus_FullMethodName, v1.ClusterService_WaitForHosts_FullMethodName,
-		v1.ClusterService_ListNodes_FullMethodName, v1.ClusterService_GetNodeStatus_FullMethodName, v1.ClusterService_GetClusterSettings_FullMethodName,
-		v1.BackupService_ListLeftovers_FullMethodName,
-		v1.WatchService_Watch_FullMethodName,
-		healthv1.Health_Check_FullMethodName, healthv1.Health_List_FullMethodName, healthv1.Health_Watch_FullMethodName:
-		return RoleViewer
-
-	case v1.PoolService_CreatePool_FullMethodName, v1.PoolService_UpdatePool_FullMethodName, v1.PoolService_DeletePool_FullMethodName,
-		v1.HostService_CreateHost_FullMethodName, v1.HostService_UpdateHost_FullMethodName,
-		v1.HostService_DeleteHost_FullMethodName, v1.HostService_ReleaseHost_FullMethodName,
-		v1.NetworkService_UpdateNetwork_FullMethodName,
-		v1.PrivateNetworkService_CreatePrivateNetwork_FullMethodName, v1.PrivateNetworkService_UpdatePrivateNetwork_FullMethodName,
-		v1.PrivateNetworkService_DeletePrivateNetwork_FullMethodName, v1.TunnelService_RotateTunnelKeys_FullMethodName,
-		v1.AdoptionService_AdoptNetwork_FullMethodName,
-		v1.VifService_CreateVif_FullMethodName, v1.VifService_UpdateVif_FullMethodName, v1.VifService_DeleteVif_FullMethodName,
-		v1.RuleService_AddRule_FullMethodName, v1.RuleService_RemoveRule_FullMethodName, v1.RuleService_CreateRule_FullMethodName,
-		v1.RuleService_UpdateRule_FullMethodName, v1.RuleService_DeleteRule_FullMethodName,
-		v1.PolicyService_CreatePolicyRule_FullMethodName, v1.PolicyService_UpdatePolicyRule_FullMethodName,
-		v1.PolicyService_DeletePolicyRule_FullMethodName,
-		v1.AddressGroupService_CreateAddressGroup_FullMethodName, v1.AddressGroupService_UpdateAddressGroup_FullMethodName,
-		v1.AddressGroupService_ModifyAddressGroup_FullMethodName, v1.AddressGroupService_DeleteAddressGroup_FullMethodName,
-		v1.VifGroupService_CreateVifGroup_FullMethodName, v1.VifGroupService_UpdateVifGroup_FullMethodName,
-		v1.VifGroupService_ModifyVifGroup_FullMethodName, v1.VifGroupService_DeleteVifGroup_FullMethodName,
-		v1.ChangeService_ConfirmChange_FullMethodName, v1.ChangeService_RollbackChange_FullMethodName:
-		return RoleOperator
-
-	case v1.HostService_IssueHostCertificate_FullMethodName,
-		v1.ClusterService_AddNode_FullMethodName, v1.ClusterService_RemoveNode_FullMethodName, v1.ClusterService_PromoteNode_FullMethodName,
-		v1.ClusterService_ReplaceNode_FullMethodName, v1.ClusterService_TransferLeadership_FullMethodName, v1.ClusterService_UpdateClusterSettings_FullMethodName,
-		v1.BackupService_SaveBackup_FullMethodName, v1.BackupService_StageBackup_FullMethodName, v1.BackupService_RestoreBackup_FullMethodName,
-		v1.BackupService_TakeOverCluster_FullMethodName:
-		return RoleAdmin
-
-	case v1.ClusterService_ReadRevision_FullMethodName:
-		return RoleNode
+// String returns what the documentation calls it.
+func (r reach) String() string {
+	switch r {
+	case reachAnyone:
+		return "anyone"
+	case reachNetwork:
+		return "network"
+	case reachPool:
+		return "pool"
+	case reachCluster:
+		return "cluster"
 	}
-	if strings.HasPrefix(method, "/grpc.reflection.") {
-		return RoleViewer
-	}
-	return RoleNone
+	return "nobody"
 }
+
+// access returns the lowest role that may call a method, RoleNone for one that nobody may call.
+func access(method string) Role { return permissions[method].role }
 
 // mutates tells whether a method changes something.
 func mutates(method string) bool {
 	role := access(method)
-	return role == RoleOperator || role == RoleAdmin
+	return role == RolePoolOperator || role == RolePoolAdmin
 }

@@ -132,7 +132,7 @@ func TestRoles(t *testing.T) {
 	ca := newAuthority(t)
 	l := listen(t)
 	g := ca.serve(newServer(t, serverConfig(f.store, f.live)), l)
-	roles := []Role{RoleViewer, RoleOperator, RoleAdmin, RoleNode}
+	roles := []Role{RoleReadOnly, RolePoolOperator, RolePoolAdmin, RoleNode}
 	conns := map[Role]*grpc.ClientConn{RoleNone: ca.dial(l.Addr().String(), "nobody", "")}
 	for _, r := range roles {
 		conns[r] = ca.dial(l.Addr().String(), r.String(), r.String())
@@ -147,7 +147,7 @@ func TestRoles(t *testing.T) {
 				t.Errorf("%s has no role in access", method)
 			}
 			if reads := slices.ContainsFunc([]string{"Get", "List", "Describe", "Dump", "Watch", "Wait", "Check", "Explain", "ServerReflectionInfo"},
-				func(p string) bool { return strings.HasPrefix(m.Name, p) }); reads != (need == RoleViewer) {
+				func(p string) bool { return strings.HasPrefix(m.Name, p) }); reads != (need == RoleReadOnly) {
 				t.Errorf("%s needs %s", method, need)
 			}
 			if got := status.Code(callEmpty(f.ctx, conns[RoleNone], method, m)); got != codes.Unauthenticated {
@@ -200,13 +200,13 @@ func TestStrangers(t *testing.T) {
 		_, err := v1.NewPoolServiceClient(c).GetPool(ctx, &v1.GetPoolRequest{Pool: "paris"})
 		return err
 	}
-	if err := get(f.ctx, ca.dial(l.Addr().String(), "alice", "viewer")); err != nil {
+	if err := get(f.ctx, ca.dial(l.Addr().String(), "alice", "read-only")); err != nil {
 		t.Errorf("alice: %v", err)
 	}
 	refusal{code: codes.Unauthenticated, says: []string{"client certificate"}}.check(t, get(f.ctx, ca.dial(l.Addr().String(), "", "")))
 	refusal{code: codes.Unauthenticated, says: []string{`"mallory"`, "boss"}}.check(t, get(f.ctx, ca.dial(l.Addr().String(), "mallory", "boss")))
-	foreign := other.config("mallory", "admin")
-	foreign.RootCAs = ca.config("", "viewer").RootCAs
+	foreign := other.config("mallory", "pool-admin")
+	foreign.RootCAs = ca.config("", "read-only").RootCAs
 	conn, err := grpc.NewClient("passthrough:"+l.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(foreign)))
 	if err != nil {
 		t.Fatal(err)
@@ -224,12 +224,12 @@ func TestStrangers(t *testing.T) {
 		t.Error("a call without TLS was answered")
 	}
 
-	lying := metadata.AppendToOutgoingContext(f.ctx, forwardedKey, "n2", callerNameKey, "root", callerRoleKey, "admin")
-	_, err = v1.NewPoolServiceClient(ca.dial(l.Addr().String(), "eve", "viewer")).CreatePool(lying, &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "x"}})
-	refusal{code: codes.PermissionDenied, says: []string{`"eve" has the role viewer`}}.check(t, err)
-	modest := metadata.AppendToOutgoingContext(f.ctx, forwardedKey, "n2", callerNameKey, "eve", callerRoleKey, "viewer")
+	lying := metadata.AppendToOutgoingContext(f.ctx, forwardedKey, "n2", callerNameKey, "root", callerRoleKey, "pool-admin")
+	_, err = v1.NewPoolServiceClient(ca.dial(l.Addr().String(), "eve", "read-only")).CreatePool(lying, &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "x"}})
+	refusal{code: codes.PermissionDenied, says: []string{`"eve" has the role read-only`}}.check(t, err)
+	modest := metadata.AppendToOutgoingContext(f.ctx, forwardedKey, "n2", callerNameKey, "eve", callerRoleKey, "read-only")
 	_, err = v1.NewPoolServiceClient(ca.dial(l.Addr().String(), "n2", "node")).CreatePool(modest, &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "x"}})
-	refusal{code: codes.PermissionDenied, says: []string{"eve via n2", "viewer"}}.check(t, err)
+	refusal{code: codes.PermissionDenied, says: []string{"eve via n2", "read-only"}}.check(t, err)
 }
 
 // lines keeps log records as text.
@@ -299,7 +299,7 @@ func TestLogAndRecovery(t *testing.T) {
 	}
 	for _, want := range [][]string{
 		{"DEBUG PoolService/GetPool code=OK"},
-		{"INFO PoolService/CreatePool code=OK", "who=local root role=admin"},
+		{"INFO PoolService/CreatePool code=OK", "who=local root role=pool-admin"},
 		{"ERROR panic in a call method=/poolwire.v1.HostService/IssueHostCertificate panic=boom"},
 	} {
 		if !log.has(want...) {

@@ -29,7 +29,7 @@ func TestAddingAMemberAgain(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	leader, follower := pair(t, ca)
-	admin := clientsOf(ca.dial(leader.api, "ada", "admin"))
+	admin := clientsOf(ca.dial(leader.api, "ada", "pool-admin"))
 	add := func(n *v1.Node) *v1.Node {
 		t.Helper()
 		n.Id = follower.id

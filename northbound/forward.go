@@ -122,7 +122,7 @@ func (s *Server) wayToLeader(ctx context.Context) (conn grpc.ClientConnInterface
 func (s *Server) speakFor(ctx context.Context) context.Context {
 	who := callOf(ctx).who
 	return metadata.NewOutgoingContext(ctx, metadata.Pairs(
-		forwardedKey, s.cfg.NodeID, callerNameKey, who.Name, callerRoleKey, who.Role.String(),
+		forwardedKey, s.cfg.NodeID, callerNameKey, who.Name, callerRoleKey, who.Role.wire(),
 		callerCredentialKey, who.Credential, callerAddressKey, who.Address))
 }
 

@@ -83,7 +83,7 @@ func joinPair(t testing.TB, ca *authority, leader, follower *apiNode) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v1.NewClusterServiceClient(ca.dial(leader.api, "ada", "admin")).PromoteNode(patience(t), &v1.PromoteNodeRequest{Id: "n2"}); err != nil {
+	if _, err := v1.NewClusterServiceClient(ca.dial(leader.api, "ada", "pool-admin")).PromoteNode(patience(t), &v1.PromoteNodeRequest{Id: "n2"}); err != nil {
 		t.Fatal(err)
 	}
 	if joined.GetClusterUuid() != leader.store.View().ClusterUUID() || joined.GetClusterUuid() == "" {
@@ -105,7 +105,7 @@ func TestForwarding(t *testing.T) {
 	ca := newAuthority(t)
 	leader, follower := pair(t, ca)
 	ctx := patience(t)
-	operator := clientsOf(ca.dial(follower.api, "olga", "operator"))
+	operator := clientsOf(ca.dial(follower.api, "olga", "pool-operator"))
 
 	made, err := operator.CreatePool(ctx, &v1.CreatePoolRequest{Pool: &v1.Pool{Uuid: paris, NameLabel: "paris"}})
 	if err != nil {
@@ -123,13 +123,13 @@ func TestForwarding(t *testing.T) {
 
 	// The leader knows who asked, not only which node did.
 	for node, want := range map[*apiNode]string{leader: "CreatePool code=OK", follower: "CreatePool code=OK"} {
-		who := map[*apiNode]string{leader: "who=olga via n2 role=operator", follower: "who=olga role=operator"}[node]
+		who := map[*apiNode]string{leader: "who=olga via n2 role=pool-operator", follower: "who=olga role=pool-operator"}[node]
 		if !node.log.has(want, who) {
 			t.Errorf("no line %q with %q in the log of %s:\n%s", want, who, node.id, node.log)
 		}
 	}
 
-	viewer := clientsOf(ca.dial(follower.api, "vera", "viewer"))
+	viewer := clientsOf(ca.dial(follower.api, "vera", "read-only"))
 	_, err = viewer.CreatePool(ctx, &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "nice"}})
 	refusal{code: codes.PermissionDenied, says: []string{"vera"}}.check(t, err)
 	st, err := viewer.GetClusterStatus(ctx, &v1.GetClusterStatusRequest{})
@@ -160,7 +160,7 @@ func TestForwardDumpFlows(t *testing.T) {
 			want = append(want, st.String())
 		}
 	})
-	s, err := v1.NewFlowServiceClient(ca.dial(follower.api, "vera", "viewer")).DumpFlows(f.ctx, &v1.DumpFlowsRequest{Host: "xcp1", Bridge: "xapi1"})
+	s, err := v1.NewFlowServiceClient(ca.dial(follower.api, "vera", "read-only")).DumpFlows(f.ctx, &v1.DumpFlowsRequest{Host: "xcp1", Bridge: "xapi1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestNoLoop(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	_, follower := pair(t, ca)
-	ctx := metadata.AppendToOutgoingContext(patience(t), forwardedKey, "n9", callerNameKey, "olga", callerRoleKey, "operator")
+	ctx := metadata.AppendToOutgoingContext(patience(t), forwardedKey, "n9", callerNameKey, "olga", callerRoleKey, "pool-operator")
 	conn := ca.dial(follower.api, "n9", "node")
 	_, err := v1.NewPoolServiceClient(conn).ListPools(ctx, &v1.ListPoolsRequest{})
 	if !isNotLeading(err) {
@@ -218,7 +218,7 @@ func TestWatchOnFollower(t *testing.T) {
 	leader, follower := pair(t, ca)
 	ctx, cancel := context.WithCancel(patience(t))
 	defer cancel()
-	s, err := v1.NewWatchServiceClient(ca.dial(follower.api, "vera", "viewer")).Watch(ctx, &v1.WatchRequest{})
+	s, err := v1.NewWatchServiceClient(ca.dial(follower.api, "vera", "read-only")).Watch(ctx, &v1.WatchRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestLeaderLeaves(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	leader, follower := pair(t, ca)
-	admin := clientsOf(ca.dial(follower.api, "ada", "admin"))
+	admin := clientsOf(ca.dial(follower.api, "ada", "pool-admin"))
 	if _, err := admin.RemoveNode(patience(t), &v1.RemoveNodeRequest{Id: leader.id}); err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func TestForwardPolicies(t *testing.T) {
 	leader, follower := pair(t, ca)
 	f := &fixture{t: t, ctx: patience(t), store: leader.store, live: leader.live}
 	f.populate()
-	olga := clientsOf(ca.dial(follower.api, "olga", "operator"))
+	olga := clientsOf(ca.dial(follower.api, "olga", "pool-operator"))
 	tried, err := olga.CreatePolicyRule(f.ctx, &v1.CreatePolicyRuleRequest{PolicyRule: policyRule(nil), ValidateOnly: true})
 	if err != nil || len(tried.GetPreview().GetBridges()) != 1 {
 		t.Errorf("preview: %v, %v", tried, err)
@@ -362,7 +362,7 @@ func TestStaleRead(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	leader, follower := pair(t, ca)
-	made, err := clientsOf(ca.dial(leader.api, "olga", "operator")).CreatePool(patience(t), &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "paris"}})
+	made, err := clientsOf(ca.dial(leader.api, "olga", "pool-operator")).CreatePool(patience(t), &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "paris"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -376,7 +376,7 @@ func TestStaleRead(t *testing.T) {
 	if err := leader.store.Close(patience(t)); err != nil {
 		t.Fatal(err)
 	}
-	viewer := clientsOf(ca.dial(follower.api, "vera", "viewer"))
+	viewer := clientsOf(ca.dial(follower.api, "vera", "read-only"))
 	stale := func(wish string) context.Context {
 		return metadata.AppendToOutgoingContext(patience(t), "poolwire-consistency", wish)
 	}

@@ -25,8 +25,8 @@ func TestIssuerIsWhoHasTheKey(t *testing.T) {
 	f := &fixture{t: t, ctx: patience(t), store: leader.store, live: leader.live}
 	f.populate()
 	req := &v1.IssueHostCertificateRequest{Host: "xcp1"}
-	_, err := clientsOf(ca.dial(holder.api, "ada", "admin")).IssueHostCertificate(f.ctx, req)
+	_, err := clientsOf(ca.dial(holder.api, "ada", "pool-admin")).IssueHostCertificate(f.ctx, req)
 	refusal{code: codes.Internal, says: []string{"asked for " + xcp1}}.check(t, err)
-	_, err = clientsOf(ca.dial(leader.api, "ada", "admin")).IssueHostCertificate(f.ctx, req)
+	_, err = clientsOf(ca.dial(leader.api, "ada", "pool-admin")).IssueHostCertificate(f.ctx, req)
 	refusal{code: codes.FailedPrecondition, says: []string{"n1", "ca.key"}}.check(t, err)
 }

@@ -18,14 +18,14 @@ type Role int
 
 // The roles, from nothing to everything.
 const (
-	// RoleNone may call nothing.
+	// RoleNone may call nothing, but for what is for everyone.
 	RoleNone Role = iota
-	// RoleViewer may read everything but secrets.
-	RoleViewer
-	// RoleOperator may change pools, hosts, networks, VIFs and rules.
-	RoleOperator
-	// RoleAdmin may also issue certificates and change the cluster's nodes.
-	RoleAdmin
+	// RoleReadOnly may read everything but secrets.
+	RoleReadOnly
+	// RolePoolOperator may change pools, hosts, networks, VIFs and rules.
+	RolePoolOperator
+	// RolePoolAdmin may also issue certificates and change the cluster's nodes.
+	RolePoolAdmin
 	// RoleNode is a node of the cluster. It may do what an administrator may,
 	// and it speaks for clients whose calls it forwards.
 	RoleNode
@@ -34,29 +34,43 @@ const (
 // String returns the role's name.
 func (r Role) String() string {
 	switch r {
-	case RoleViewer:
-		return "viewer"
-	case RoleOperator:
-		return "operator"
-	case RoleAdmin:
-		return "admin"
+	case RoleReadOnly:
+		return "read-only"
+	case RolePoolOperator:
+		return "pool-operator"
+	case RolePoolAdmin:
+		return "pool-admin"
 	case RoleNode:
 		return "node"
 	}
 	return "none"
 }
 
+// wire is the word for a role in the metadata of a forwarded call, which nodes of earlier versions read too.
+func (r Role) wire() string {
+	switch r {
+	case RoleReadOnly:
+		return "viewer"
+	case RolePoolOperator:
+		return "operator"
+	case RolePoolAdmin:
+		return "admin"
+	}
+	return r.String()
+}
+
 // ErrUnknownRole says that a word names no role.
 var ErrUnknownRole = errors.New("unknown role")
 
-// ParseRole returns the role of a name: "viewer", "operator", "admin" or "node".
+// ParseRole returns the role of a name: "none", "read-only", "pool-operator", "pool-admin" or "node". The names
+// that roles had in earlier versions are read too.
 func ParseRole(name string) (Role, error) {
-	for r := RoleViewer; r <= RoleNode; r++ {
-		if r.String() == name {
+	for r := RoleNone; r <= RoleNode; r++ {
+		if r.String() == name || r.wire() == name {
 			return r, nil
 		}
 	}
-	return RoleNone, fmt.Errorf("%w %q: viewer, operator, admin and node exist", ErrUnknownRole, name)
+	return RoleNone, fmt.Errorf("%w %q: none, read-only, pool-operator, pool-admin and node exist", ErrUnknownRole, name)
 }
 
 // Identity is who calls.
@@ -106,7 +120,7 @@ func (s *Server) identify(ctx context.Context) (Identity, error) {
 	info, secured := p.AuthInfo.(credentials.TLSInfo)
 	if !secured {
 		if p.Addr.Network() == "unix" {
-			return Identity{Name: "local root", Role: RoleAdmin, Credential: "socket"}, nil
+			return Identity{Name: "local root", Role: RolePoolAdmin, Credential: "socket"}, nil
 		}
 		return Identity{}, status.Error(codes.Unauthenticated, "use TLS with a client certificate, or the unix socket on the controller's own machine")
 	}

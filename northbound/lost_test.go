@@ -76,7 +76,7 @@ func TestLostLeader(t *testing.T) {
 				})
 			})
 			joinPair(t, ca, n1, n2)
-			err := tt.call(clientsOf(ca.dial(n2.api, "olga", "operator")))
+			err := tt.call(clientsOf(ca.dial(n2.api, "olga", "pool-operator")))
 			var unknown, wait bool
 			for _, d := range status.Convert(err).Details() {
 				switch d := d.(type) {

@@ -241,12 +241,12 @@ func TestAuthor(t *testing.T) {
 	ca := newAuthority(t)
 	l := listen(t)
 	ca.serve(newServer(t, serverConfig(f.store, f.live)), l)
-	alice := v1.NewPolicyServiceClient(ca.dial(l.Addr().String(), "alice", "operator"))
+	alice := v1.NewPolicyServiceClient(ca.dial(l.Addr().String(), "alice", "pool-operator"))
 	made, err := alice.CreatePolicyRule(f.ctx, &v1.CreatePolicyRuleRequest{PolicyRule: policyRule(nil)})
 	if err != nil || made.GetPolicyRule().GetAuthor() != "alice" {
 		t.Fatalf("%v, %v", made, err)
 	}
-	ctx := metadata.AppendToOutgoingContext(f.ctx, forwardedKey, "n2", callerNameKey, "bob", callerRoleKey, "operator")
+	ctx := metadata.AppendToOutgoingContext(f.ctx, forwardedKey, "n2", callerNameKey, "bob", callerRoleKey, "pool-operator")
 	changed, err := v1.NewPolicyServiceClient(ca.dial(l.Addr().String(), "n2", "node")).UpdatePolicyRule(ctx, &v1.UpdatePolicyRuleRequest{
 		PolicyRule: &v1.PolicyRule{Uuid: made.GetPolicyRule().GetUuid(), Description: "x"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"description"}}})
 	if err != nil || changed.GetPolicyRule().GetAuthor() != "bob" {

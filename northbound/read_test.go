@@ -58,7 +58,7 @@ func TestReadsOnFollower(t *testing.T) {
 	leader, follower := readPair(t, ca)
 	f := &fixture{t: t, ctx: patience(t), store: leader.store, live: leader.live}
 	f.populate()
-	olga := clientsOf(ca.dial(leader.api, "olga", "operator"))
+	olga := clientsOf(ca.dial(leader.api, "olga", "pool-operator"))
 	for _, make := range []func() error{
 		func() error {
 			_, err := olga.CreateAddressGroup(f.ctx, &v1.CreateAddressGroupRequest{AddressGroup: &v1.AddressGroup{NameLabel: "office", Addresses: []string{"192.0.2.0/24"}}})
@@ -81,7 +81,7 @@ func TestReadsOnFollower(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	there, here := ca.dial(leader.api, "vera", "viewer"), ca.dial(follower.api, "vera", "viewer")
+	there, here := ca.dial(leader.api, "vera", "read-only"), ca.dial(follower.api, "vera", "read-only")
 	requests := reads()
 	requests[v1.PifService_GetPif_FullMethodName] = &v1.GetPifRequest{Pif: f.store.View().Pifs()[0].GetUuid()}
 	for method, req := range requests {
@@ -121,7 +121,7 @@ func TestReadAfterWrite(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	leader, follower := readPair(t, ca)
-	writer, reader := clientsOf(ca.dial(leader.api, "olga", "operator")), clientsOf(ca.dial(follower.api, "vera", "viewer"))
+	writer, reader := clientsOf(ca.dial(leader.api, "olga", "pool-operator")), clientsOf(ca.dial(follower.api, "vera", "read-only"))
 	for n := range 100 {
 		made, err := writer.CreatePool(patience(t), &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: fmt.Sprint("pool ", n)}})
 		if err != nil {
@@ -157,7 +157,7 @@ func TestReadsThatAreForwarded(t *testing.T) {
 			leader := startNode(t, ca, "n1", true)
 			follower := startNodeWith(t, ca, raftstore.Config{NodeID: "n2"}, func(c *Config) { c.Store = unreadable{c.Store, why} })
 			joinPair(t, ca, leader, follower)
-			if _, err := clientsOf(ca.dial(follower.api, "vera", "viewer")).ListPools(patience(t), &v1.ListPoolsRequest{}); err != nil {
+			if _, err := clientsOf(ca.dial(follower.api, "vera", "read-only")).ListPools(patience(t), &v1.ListPoolsRequest{}); err != nil {
 				t.Error(err)
 			}
 			if !leader.log.has("ListPools code=OK", "who=vera via n2") {
@@ -179,7 +179,7 @@ func TestReadRevision(t *testing.T) {
 	if _, err := ca.askRevision(patience(t), follower.api); !isNotLeading(err) {
 		t.Errorf("a node that follows: %v", err)
 	}
-	_, err = v1.NewClusterServiceClient(ca.dial(leader.api, "ada", "admin")).ReadRevision(patience(t), &v1.ReadRevisionRequest{})
+	_, err = v1.NewClusterServiceClient(ca.dial(leader.api, "ada", "pool-admin")).ReadRevision(patience(t), &v1.ReadRevisionRequest{})
 	refusal{code: codes.PermissionDenied, says: []string{"ada", "node"}}.check(t, err)
 }
 
@@ -187,7 +187,7 @@ func TestReadRevision(t *testing.T) {
 func BenchmarkReads(b *testing.B) {
 	ca := newAuthority(b)
 	leader, follower := pair(b, ca)
-	there, here := clientsOf(ca.dial(leader.api, "vera", "viewer")), clientsOf(ca.dial(follower.api, "vera", "viewer"))
+	there, here := clientsOf(ca.dial(leader.api, "vera", "read-only")), clientsOf(ca.dial(follower.api, "vera", "read-only"))
 	ctx := context.Background()
 	for name, read := range map[string]func() error{
 		"leader":   func() error { _, err := there.ListPools(ctx, &v1.ListPoolsRequest{}); return err },

@@ -220,7 +220,7 @@ func TestRetriesAtOnce(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	leader, follower := pair(t, ca)
-	apis := []clients{clientsOf(ca.dial(leader.api, "olga", "operator")), clientsOf(ca.dial(follower.api, "olga", "operator"))}
+	apis := []clients{clientsOf(ca.dial(leader.api, "olga", "pool-operator")), clientsOf(ca.dial(follower.api, "olga", "pool-operator"))}
 	answers := make([]*v1.CreatePoolResponse, 32)
 	var all sync.WaitGroup
 	for i := range answers {

@@ -293,7 +293,7 @@ func TestWatchWhereTheHistoryIs(t *testing.T) {
 	end := leader.store.View().Revision()
 	done := errors.New("seen all")
 	watch := func(from uint64, nodes ...*apiNode) (pools int, err error) {
-		cfg := client.Config{TLS: ca.config("vera", "viewer")}
+		cfg := client.Config{TLS: ca.config("vera", "read-only")}
 		for _, n := range nodes {
 			cfg.Endpoints = append(cfg.Endpoints, n.api)
 		}

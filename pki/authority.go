@@ -225,7 +225,7 @@ func (a *Authority) nodeSpec() leafSpec {
 }
 
 func (a *Authority) adminSpec() leafSpec {
-	return leafSpec{id: Identity{Kind: KindClient, Name: nameAdmin, Role: RoleAdmin}, life: lifeAdmin, newKey: newECKey}
+	return leafSpec{id: Identity{Kind: KindClient, Name: nameAdmin, Role: RolePoolAdmin}, life: lifeAdmin, newKey: newECKey}
 }
 
 // refresh loads or makes the leaf certificates and returns the names of those that

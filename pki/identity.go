@@ -26,28 +26,44 @@ const (
 
 const uriScheme = "poolwire"
 
-// Role is what a client of the API may do.
+// Role is what a client of the API may do in the whole cluster.
 type Role string
 
 // The roles, each including the next.
 const (
-	// RoleAdmin may do everything, certificates and cluster membership included.
-	RoleAdmin Role = "admin"
-	// RoleOperator may change intent.
-	RoleOperator Role = "operator"
-	// RoleViewer may only read.
-	RoleViewer Role = "viewer"
+	// RolePoolAdmin may do everything, certificates and cluster membership included.
+	RolePoolAdmin Role = "pool-admin"
+	// RolePoolOperator may change intent.
+	RolePoolOperator Role = "pool-operator"
+	// RoleReadOnly may only read.
+	RoleReadOnly Role = "read-only"
+	// RoleNone is that of a client whose certificate gives it no role: it may do what it has been
+	// granted by name.
+	RoleNone Role = ""
 )
 
-// Roles lists the roles, the mightiest first.
-func Roles() []Role { return []Role{RoleAdmin, RoleOperator, RoleViewer} }
+// Roles lists the roles that a certificate can give, the mightiest first.
+func Roles() []Role { return []Role{RolePoolAdmin, RolePoolOperator, RoleReadOnly} }
 
-// ParseRole returns the role of that name, or an [*InputError].
+const rolesAccepted = "pool-admin, pool-operator, read-only or none"
+
+// ParseRole returns the role of that name, or an [*InputError]. "none" is RoleNone; the names that roles
+// had in certificates of earlier versions are read too.
 func ParseRole(s string) (Role, error) {
+	switch s {
+	case "none":
+		return RoleNone, nil
+	case "admin":
+		return RolePoolAdmin, nil
+	case "operator":
+		return RolePoolOperator, nil
+	case "viewer":
+		return RoleReadOnly, nil
+	}
 	if slices.Contains(Roles(), Role(s)) {
 		return Role(s), nil
 	}
-	return "", &InputError{"role", s, "admin, operator or viewer"}
+	return RoleNone, &InputError{"role", s, rolesAccepted}
 }
 
 // Identity is who a certificate belongs to.
@@ -56,7 +72,7 @@ type Identity struct {
 	Kind Kind
 	// Name is the host's uuid in lower case, of both its kinds, the node's id or the client's name.
 	Name string
-	// Role is a client's; empty for others.
+	// Role is a client's; RoleNone for others.
 	Role Role
 }
 
@@ -69,7 +85,7 @@ func (id Identity) url() *url.URL {
 
 // IdentityOf reads the identity in a certificate that was verified before: it
 // trusts what it reads. A certificate with no identity, with two, or a client's
-// without exactly one role is an error.
+// with two roles or an unknown one, is an error.
 func IdentityOf(cert *x509.Certificate) (Identity, error) {
 	var found []*url.URL
 	for _, u := range cert.URIs {
@@ -85,8 +101,12 @@ func IdentityOf(cert *x509.Certificate) (Identity, error) {
 		return Identity{}, fmt.Errorf("certificate's URI %q: %w", bounded(found[0].String()), err)
 	}
 	if id.Kind == KindClient {
-		if n := len(cert.Subject.Organization); n != 1 {
-			return Identity{}, fmt.Errorf("client certificate has %d Organizations, want 1", n)
+		switch n := len(cert.Subject.Organization); n {
+		case 0:
+			return id, nil
+		case 1:
+		default:
+			return Identity{}, fmt.Errorf("client certificate has %d Organizations, want at most 1", n)
 		}
 		role, err := ParseRole(cert.Subject.Organization[0])
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -53,11 +54,11 @@ func (a *Authority) IssueHost(hostUUID, name string) (Issued, error) {
 	return a.issue(leafSpec{id: id, unit: name, life: lifeHost, newKey: newRSAKey})
 }
 
-// IssueClient makes a key and a certificate for a client of the API.
+// IssueClient makes a key and a certificate for a client of the API. With RoleNone it carries no role.
 // Errors: [*InputError], [ErrNoCAKey].
 func (a *Authority) IssueClient(name string, role Role) (Issued, error) {
-	if _, err := ParseRole(string(role)); err != nil {
-		return Issued{}, err
+	if role != RoleNone && !slices.Contains(Roles(), role) {
+		return Issued{}, &InputError{"role", string(role), rolesAccepted}
 	}
 	id := Identity{Kind: KindClient, Name: name, Role: role}
 	return a.issue(leafSpec{id: id, life: lifeClient, newKey: newECKey})
@@ -125,7 +126,9 @@ func (s leafSpec) template(now time.Time) (*x509.Certificate, error) {
 		s.nameForIKE(t)
 		return t, nil
 	case KindClient:
-		t.Subject.Organization = []string{string(s.id.Role)}
+		if s.id.Role != RoleNone {
+			t.Subject.Organization = []string{string(s.id.Role)}
+		}
 		t.KeyUsage = x509.KeyUsageDigitalSignature
 		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 		return t, nil

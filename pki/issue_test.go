@@ -25,7 +25,7 @@ func certPEM(c *x509.Certificate) []byte {
 func TestExtensions(t *testing.T) {
 	t.Parallel()
 	a := open(t, copyDir(t), options())
-	client, err := a.IssueClient("alice@example", pki.RoleOperator)
+	client, err := a.IssueClient("alice@example", pki.RolePoolOperator)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestExtensions(t *testing.T) {
 func TestOpenSSLVerifiesStrictly(t *testing.T) {
 	t.Parallel()
 	a := open(t, copyDir(t), options())
-	client, err := a.IssueClient("bob", pki.RoleViewer)
+	client, err := a.IssueClient("bob", pki.RoleReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestIssueRefusesBadNames(t *testing.T) {
 		"host uuid":   func() (pki.Issued, error) { return a.IssueHost("xcp1", "") },
 		"host empty":  func() (pki.Issued, error) { return a.IssueHost("", "") },
 		"host urn":    func() (pki.Issued, error) { return a.IssueHost("urn:uuid:"+hostUUID, "") },
-		"client name": func() (pki.Issued, error) { return a.IssueClient("a/b", pki.RoleAdmin) },
+		"client name": func() (pki.Issued, error) { return a.IssueClient("a/b", pki.RolePoolAdmin) },
 		"client role": func() (pki.Issued, error) { return a.IssueClient("a", "root") },
 		"client none": func() (pki.Issued, error) { return a.IssueClient("a", "") },
 		"node name":   func() (pki.Issued, error) { return a.IssueNode("", nil) },

@@ -48,13 +48,13 @@ func (a *Authority) NodeTLS() *tls.Config {
 	}
 }
 
-// APIServerTLS is for the API's listener: mutual, for clients and, because they
-// forward calls to the leader, nodes of this CA. [IdentityOf] the peer's certificate
-// tells the role.
+// APIServerTLS is for the API's listener: for clients and, because they forward calls to the leader, nodes
+// of this CA. [IdentityOf] the peer's certificate tells who it is. A client may come without one: then it is for
+// the API to demand a token. One that is presented must be good.
 func (a *Authority) APIServerTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, Time: a.opts.Now, GetCertificate: a.serverCertificate,
-		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.roots,
+		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: a.roots,
 		VerifyConnection: requireKind(KindClient, KindNode),
 	}
 }
@@ -91,10 +91,13 @@ func (a *Authority) cipherSuites() []uint16 {
 	return append(ids, tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384)
 }
 
-// requireKind completes a verification by the library: the peer's chain is good
+// requireKind completes a verification by the library: the chain of a peer that presented one is good
 // already, it must also be of one of these kinds.
 func requireKind(kinds ...Kind) func(tls.ConnectionState) error {
 	return func(cs tls.ConnectionState) error {
+		if len(cs.PeerCertificates) == 0 {
+			return nil
+		}
 		_, err := identify(cs.PeerCertificates, kinds)
 		return err
 	}

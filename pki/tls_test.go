@@ -30,10 +30,10 @@ func TestPeerMatrix(t *testing.T) {
 	}
 	peers := map[string]*tls.Config{
 		"nobody":         {InsecureSkipVerify: true},
-		"viewer":         client(a.IssueClient("v", pki.RoleViewer)),
+		"read-only":      client(a.IssueClient("v", pki.RoleReadOnly)),
 		"node":           a.NodeTLS(),
 		"host":           client(host(t), nil),
-		"foreign client": client(foreign.IssueClient("v", pki.RoleAdmin)),
+		"foreign client": client(foreign.IssueClient("v", pki.RolePoolAdmin)),
 		"foreign node":   foreign.DialTLS(),
 	}
 	for _, tt := range []struct {
@@ -41,9 +41,9 @@ func TestPeerMatrix(t *testing.T) {
 		config  *tls.Config
 		welcome []string
 	}{
-		{"API", a.APIServerTLS(), []string{"viewer", "node"}},
+		{"API", a.APIServerTLS(), []string{"nobody", "read-only", "node"}},
 		{"node", a.NodeTLS(), []string{"node"}},
-		{"southbound", a.ServerTLS(), []string{"viewer", "node", "host", "foreign client", "foreign node"}},
+		{"southbound", a.ServerTLS(), []string{"read-only", "node", "host", "foreign client", "foreign node"}},
 	} {
 		for name, peer := range peers {
 			state, _, serverErr, clientErr := handshake(t, tt.config, peer)
@@ -74,7 +74,7 @@ func TestAPIClient(t *testing.T) {
 		t.Fatalf("server %v, client %v", serverErr, clientErr)
 	}
 	id, err := pki.IdentityOf(state.PeerCertificates[0])
-	if want := (pki.Identity{Kind: pki.KindClient, Name: "admin", Role: pki.RoleAdmin}); err != nil || id != want {
+	if want := (pki.Identity{Kind: pki.KindClient, Name: "admin", Role: pki.RolePoolAdmin}); err != nil || id != want {
 		t.Errorf("%+v, %v", id, err)
 	}
 
@@ -121,7 +121,7 @@ func TestExpiredClientIsRefused(t *testing.T) {
 	now, o := &clock{}, options()
 	o.Now = now.Now
 	a := open(t, copyDir(t), o)
-	issued, err := a.IssueClient("old", pki.RoleAdmin)
+	issued, err := a.IssueClient("old", pki.RolePoolAdmin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestResumedSessionsKeepTheirIdentity(t *testing.T) {
 		if state.DidResume != (i == 1) {
 			t.Errorf("connection %d: resumed %v", i, state.DidResume)
 		}
-		if id, err := pki.IdentityOf(state.PeerCertificates[0]); err != nil || id.Role != pki.RoleAdmin {
+		if id, err := pki.IdentityOf(state.PeerCertificates[0]); err != nil || id.Role != pki.RolePoolAdmin {
 			t.Errorf("connection %d: %v, %v", i, id, err)
 		}
 	}

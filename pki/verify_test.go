@@ -144,7 +144,7 @@ func TestIdentityOf(t *testing.T) {
 	}{
 		{"host", []string{"poolwire://host/" + hostUUID}, nil, pki.Identity{Kind: pki.KindHost, Name: hostUUID}, true},
 		{"node", []string{"poolwire://node/n1"}, []string{"admin"}, pki.Identity{Kind: pki.KindNode, Name: "n1"}, true},
-		{"client", []string{"poolwire://client/a"}, []string{"viewer"}, pki.Identity{Kind: pki.KindClient, Name: "a", Role: pki.RoleViewer}, true},
+		{"client", []string{"poolwire://client/a"}, []string{"read-only"}, pki.Identity{Kind: pki.KindClient, Name: "a", Role: pki.RoleReadOnly}, true},
 		{"beside another scheme", []string{"spiffe://x/y", "poolwire://node/n1"}, nil, pki.Identity{Kind: pki.KindNode, Name: "n1"}, true},
 		{"none", nil, nil, pki.Identity{}, false},
 		{"another scheme", []string{"https://host/" + hostUUID}, nil, pki.Identity{}, false},
@@ -155,8 +155,11 @@ func TestIdentityOf(t *testing.T) {
 		{"path in path", []string{"poolwire://node/n1/x"}, nil, pki.Identity{}, false},
 		{"host, no uuid", []string{"poolwire://host/xcp1"}, nil, pki.Identity{}, false},
 		{"host, capitals", []string{"poolwire://host/" + strings.ToUpper(hostUUID)}, nil, pki.Identity{}, false},
-		{"client without role", []string{"poolwire://client/a"}, nil, pki.Identity{}, false},
-		{"client with two roles", []string{"poolwire://client/a"}, []string{"viewer", "admin"}, pki.Identity{}, false},
+		{"client without role", []string{"poolwire://client/a"}, nil, pki.Identity{Kind: pki.KindClient, Name: "a"}, true},
+		{"administrator of an earlier version", []string{"poolwire://client/a"}, []string{"admin"}, pki.Identity{Kind: pki.KindClient, Name: "a", Role: pki.RolePoolAdmin}, true},
+		{"operator of an earlier version", []string{"poolwire://client/a"}, []string{"operator"}, pki.Identity{Kind: pki.KindClient, Name: "a", Role: pki.RolePoolOperator}, true},
+		{"viewer of an earlier version", []string{"poolwire://client/a"}, []string{"viewer"}, pki.Identity{Kind: pki.KindClient, Name: "a", Role: pki.RoleReadOnly}, true},
+		{"client with two roles", []string{"poolwire://client/a"}, []string{"read-only", "admin"}, pki.Identity{}, false},
 		{"client with an unknown role", []string{"poolwire://client/a"}, []string{"Admin"}, pki.Identity{}, false},
 	}
 	for _, tt := range tests {

@@ -37,7 +37,7 @@ func clientCertificate() *cobra.Command {
 	var role, dir string
 	c := &cobra.Command{
 		Use: "client NAME", Short: "Make a certificate for a client of the API", Args: usage(cobra.ExactArgs(1)),
-		Example: "  poolwired certificate client alice --role operator --dir /root/alice",
+		Example: "  poolwired certificate client alice --role pool-operator --dir /root/alice",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := pki.ParseRole(role)
 			if err != nil {
@@ -46,7 +46,7 @@ func clientCertificate() *cobra.Command {
 			return issue(cmd, dir, "client", func(a *pki.Authority) (pki.Issued, error) { return a.IssueClient(args[0], r) })
 		},
 	}
-	c.Flags().StringVar(&role, "role", string(pki.RoleOperator), "what the client may do: admin, operator or viewer")
+	c.Flags().StringVar(&role, "role", string(pki.RolePoolOperator), "what the client may do in the whole cluster: pool-admin, pool-operator, read-only, or none for what is granted by name")
 	c.Flags().StringVar(&dir, "dir", ".", "directory to write client.pem, client.key and ca.pem to")
 	return c
 }

@@ -41,7 +41,7 @@ func TestWrongUsageAndConfigurationExitWith2(t *testing.T) {
 		{[]string{"--config", filepath.Join(dir, "missing.yaml")}, "missing.yaml"},
 		{[]string{"certificate", "bogus"}, "bogus"},
 		{[]string{"certificate", "client"}, "accepts 1 arg"},
-		{[]string{"certificate", "client", "alice", "--role", "god"}, "admin, operator or viewer"},
+		{[]string{"certificate", "client", "alice", "--role", "god"}, "pool-admin, pool-operator, read-only or none"},
 		{[]string{"certificate", "client", "alice", "--config", bad}, "no_such_key"},
 		{[]string{"certificate", "client", "alice", "--listen-api", ":1"}, "unknown flag"},
 	} {
