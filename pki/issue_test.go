@@ -156,7 +156,7 @@ func TestIssueRefusesBadNames(t *testing.T) {
 		"host urn":    func() (pki.Issued, error) { return a.IssueHost("urn:uuid:"+hostUUID, "") },
 		"client name": func() (pki.Issued, error) { return a.IssueClient("a/b", pki.RolePoolAdmin) },
 		"client role": func() (pki.Issued, error) { return a.IssueClient("a", "root") },
-		"client none": func() (pki.Issued, error) { return a.IssueClient("a", "") },
+		"client word": func() (pki.Issued, error) { return a.IssueClient("a", "none") },
 		"node name":   func() (pki.Issued, error) { return a.IssueNode("", nil) },
 		"node SAN":    func() (pki.Issued, error) { return a.IssueNode("n", []string{"a b"}) },
 	}
