@@ -19,12 +19,11 @@ import (
 
 	"poolwire/daemon/version"
 	"poolwire/northbound"
-	"poolwire/northbound/opshttp"
 	"poolwire/pki"
 )
 
 // northboundServers are the ways clients reach this node: TLS, the socket for
-// root on this machine, and plain HTTP for monitoring. Each may be absent.
+// root on this machine, and HTTPS for monitoring. Each may be absent.
 type northboundServers struct {
 	api         *northbound.Server
 	tls, local  *grpc.Server
@@ -64,11 +63,8 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		s.local = grpc.NewServer(s.api.ServerOptions()...)
 		s.api.Register(s.local)
 	}
-	if addr := n.cfg.Listen.Metrics; addr != "" {
-		if s.opsListener, err = net.Listen("tcp", addr); err != nil {
-			return nil, fmt.Errorf("listen.metrics %q: %w", addr, err)
-		}
-		s.ops = &http.Server{Handler: opshttp.Handler(opshttp.Config{Store: n.store, Gatherer: n.metrics}), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	if s.ops, s.opsListener, err = n.listenMonitoring(); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

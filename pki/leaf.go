@@ -152,7 +152,7 @@ func LoadClientTLS(certFile, keyFile, caFile string) (*tls.Config, error) {
 		own.Certificate = append(own.Certificate, c.Raw)
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{own}, RootCAs: roots,
+		MinVersion: tls.VersionTLS12, CipherSuites: modernSuites(), Certificates: []tls.Certificate{own}, RootCAs: roots,
 		VerifyConnection: requireKind(KindNode),
 	}, nil
 }

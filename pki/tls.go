@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
@@ -53,9 +52,19 @@ func (a *Authority) NodeTLS() *tls.Config {
 // the API to demand a token. One that is presented must be good.
 func (a *Authority) APIServerTLS() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12, Time: a.opts.Now, GetCertificate: a.serverCertificate,
+		MinVersion: tls.VersionTLS12, CipherSuites: modernSuites(), Time: a.opts.Now, GetCertificate: a.serverCertificate,
 		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: a.roots,
 		VerifyConnection: requireKind(KindClient, KindNode),
+	}
+}
+
+// MonitoringTLS is for the listener of metrics and checks: it asks for a certificate, and ends the
+// connection of a peer that presents one which is not of this CA. Whether one is needed at all is
+// for the caller to say, request by request.
+func (a *Authority) MonitoringTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, CipherSuites: modernSuites(), Time: a.opts.Now, GetCertificate: a.serverCertificate,
+		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: a.roots,
 	}
 }
 
@@ -76,19 +85,23 @@ func (a *Authority) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certifi
 	return a.node.Load(), nil
 }
 
-// cipherSuites is nil, the library's choice, unless old hosts must be served.
-// It concerns TLS 1.2 only.
+// modernSuites are what TLS 1.2 may use: forward secrecy, and AES-GCM alone (FIPS 140-3 approves it, and
+// every processor that Poolwire runs on has it in hardware). TLS 1.3 has no suite that is worse, and is what
+// two peers that both know it agree on.
+func modernSuites() []uint16 {
+	return []uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	}
+}
+
+// cipherSuites are for connections with hosts: the same, and on request what old ones need. It
+// concerns TLS 1.2 only.
 func (a *Authority) cipherSuites() []uint16 {
 	if !a.opts.LegacyCiphers {
-		return nil
+		return modernSuites()
 	}
-	var ids []uint16
-	for _, s := range tls.CipherSuites() {
-		if slices.Contains(s.SupportedVersions, tls.VersionTLS12) {
-			ids = append(ids, s.ID)
-		}
-	}
-	return append(ids, tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384)
+	return append(modernSuites(), tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384)
 }
 
 // requireKind completes a verification by the library: the chain of a peer that presented one is good

@@ -24,6 +24,9 @@ func (c Config) check() error {
 			}
 		}
 	}
+	if c.InsecureLoopback && c.Listen.Metrics != "" && !isLoopback(c.Listen.Metrics) {
+		conflict("listen.metrics", c.Listen.Metrics, "want a loopback address, as in 127.0.0.1:9654, or no insecure_loopback: without TLS it is served to this machine only")
+	}
 	if c.DataDir == c.PKIDir {
 		conflict("pki_dir", c.PKIDir, "want a directory of its own: data_dir is the same")
 	}
@@ -59,6 +62,17 @@ func overlap(a, b string) bool {
 		return false
 	}
 	return hostA == hostB || unspecified(hostA) || unspecified(hostB)
+}
+
+// isLoopback tells whether nobody from another machine can connect. A name is none: what it stands for
+// may change.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
 }
 
 func unspecified(host string) bool {

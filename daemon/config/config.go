@@ -47,6 +47,8 @@ type Config struct {
 	Backup Backup
 	// Limits bound what peers can make the daemon spend.
 	Limits Limits
+	// InsecureLoopback serves metrics without TLS, on a loopback address.
+	InsecureLoopback bool
 }
 
 // SecretsName is the name of the file with the keys that seal secrets, where it is in PKIDir.

@@ -42,6 +42,8 @@ func settings(c *Config) []setting {
 		{"join", "API addresses of nodes of a running cluster to join, HOST:PORT. Only the first start looks at it, and a start after which no leader is heard.",
 			listValue(&c.Join)},
 		{"learner", "Stay a learner after joining: get the log, do not vote, until 'poolwire cluster promote'.", boolValue(&c.Learner)},
+		{"insecure_loopback", "Serve listen.metrics by plain HTTP, to everybody on this machine. Only with a loopback address there; no other port is ever served without TLS.",
+			boolValue(&c.InsecureLoopback)},
 
 		{"listen.api", "The gRPC API: TLS with client certificates. Loopback by default: name an address to serve other machines and other nodes. Empty: none.",
 			addressValue(&c.Listen.API, optional)},
@@ -50,7 +52,8 @@ func settings(c *Config) []setting {
 			"Bridges dial the port after that of advertise.openflow. Empty: listen.openflow with the next port.", addressValue(&c.Listen.PortFlags, optional)},
 		{"listen.ovsdb", "Connections from hosts in active mode (xe sdn-controller-introduce protocol=ssl). Empty: none.", addressValue(&c.Listen.OVSDB, optional)},
 		{"listen.raft", "Connections from other nodes. Loopback by default: name an address before other nodes join.", addressValue(&c.Listen.Raft, required)},
-		{"listen.metrics", "HTTP without TLS: /metrics, /healthz and /readyz. Empty: none.", addressValue(&c.Listen.Metrics, optional)},
+		{"listen.metrics", "HTTPS with this node's certificate: /metrics for clients with a certificate, /healthz and /readyz for everybody. Empty: none.",
+			addressValue(&c.Listen.Metrics, optional)},
 
 		{"advertise.api", "The API of this node, for other nodes. Empty: listen.api, or this machine's first address where that names none.",
 			addressValue(&c.Advertise.API, reachable)},

@@ -3,34 +3,11 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 )
-
-// fetch reads a page of the daemon's monitoring address.
-func (p *pair) fetch(ctx context.Context, path string) (int, string, error) {
-	c := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return p.Lab.Controller().Dial(ctx, network, addr)
-		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:9654"+path, nil)
-	if err != nil {
-		return 0, "", err
-	}
-	r, err := c.Do(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer func() { _ = r.Body.Close() }()
-	b, err := io.ReadAll(r.Body)
-	return r.StatusCode, string(b), err
-}
 
 // Every metric that docs/operations.md names is there, with the values of a
 // small pool that is in order.
@@ -40,12 +17,12 @@ func TestMetrics(t *testing.T) {
 	p.do(t, "add-rule", "bridge=xenbr0", "direction=to", "protocol=tcp", "port=7", "ipRange=10.66.0.0/24", "allow=false")
 	ctx := within(t, time.Minute)
 	for _, path := range []string{"/healthz", "/readyz"} {
-		if code, body, err := p.fetch(ctx, path); err != nil || code != http.StatusOK {
+		if code, body, err := p.Monitoring(ctx, path); err != nil || code != http.StatusOK {
 			t.Errorf("%s: %d %q %v", path, code, body, err)
 		}
 	}
 	eventually(t, func(ctx context.Context) error {
-		_, body, err := p.fetch(ctx, "/metrics")
+		_, body, err := p.Monitoring(ctx, "/metrics")
 		if err != nil {
 			return err
 		}

@@ -5,11 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,26 +122,11 @@ func (d *duo) events(t *testing.T) string {
 // metrics is what the daemon tells Prometheus.
 func (d *duo) metrics(t *testing.T) string {
 	t.Helper()
-	c := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return d.Lab.Controller().Dial(ctx, network, addr)
-		},
-	}}
-	req, err := http.NewRequestWithContext(within(t, 20*time.Second), http.MethodGet, "http://127.0.0.1:9654/metrics", nil)
+	_, text, err := d.Monitoring(within(t, 20*time.Second), "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := c.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = r.Body.Close() }()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return text
 }
 
 // formsOf are the ways in which a key of hexadecimal digits may have been written: its bytes and its digits as they are, and

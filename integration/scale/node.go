@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,11 +17,13 @@ import (
 
 	"poolwire/integration/lab"
 	"poolwire/integration/lab/simhost"
+	"poolwire/integration/monitoring"
 )
 
 // node is one poolwired. Its addresses are 127.0.1.number.
 type node struct {
 	id, addr, dir string
+	clients       string // the directory with a client's certificate
 	bin           string
 	args          []string
 	cmd           *exec.Cmd
@@ -31,7 +32,7 @@ type node struct {
 }
 
 func newNode(bin, dir string, number int) (*node, error) {
-	n := &node{id: fmt.Sprintf("n%d", number), addr: fmt.Sprintf("127.0.1.%d", number), bin: bin}
+	n := &node{id: fmt.Sprintf("n%d", number), addr: fmt.Sprintf("127.0.1.%d", number), bin: bin, clients: filepath.Join(dir, "n1", "pki")}
 	n.dir = filepath.Join(dir, n.id)
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		return nil, err
@@ -100,17 +101,16 @@ func (n *node) Running() bool {
 func (n *node) metrics(ctx context.Context) (map[string]float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.addr+":9654/metrics", nil)
+	r, err := monitoring.NewReader(n.clients, nil)
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.DefaultClient.Do(req)
+	_, body, err := r.Get(ctx, n.addr+":9654", "/metrics")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = r.Body.Close() }()
 	out := map[string]float64{}
-	lines := bufio.NewScanner(r.Body)
+	lines := bufio.NewScanner(strings.NewReader(body))
 	for lines.Scan() {
 		name, text, found := strings.Cut(lines.Text(), "} ")
 		if found {

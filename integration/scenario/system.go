@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -35,6 +37,7 @@ type System struct {
 	conn      *grpc.ClientConn
 	extra     []string
 	env       []string
+	wrap      []string                   // runs the first node's poolwired
 	others    map[string]*controllerNode // by their names
 }
 
@@ -50,6 +53,24 @@ type Options struct {
 	Flags []string
 	// Env is added to the daemon's environment.
 	Env []string
+	// User is who the daemon runs as, without capabilities and without a way to any, as under its unit; 0
+	// for root.
+	User int
+	// Umask is what the daemon is started with, in octal; empty for the test's own.
+	Umask string
+}
+
+// wrap returns what runs the daemon as the options want.
+func (o Options) wrap() []string {
+	var out []string
+	if o.Umask != "" {
+		out = append(out, "sh", "-c", "umask "+o.Umask+`; exec "$@"`, "sh")
+	}
+	if o.User != 0 {
+		id := strconv.Itoa(o.User)
+		out = append(out, "setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs")
+	}
+	return out
 }
 
 // Start builds a lab, starts poolwired in it, and waits until it leads.
@@ -58,9 +79,9 @@ func Start(ctx context.Context, opts Options) (*System, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &System{Lab: l, Dir: filepath.Join(l.Dir(), "poolwired"), bin: opts.Bin, daemonBin: opts.Bin, extra: opts.Flags, env: opts.Env}
+	s := &System{Lab: l, Dir: filepath.Join(l.Dir(), "poolwired"), bin: opts.Bin, daemonBin: opts.Bin, extra: opts.Flags, env: opts.Env, wrap: opts.wrap()}
 	s.Socket = s.firstSocket()
-	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+	if err := errors.Join(os.MkdirAll(s.Dir, 0o700), os.Chown(s.Dir, opts.User, opts.User)); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	if err := s.StartDaemon(ctx); err != nil {
@@ -74,10 +95,10 @@ func (s *System) firstSocket() string { return filepath.Join(s.Dir, "api.sock") 
 
 // StartDaemon starts poolwired on its directory and waits until it leads.
 func (s *System) StartDaemon(ctx context.Context) error {
-	args := append([]string{
+	args := slices.Concat(s.wrap, []string{
 		filepath.Join(s.daemonBin, "poolwired"), "--data-dir", filepath.Join(s.Dir, "data"), "--pki-dir", filepath.Join(s.Dir, "pki"),
 		"--api-socket", s.firstSocket(), "--log-level", "debug", "--node-id", firstNode, "--bootstrap", "lab",
-	}, s.extra...)
+	}, s.extra)
 	p, err := s.Lab.Controller().Start(lab.ProcessOptions{Name: "poolwired", Args: args, Env: s.env})
 	if err != nil {
 		return err
@@ -141,6 +162,9 @@ func (s *System) ResumeDaemon() error { return s.daemon.Signal(syscall.SIGCONT) 
 
 // StopDaemon ends poolwired with SIGTERM.
 func (s *System) StopDaemon(ctx context.Context) error { return s.daemon.Stop(ctx) }
+
+// DaemonPID is the process id of poolwired.
+func (s *System) DaemonPID() int { return s.daemon.PID() }
 
 // DaemonLog is the last lines of the daemon's log.
 func (s *System) DaemonLog(lines int) string { return lab.Tail(s.daemon.Log(), lines) }

@@ -18,6 +18,28 @@ type store struct {
 func (s store) Leader() (id, apiAddr string) { return s.leader, "" }
 func (s store) Err() error                   { return s.err }
 
+func TestAuthorise(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		path string
+		err  error
+		code int
+	}{
+		{"/metrics", nil, http.StatusOK},
+		{"/metrics", ErrNoCredentials, http.StatusUnauthorized},
+		{"/metrics", errors.New("a host's certificate"), http.StatusForbidden},
+		{"/healthz", ErrNoCredentials, http.StatusOK},
+		{"/readyz", errors.New("a host's certificate"), http.StatusOK},
+	} {
+		w := httptest.NewRecorder()
+		authorise := func(*http.Request) error { return tt.err }
+		Handler(Config{Store: store{leader: "n1"}, Gatherer: prometheus.NewRegistry(), Authorise: authorise}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, tt.path, nil))
+		if w.Code != tt.code {
+			t.Errorf("%s, %v: %d %q", tt.path, tt.err, w.Code, w.Body)
+		}
+	}
+}
+
 func TestHandler(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()

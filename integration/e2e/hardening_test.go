@@ -1,0 +1,160 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"poolwire/integration/lab"
+	"poolwire/integration/scenario"
+)
+
+// nobody is a user that owns nothing.
+const nobody = 65534
+
+// The daemon works as a user of its own, without a capability and with no way to get one: it discovers a real
+// host, changes it, goes on after a restart; and root reaches its socket.
+func TestUnprivileged(t *testing.T) {
+	t.Parallel()
+	p := &pair{World: newWorldOf(t, scenario.Options{Name: "nobody", Bin: binaries, User: nobody})}
+	p.do(t, "pool", "create", "paris")
+	p.h1 = p.join(t, "paris1")
+	h2, err := p.Join(within(t, time.Minute), "paris", true, lab.HostOptions{Name: "paris2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.a, p.b = p.vm(t, p.h1, "a", 1), p.vm(t, h2, "b", 2)
+	passes(t, p.a, p.b.IPv4())
+	p.do(t, "add-rule", "bridge=xenbr0", "direction=to", "protocol=icmp", "ipRange=10.66.0.2/32", "allow=false")
+	p.settled(t)
+	blocked(t, p.a, p.b.IPv4())
+	p.isConfined(t, nobody)
+	if err := p.StopDaemon(within(t, 30*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.StartDaemon(within(t, 30*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	p.settled(t)
+	p.do(t, "backup", "save", filepath.Join(t.TempDir(), "b"))
+}
+
+// isConfined checks what the kernel says that the daemon may do.
+func (p *pair) isConfined(t *testing.T, uid int) {
+	t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", p.DaemonPID())
+	status, err := os.ReadFile(proc + "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, want := range map[string]string{
+		"Uid:": fmt.Sprintf("%d\t%d\t%d\t%d", uid, uid, uid, uid), "CapEff:": "0000000000000000", "CapPrm:": "0000000000000000", "CapBnd:": "0000000000000000",
+		"NoNewPrivs:": "1", "Umask:": "0077",
+	} {
+		if !strings.Contains(string(status), "\n"+field+"\t"+want+"\n") {
+			t.Errorf("not %s %s:\n%s", field, want, status)
+		}
+	}
+	limits, err := os.ReadFile(proc + "limits")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if core := strings.Fields(line(string(limits), "Max core file size")); len(core) < 6 || core[4] != "0" || core[5] != "0" {
+		t.Errorf("core dumps: %v", core)
+	}
+	// What belongs to root in /proc of another user's process cannot be dumped (proc(5), PR_SET_DUMPABLE).
+	info, err := os.Stat(proc + "environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != 0 {
+		t.Errorf("the daemon's memory can be read by its user: %v", info)
+	}
+}
+
+// line is the line of a text that begins with a word.
+func line(text, word string) string {
+	for l := range strings.Lines(text) {
+		if strings.HasPrefix(l, word) {
+			return l
+		}
+	}
+	return ""
+}
+
+// Nothing that the daemon and the client write can be read by others, although both were started with
+// umask 0: only certificates, which are public, may be.
+func TestFilesArePrivate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	copies := filepath.Join(dir, "copies")
+	p := &pair{World: newWorldOf(t, scenario.Options{Name: "files", Bin: binaries, Umask: "0", Flags: []string{"--backup-dir", copies}})}
+	p.do(t, "pool", "create", "paris")
+	p.join(t, "paris1")
+	machine := p.Lab.Machine()
+	umask0 := func(args ...string) {
+		t.Helper()
+		if _, err := machine.Run(within(t, time.Minute), append([]string{"sh", "-c", `umask 0; exec "$@"`, "sh"}, args...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := filepath.Join(dir, "made")
+	if err := os.Mkdir(made, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	client := []string{filepath.Join(binaries, "poolwire"), "--socket", p.Socket}
+	umask0(append(client, "backup", "save", filepath.Join(made, "now.backup"))...)
+	umask0(append(client, "host", "certificate", "paris1", "--dir", filepath.Join(made, "host"))...)
+	flags := []string{"--data-dir", filepath.Join(p.Dir, "data"), "--pki-dir", filepath.Join(p.Dir, "pki")}
+	daemon := filepath.Join(binaries, "poolwired")
+	umask0(append([]string{daemon, "certificate", "node", "n2", "--dir", filepath.Join(made, "node")}, flags...)...)
+	umask0(append([]string{daemon, "certificate", "client", "alice", "--role", "read-only", "--dir", filepath.Join(made, "client")}, flags...)...)
+	eventually(t, func(context.Context) error {
+		if found, _ := filepath.Glob(filepath.Join(copies, "*.backup")); len(found) == 0 {
+			return fmt.Errorf("no copy in %s", copies)
+		}
+		return nil
+	})
+	if err := p.StopDaemon(within(t, 30*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.StartDaemon(within(t, 30*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	files := 0
+	for _, root := range []string{p.Dir, copies, made} {
+		files += arePrivate(t, root)
+	}
+	t.Logf("%d files and directories", files)
+}
+
+// arePrivate checks everything below a directory, and says how much that was.
+func arePrivate(t *testing.T, root string) (looked int) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		looked++
+		mode := info.Mode()
+		switch public := strings.HasSuffix(path, ".pem") && filepath.Base(path) != "key.pem"; {
+		case mode.IsDir() && mode.Perm() != 0o700, !mode.IsDir() && !public && mode.Perm() != 0o600, public && mode.Perm()&^0o644 != 0:
+			t.Errorf("%s: %v", path, mode)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return looked
+}
