@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"poolwire/privatefile"
 )
 
 // The modes of what is kept.
@@ -129,17 +131,19 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
+// maxKeyFile bounds a key's file, in bytes: the longest RSA key that makes sense has 12 KiB.
+const maxKeyFile = 64 << 10
+
 // readKey returns the private key of a PEM file that nobody else may read.
 func readKey(path string) (crypto.Signer, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, &PermissionError{Path: path, Mode: mode, Want: keyMode}
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
+	data, err := privatefile.Read(path, maxKeyFile)
+	var refused *privatefile.Error
+	switch {
+	case errors.As(err, &refused) && refused.Mode != 0:
+		return nil, &PermissionError{Path: path, Mode: refused.Mode, Want: keyMode}
+	case errors.As(err, &refused):
+		return nil, &FileError{path, refused.Problem}
+	case err != nil:
 		return nil, err
 	}
 	block, _ := pem.Decode(data)

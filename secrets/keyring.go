@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"poolwire/privatefile"
 )
 
 // Errors of a keyring.
@@ -50,31 +52,17 @@ type envelopeKey struct {
 // lines and what follows # are passed over. The file must not be readable by others than
 // its owner. With create, a file that is not there is made with one new key.
 func Open(path string, create bool) (*Keyring, error) {
-	data, err := read(path)
+	data, err := privatefile.Read(path, maxFile)
 	if create && errors.Is(err, fs.ErrNotExist) {
 		if err := createFile(path); err != nil {
 			return nil, err
 		}
-		data, err = read(path)
+		data, err = privatefile.Read(path, maxFile)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return parse(path, data)
-}
-
-func read(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("key file %s has mode %04o: nobody but its owner may read it (chmod 600)", path, info.Mode().Perm())
-	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("key file %s has %d bytes: no key file is longer than %d", path, info.Size(), maxFile)
-	}
-	return os.ReadFile(path)
 }
 
 // createFile makes a file with a new key. Of two processes that do so at once one finds the other's.

@@ -97,7 +97,7 @@ func TestBadFiles(t *testing.T) {
 		"short":              {"AAAA\n", 0o600, "line 1: not 32 bytes"},
 		"no base64":          {good + "!!\n", 0o600, "line 2: not 32 bytes"},
 		"too many":           {strings.Repeat(good, 17), 0o600, "17 keys"},
-		"too long":           {strings.Repeat("#\n", maxFile), 0o600, "no key file is longer"},
+		"too long":           {strings.Repeat("#\n", maxFile), 0o600, "longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

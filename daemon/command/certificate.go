@@ -11,6 +11,7 @@ import (
 
 	"poolwire/daemon/config"
 	"poolwire/pki"
+	"poolwire/privatefile"
 	"poolwire/secrets"
 )
 
@@ -96,7 +97,7 @@ func issue(cmd *cobra.Command, dir, name string, sign func(*pki.Authority) (pki.
 		return err
 	}
 	for file, data := range map[string][]byte{name + ".pem": issued.CertPEM, name + ".key": issued.KeyPEM, "ca.pem": issued.CAPEM} {
-		if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
+		if err := privatefile.Write(filepath.Join(dir, file), data); err != nil {
 			return err
 		}
 	}
@@ -117,5 +118,5 @@ func shareSecrets(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, config.SecretsName), keys, 0o600)
+	return privatefile.Write(filepath.Join(dir, config.SecretsName), keys)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"poolwire/privatefile"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
@@ -44,7 +45,7 @@ func (a *app) writeCertificate(dir string, r *poolwirev1.IssueHostCertificateRes
 		data []byte
 	}{{"key.pem", r.GetPrivateKeyPem()}, {"cert.pem", r.GetCertificatePem()}, {"ca.pem", r.GetCaPem()}}
 	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(dir, f.name), f.data, 0o600); err != nil {
+		if err := privatefile.Write(filepath.Join(dir, f.name), f.data); err != nil {
 			return usageError{fmt.Errorf("--dir %q: %w", dir, err)}
 		}
 	}
