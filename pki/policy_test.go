@@ -15,7 +15,7 @@ func TestOpenSSLFindsOnlyModernTLS(t *testing.T) {
 	a, o := open(t, copyDir(t), options()), options()
 	o.LegacyCiphers = true
 	legacy := open(t, copyDir(t), o)
-	client, err := a.IssueClient("alice", pki.RoleViewer)
+	client, err := a.IssueClient("alice", pki.RoleReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestMonitoringTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, err := foreign.IssueClient("v", pki.RoleAdmin)
+	theirs, err := foreign.IssueClient("v", pki.RolePoolAdmin)
 	if err != nil {
 		t.Fatal(err)
 	}
