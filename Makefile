@@ -6,11 +6,15 @@ SHELL := /bin/bash
 GO       ?= go
 BIN      := $(CURDIR)/bin
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS  := -X poolwire/daemon/version.Version=$(VERSION)
-PACKAGES := openvswitch-switch tcpdump ncat iproute2 iputils-ping ethtool openssl procps gcc libc6-dev nftables iptables e2fsprogs util-linux
+# The same sources, version and Go make the same bytes, wherever and whenever they are built.
+LDFLAGS  := -buildid= -X poolwire/daemon/version.Version=$(VERSION)
+BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+PACKAGES := openvswitch-switch tcpdump ncat iproute2 iputils-ping ethtool openssl procps gcc libc6-dev nftables iptables e2fsprogs util-linux systemd
 
 # What the kernel lab needs besides: User-Mode Linux and IPsec.
 KERNEL_PACKAGES := user-mode-linux openvswitch-ipsec strongswan libstrongswan-standard-plugins iproute2 kmod
+
+# systemd is there for systemd-analyze alone: installing it starts nothing where another init runs.
 
 # Packages that need namespaces and real switches, and all the others.
 LAB_PKGS  = $(shell $(GO) list ./integration/... | grep -v '^poolwire/integration/kernel')
@@ -18,7 +22,31 @@ UNIT_PKGS = $(shell $(GO) list ./... | grep -v '^poolwire/integration')
 
 .PHONY: build
 build: ## Build poolwired and poolwire into bin/
-	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/poolwired ./cmd/poolwire
+	$(BUILD) -o $(BIN)/ ./cmd/poolwired ./cmd/poolwire
+
+.PHONY: sbom
+sbom: build $(BIN)/cyclonedx-gomod ## List what the programs are made of, in CycloneDX, as bin/*.cdx.json
+	@for p in poolwired poolwire; do \
+	  $(BIN)/cyclonedx-gomod bin -json -std -noserial -notimestamp -version '$(VERSION)' -output $(BIN)/$$p.cdx.json $(BIN)/$$p; done
+
+.PHONY: release
+release: sbom ## Pack the programs, the unit and what they are made of into bin/release, with checksums
+	@rm -rf $(BIN)/release; mkdir -p $(BIN)/release; \
+	name=poolwire-$(VERSION)-$$($(GO) env GOOS)-$$($(GO) env GOARCH); \
+	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=go-w --transform "s,.*/,$$name/," -cf - \
+	  $(BIN)/poolwired $(BIN)/poolwire $(BIN)/poolwired.cdx.json $(BIN)/poolwire.cdx.json deploy/poolwired.service deploy/poolwired.yaml LICENSE README.md SECURITY.md 2>/dev/null \
+	  | gzip -n9 >$(BIN)/release/$$name.tar.gz; \
+	cp $(BIN)/poolwired.cdx.json $(BIN)/poolwire.cdx.json $(BIN)/release/; \
+	cd $(BIN)/release && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+.PHONY: reproducible
+reproducible: ## Build twice, in other directories and with empty caches, and compare
+	@work=$$(mktemp -d); trap "chmod -R u+w $$work; rm -rf $$work" EXIT; \
+	for n in one another/deeper; do \
+	  mkdir -p $$work/$$n; git ls-files -z | xargs -0 tar -cf - | tar -xf - -C $$work/$$n --touch; \
+	  GOCACHE=$$work/cache-$${n%%/*} $(MAKE) -s -C $$work/$$n build BIN=$$work/$$n/bin VERSION='$(VERSION)'; done; \
+	cd $$work; sha256sum one/bin/* another/deeper/bin/*; \
+	for p in poolwired poolwire; do cmp one/bin/$$p another/deeper/bin/$$p; done
 
 .PHONY: deps
 deps: ## Install the Debian packages that are missing
@@ -119,6 +147,8 @@ $(BIN)/protoc-gen-go: tools/protoc/go.sum
 	cd tools/protoc && $(GO) build -o $@ google.golang.org/protobuf/cmd/protoc-gen-go
 $(BIN)/protoc-gen-go-grpc: tools/protoc/go.sum
 	cd tools/protoc && $(GO) build -o $@ google.golang.org/grpc/cmd/protoc-gen-go-grpc
+$(BIN)/cyclonedx-gomod: tools/sbom/go.sum
+	cd tools/sbom && $(GO) build -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 $(BIN)/govulncheck: tools/vuln/go.sum
 	cd tools/vuln && $(GO) build -o $@ golang.org/x/vuln/cmd/govulncheck
 
