@@ -161,6 +161,7 @@ func (l *leader) dispatch(set raftstore.ChangeSet) {
 	for _, c := range set.Changes {
 		flipped = l.policies.change(c) || flipped
 		l.deadlines.change(c)
+		l.claims(view, c)
 		k.change(c)
 	}
 	for uuid := range k.hosts {

@@ -338,7 +338,7 @@ func (k *marker) port(c raftstore.Change) {
 	before, _ := c.Before.(*storev1.Port)
 	after, _ := c.After.(*storev1.Port)
 	if before != nil && after != nil && before.GetBridge() != after.GetBridge() ||
-		(before.GetVifUuid() != "") != (after.GetVifUuid() != "") || before.GetKind() != after.GetKind() {
+		(before.GetVifUuid() != "") != (after.GetVifUuid() != "") || impostor(before) != impostor(after) || before.GetKind() != after.GetKind() {
 		// May make a bridge managed, or able to carry a private network.
 		each(c, func(p *storev1.Port) { k.row(p.GetHostUuid()) })
 	}

@@ -56,6 +56,7 @@ func hostWarnings(v *raftstore.View, host *poolwirev1.Host) []string {
 			out = append(out, fmt.Sprintf("private network %s: %s", ms.network.GetNameLabel(), reason))
 		}
 	}
+	out = append(out, contested(v, host)...)
 	out = append(out, locksOnStandalone(v, host)...)
 	slices.Sort(out)
 	return out

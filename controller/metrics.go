@@ -17,6 +17,9 @@ type metrics struct {
 	repaired   prometheus.Counter
 	// foreign counts denied packets that a switch told of and that are not its own.
 	foreign prometheus.Counter
+	// moves counts the times that a host came by a VIF of another one, refusals ports that were not taken for the VIF that they say they are.
+	moves    prometheus.Counter
+	refusals *prometheus.CounterVec
 
 	hosts, sessions, flowsWanted, flowsHeld, rowsWanted, rowsHeld *prometheus.Desc
 }
@@ -30,6 +33,8 @@ func newMetrics(c *Controller) *metrics {
 		found:      prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_drift_found_total", Help: "Flows found to differ from what was confirmed."}),
 		repaired:   prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_drift_repaired_total", Help: "Differing flows put right."}),
 		foreign:    prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_denied_foreign_total", Help: "Denied packets that a bridge told of under VIFs or rules that are not on it; they are left out."}),
+		moves:      prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_vif_moves_total", Help: "Times that a host reported a VIF which another host had: migrations, and claims without right."}),
+		refusals:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "poolwire_vif_claims_refused_total", Help: "Ports that were not taken for the VIF that their host says they are, by reason: hosts, moves or address."}, []string{"reason"}),
 
 		hosts:       prometheus.NewDesc("poolwire_hosts", "Registered hosts by state.", []string{"state"}, nil),
 		sessions:    prometheus.NewDesc("poolwire_sessions", "Sessions with hosts: openflow and portflags that bridges opened to this node, ovsdb that this leader works on.", []string{"protocol"}, nil),
@@ -41,7 +46,7 @@ func newMetrics(c *Controller) *metrics {
 }
 
 func (m *metrics) register(r prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.compile, m.confirm, m.found, m.repaired, m.foreign, m} {
+	for _, c := range []prometheus.Collector{m.compile, m.confirm, m.found, m.repaired, m.foreign, m.moves, m.refusals, m} {
 		if err := r.Register(c); err != nil {
 			return err
 		}

@@ -253,6 +253,11 @@ func (m model) port(p *storev1.Port) (out flowcompiler.Port, ok bool) {
 	if out.OFPort == 0 {
 		return out, false
 	}
+	if impostor(p) && p.GetKind() == storev1.PortKind_PORT_KIND_VIF {
+		// It is nobody's: a port of no network passes nothing.
+		out.Kind = flowcompiler.PortForeign
+		return out, true
+	}
 	n := m.networkOn(p.GetNetworkBridge())
 	out.Network = n.ID
 	switch p.GetKind() {

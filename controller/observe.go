@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -110,6 +111,7 @@ func (o observation) bridges(v *raftstore.View, cmd *storev1.ObserveHost) {
 
 func (o observation) ports(v *raftstore.View, cmd *storev1.ObserveHost) {
 	seen := map[string]bool{}
+	host := v.Host(o.hostUUID)
 	for _, p := range o.topology.Ports {
 		if p.Name == "" || seen[p.Name] {
 			continue
@@ -117,12 +119,16 @@ func (o observation) ports(v *raftstore.View, cmd *storev1.ObserveHost) {
 		now := storedPort(o.hostUUID, p)
 		seen[now.GetName()] = true
 		was := v.Port(o.hostUUID, now.GetName())
+		reported := proto.CloneOf(now)
 		now.Zone = was.GetZone() // given by the store, not reported
+		if was.GetClaimedVifUuid() != "" && was.GetClaimedVifUuid() == now.GetVifUuid() {
+			now.VifUuid, now.ClaimedVifUuid, now.Refusal, now.RefusedFor = "", was.GetClaimedVifUuid(), was.GetRefusal(), was.GetRefusedFor()
+		}
 		// A VIF that a version without zones has stored gets one when it is reported again. A
 		// host has more zones than it may report ports.
 		zoneless := was.GetVifUuid() != "" && was.GetZone() == 0
-		if zoneless || !proto.Equal(now, was) {
-			cmd.Ports = append(cmd.Ports, now)
+		if zoneless || !proto.Equal(now, was) || !v.ClaimStands(host, now, time.Now()) {
+			cmd.Ports = append(cmd.Ports, reported)
 		}
 	}
 	for _, was := range v.Ports(o.hostUUID) {

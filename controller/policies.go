@@ -32,7 +32,7 @@ func newPolicies(v *raftstore.View) *policies {
 		p.decide(r, 1)
 	}
 	for _, vif := range v.Vifs() {
-		p.count += presence(restrains(vif))
+		p.count += presence(counts(vif))
 	}
 	for _, n := range v.Networks() {
 		p.count += presence(guards(n))
@@ -72,7 +72,7 @@ func (p *policies) change(c raftstore.Change) (flipped bool) {
 	case raftstore.TableVifs:
 		was, _ := c.Before.(*poolwirev1.Vif)
 		is, _ := c.After.(*poolwirev1.Vif)
-		p.count += presence(restrains(is)) - presence(restrains(was))
+		p.count += presence(counts(is)) - presence(counts(was))
 	case raftstore.TableNetworks:
 		was, _ := c.Before.(*poolwirev1.Network)
 		is, _ := c.After.(*poolwirev1.Network)
@@ -100,6 +100,10 @@ func (p *policies) decide(rule any, by int) {
 		}
 	}
 }
+
+// counts reports a VIF that a port which nobody has classified yet must not pass for: one that
+// something holds back, or that is bound to hosts.
+func counts(v *poolwirev1.Vif) bool { return restrains(v) || len(v.GetAllowedHosts()) > 0 }
 
 // restrains reports a VIF that something holds back by itself.
 func restrains(v *poolwirev1.Vif) bool {

@@ -161,7 +161,7 @@ func (p *program) setPort(m model, name string) {
 	var now flowcompiler.Port
 	ok := false
 	if row != nil && row.GetBridge() == m.bridge {
-		if row.GetKind() == storev1.PortKind_PORT_KIND_VIF {
+		if row.GetKind() == storev1.PortKind_PORT_KIND_VIF && !impostor(row) {
 			p.setVIF(m, row.GetVifUuid())
 		} else {
 			now, ok = m.port(row)

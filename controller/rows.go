@@ -119,7 +119,7 @@ func protocols() []string { return []string{"OpenFlow10", "OpenFlow13"} }
 func managedBridges(v *raftstore.View, hostUUID string) []*storev1.Bridge {
 	named := map[string]bool{}
 	for _, p := range v.Ports(hostUUID) {
-		if p.GetVifUuid() != "" {
+		if p.GetVifUuid() != "" || impostor(p) {
 			named[p.GetBridge()] = true
 		}
 	}

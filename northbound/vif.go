@@ -35,9 +35,13 @@ func (s *vifService) CreateVif(ctx context.Context, req *v1.CreateVifRequest) (*
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
-	cmd := putVif(vif, true)
 	res, err := s.write(ctx, mutation{asked: req, resource: "vif", probe: putVif(nil, true),
-		plan: func(*raftstore.View) (*storev1.Command, error) { return cmd, nil }})
+		plan: func(v *raftstore.View) (*storev1.Command, error) {
+			var bad violations
+			now := proto.CloneOf(vif)
+			resolveAllowedHosts(v, now, bad.at("vif").field("allowed_hosts"))
+			return putVif(now, true), bad.err()
+		}})
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +147,9 @@ func (s *vifService) UpdateVif(ctx context.Context, req *v1.UpdateVifRequest) (*
 						now.Community = "" // what it was in means nothing any more
 					}
 					checkVif(now, at)
+					if masks(mask, "allowed_hosts") {
+						resolveAllowedHosts(v, now, at.field("allowed_hosts"))
+					}
 					// A VIF that has moved to a tagged network can still be renamed.
 					if masks(mask, "trunks") {
 						checkTrunks(v, now, at.field("trunks"))

@@ -47,6 +47,7 @@ func vifFields() []fieldRow[*v1.Vif] {
 		{path: "qos", when: always, check: checkQos},
 		{path: "allow_router_advertisements", when: always},
 		{path: "allow_dhcp_server", when: always},
+		{path: "allowed_hosts", when: always, check: checkAllowedHosts},
 	}
 }
 

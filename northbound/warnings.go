@@ -178,7 +178,7 @@ func vifGroupWarnings(v *raftstore.View, g *v1.VifGroup) []string {
 
 // vifWarnings says what is odd about a VIF.
 func vifWarnings(v *raftstore.View, vif *v1.Vif) []string {
-	var out []string
+	out := placeWarnings(v, vif)
 	if why := trunkless(v, vif); len(vif.GetTrunks()) > 0 && why != "" {
 		out = append(out, "trunks has no effect: the VIF is on "+why)
 	}

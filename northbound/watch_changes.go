@@ -29,8 +29,11 @@ func (w *watch) resources(ctx context.Context, set raftstore.ChangeSet) ([]*v1.C
 		switch c.Table {
 		case raftstore.TablePorts:
 			for _, m := range []proto.Message{c.Before, c.After} {
-				if p, ok := m.(*storev1.Port); ok && p.GetVifUuid() != "" {
-					plugged[p.GetVifUuid()] = true
+				p, _ := m.(*storev1.Port)
+				for _, vif := range []string{p.GetVifUuid(), p.GetClaimedVifUuid(), p.GetRefusedFor()} {
+					if vif != "" {
+						plugged[vif] = true
+					}
 				}
 			}
 		case raftstore.TableVifs:

@@ -82,6 +82,9 @@ func (s *Store) proposeIn(ctx context.Context, c *storev1.Command, term uint64) 
 	if err := all.allows(numberOf(c)); err != nil {
 		return Result{}, err
 	}
+	if err := all.allowsVif(c.GetPutVif().GetVif()); err != nil {
+		return Result{}, err
+	}
 	stamped := s.stamp(c, all.meaning)
 	stamped.Term = term
 	data, err := proto.Marshal(stamped)

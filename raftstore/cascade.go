@@ -35,6 +35,9 @@ func (t *tx) follow(c Change) {
 		after, _ := c.After.(*poolwirev1.PrivateNetwork)
 		t.followPrivateNetwork(before, after)
 	case TableVifs:
+		before, _ := c.Before.(*poolwirev1.Vif)
+		after, _ := c.After.(*poolwirev1.Vif)
+		t.followVif(before, after)
 		if c.After == nil {
 			t.keepSubscriptions(t.SubscriptionsOfVif(c.Key))
 		}

@@ -96,6 +96,12 @@ func (t *tx) observe(h *poolwirev1.Host, c *storev1.ObserveHost) {
 		t.put(TableBridges, b)
 		bridges.add(b.GetName())
 	}
+	if t.meaning >= meaningSecured {
+		// What a port may be depends on the network that it is on.
+		for _, name := range bridges.names {
+			t.refreshNetwork(h, name)
+		}
+	}
 	for _, name := range c.GetPortsGone() {
 		vifs.add(t.Port(h.GetUuid(), name).GetVifUuid())
 		t.del(TablePorts, hostKey(h.GetUuid(), name))
@@ -109,6 +115,10 @@ func (t *tx) observe(h *poolwirev1.Host, c *storev1.ObserveHost) {
 		p.HostUuid = h.GetUuid()
 		if len(p.GetVifUuid()) > maxKey {
 			p.VifUuid = ""
+		}
+		p.ClaimedVifUuid, p.Refusal, p.RefusedFor = "", 0, ""
+		if t.meaning >= meaningSecured {
+			t.settleClaim(h, p)
 		}
 		p.Zone = 0
 		if before := t.Port(h.GetUuid(), p.GetName()); before.GetVifUuid() == p.GetVifUuid() {

@@ -29,6 +29,14 @@ func (d draw) host() string   { return d.of("host", "h1", "h2", "h3", "h4") }
 func (d draw) bridge() string { return d.of("bridge", "xenbr0", "xenbr1", "xapi1", "pw1") }
 func (d draw) vif() string    { return d.of("vif", "v1", "v2", "v3", "v4", "") }
 func (d draw) mac() string    { return d.of("mac", macA, macB, "") }
+func (d draw) allowed() []string {
+	switch where := d.of("allowed", "", "", "h1", "h2", "p1"); where {
+	case "":
+		return nil
+	default:
+		return []string{where}
+	}
+}
 func (d draw) private() string {
 	return d.of("private", "pn1", "pn2", "pn3")
 }
@@ -99,7 +107,7 @@ func (d draw) body(v *View) *storev1.Command {
 	case 8:
 		return deletePrivate(d.private(), "")
 	case 9:
-		return putVif(&poolwirev1.Vif{Uuid: d.vif(), NameLabel: d.of("name", "", "web"), Labels: d.labels(),
+		return putVif(&poolwirev1.Vif{Uuid: d.vif(), NameLabel: d.of("name", "", "web"), Labels: d.labels(), AllowedHosts: d.allowed(),
 			LockingMode: poolwirev1.LockingMode(rapid.IntRange(0, 4).Draw(d.T, "mode"))}, d.flip("create"))
 	case 10:
 		return deleteVif(d.vif(), "")
@@ -253,6 +261,7 @@ func checkSense(t tester, v *View) {
 	}
 	checkNetworks(t, v)
 	checkVifs(t, v)
+	checkClaims(t, v)
 	identities, names := map[string]bool{}, map[string]bool{}
 	for _, r := range v.Rules() {
 		if identities[ruleIdentity(r)] {

@@ -183,6 +183,7 @@ var resources = [...]resource{
 			indexVM:         byString((*poolwirev1.Vif).GetVmUuid),
 			indexLabel:      by(labelKeys),
 			indexRestricted: by(restrictedKeys),
+			indexBound:      by(boundKeys),
 			indexObjectID:   byObjectID((*poolwirev1.Vif).GetObjectId),
 		},
 		stamps: func(m proto.Message) stamps {
@@ -219,6 +220,8 @@ var resources = [...]resource{
 		indexes: map[string]func(proto.Message) []string{
 			indexHost:          byString((*storev1.Port).GetHostUuid),
 			indexVif:           byString((*storev1.Port).GetVifUuid),
+			indexClaim:         byString((*storev1.Port).GetClaimedVifUuid),
+			indexMAC:           by(addressKeys),
 			indexAdoptable:     byString((*storev1.Port).GetAdoptableUuid),
 			indexBridge:        by(func(p *storev1.Port) []string { return []string{indexKey(p.GetHostUuid(), p.GetBridge())} }),
 			indexNetworkBridge: by(func(p *storev1.Port) []string { return []string{indexKey(p.GetHostUuid(), p.GetNetworkBridge())} }),

@@ -40,6 +40,7 @@ const (
 	indexAdopted       = "adopted_from"
 	indexAdoptable     = "adoptable"
 	indexRestricted    = "restricted"
+	indexBound         = "bound"
 )
 
 // metaTable holds one row, the snapshot header of the state: revision, cluster

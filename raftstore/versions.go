@@ -3,6 +3,8 @@ package raftstore
 import (
 	"fmt"
 	"strings"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
 // A cluster is upgraded node by node. Each node records what its version understands of
@@ -51,5 +53,14 @@ func (u understood) allows(number uint32) error {
 		return nil
 	}
 	return &PreconditionError{Kind: KindCluster, ID: commandOf(number).name,
+		Reason: "upgrade these nodes first, they do not know it: " + strings.Join(u.behind, ", ")}
+}
+
+// allowsVif refuses intent for a VIF that a member of the cluster would not store.
+func (u understood) allowsVif(vif *poolwirev1.Vif) error {
+	if u.meaning >= meaningSecured || len(vif.GetAllowedHosts()) == 0 {
+		return nil
+	}
+	return &PreconditionError{Kind: KindCluster, ID: "allowed_hosts",
 		Reason: "upgrade these nodes first, they do not know it: " + strings.Join(u.behind, ", ")}
 }

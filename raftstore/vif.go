@@ -102,7 +102,22 @@ func checkVifLists(in *poolwirev1.Vif) error {
 		checkCount("labels", len(in.GetLabels()), maxLabels),
 		checkCount("allowed_address_pairs", len(in.GetAllowedAddressPairs()), maxAddressPairs),
 		checkCount("virtual_routers", len(in.GetVirtualRouters()), maxRouters),
-		checkCount("trunks", len(in.GetTrunks()), maxTrunks))
+		checkCount("trunks", len(in.GetTrunks()), maxTrunks),
+		checkAllowedHosts(in.GetAllowedHosts()))
+}
+
+// checkAllowedHosts refuses what names no host or pool. One that is gone is still named: a list
+// that shrank to nothing by itself would open.
+func checkAllowedHosts(hosts []string) error {
+	if err := checkCount("allowed_hosts", len(hosts), maxAllowedHosts); err != nil {
+		return err
+	}
+	for i, uuid := range hosts {
+		if err := checkKey(fmt.Sprintf("allowed_hosts[%d]", i), uuid); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setVifIntent copies what an operator may ask of a VIF.
@@ -116,6 +131,7 @@ func setVifIntent(vif, in *poolwirev1.Vif) {
 	vif.Labels, vif.AllowedAddressPairs, vif.VirtualRouters = in.GetLabels(), in.GetAllowedAddressPairs(), in.GetVirtualRouters()
 	vif.Trunks, vif.Isolation, vif.Community, vif.Qos = in.GetTrunks(), in.GetIsolation(), in.GetCommunity(), in.GetQos()
 	vif.AllowRouterAdvertisements, vif.AllowDhcpServer = in.GetAllowRouterAdvertisements(), in.GetAllowDhcpServer()
+	vif.AllowedHosts = in.GetAllowedHosts()
 }
 
 // deleteVif forgets the intent for a VIF and the rules that name it. Rules
@@ -176,6 +192,9 @@ func (t *tx) refreshVif(uuid string) {
 		return
 	}
 	ports := t.PortsByVif(uuid)
+	if len(ports) == 0 && t.takeClaims(uuid) {
+		ports = t.PortsByVif(uuid)
+	}
 	if len(ports) == 0 {
 		t.forgetVif(uuid)
 		return

@@ -30,7 +30,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// BackupService saves the state of the cluster and brings it back. Its methods need the role admin, but for ListLeftovers.
+// BackupService saves the state of the cluster and brings it back. Its methods need the role pool-admin, but for ListLeftovers.
 type BackupServiceClient interface {
 	// SaveBackup returns a backup file in parts. It holds every change acknowledged before the call.
 	SaveBackup(ctx context.Context, in *SaveBackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SaveBackupResponse], error)
@@ -116,7 +116,7 @@ func (c *backupServiceClient) ListLeftovers(ctx context.Context, in *ListLeftove
 // All implementations must embed UnimplementedBackupServiceServer
 // for forward compatibility.
 //
-// BackupService saves the state of the cluster and brings it back. Its methods need the role admin, but for ListLeftovers.
+// BackupService saves the state of the cluster and brings it back. Its methods need the role pool-admin, but for ListLeftovers.
 type BackupServiceServer interface {
 	// SaveBackup returns a backup file in parts. It holds every change acknowledged before the call.
 	SaveBackup(*SaveBackupRequest, grpc.ServerStreamingServer[SaveBackupResponse]) error

@@ -11,6 +11,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -192,7 +193,14 @@ type Vif struct {
 	// The VM may answer as a DHCP server, IPv4 and IPv6, although it is LOCKED or on a network with dhcp_guard.
 	AllowDhcpServer bool `protobuf:"varint,23,opt,name=allow_dhcp_server,json=allowDhcpServer,proto3" json:"allow_dhcp_server,omitempty"`
 	// Output only. What is odd about the VIF: a limit that the host's switch cannot keep.
-	Warnings      []string `protobuf:"bytes,24,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []string `protobuf:"bytes,24,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Hosts where the VIF may be plugged, up to 256: a host, or a pool for all of its hosts, by UUID or name_label; stored by UUID. Empty:
+	// anywhere. Elsewhere a port that says it is this VIF, or that has its MAC address on its network, passes nothing. Other than
+	// locking_mode this binds the hosts, not the VM. A host or pool that is gone stays in the list.
+	AllowedHosts []string `protobuf:"bytes,25,rep,name=allowed_hosts,json=allowedHosts,proto3" json:"allowed_hosts,omitempty"`
+	// Output only. The last times that a host reported the VIF while another one had it, oldest first, up to 16: a migration, or a claim
+	// that has no right.
+	Moves         []*VifMove `protobuf:"bytes,26,rep,name=moves,proto3" json:"moves,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,6 +403,94 @@ func (x *Vif) GetWarnings() []string {
 	return nil
 }
 
+func (x *Vif) GetAllowedHosts() []string {
+	if x != nil {
+		return x.AllowedHosts
+	}
+	return nil
+}
+
+func (x *Vif) GetMoves() []*VifMove {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+// VifMove is that a host reports a VIF which another host has.
+type VifMove struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the host that reports it now.
+	HostUuid string `protobuf:"bytes,1,opt,name=host_uuid,json=hostUuid,proto3" json:"host_uuid,omitempty"`
+	// UUID of a host that had it.
+	FromHostUuid string `protobuf:"bytes,2,opt,name=from_host_uuid,json=fromHostUuid,proto3" json:"from_host_uuid,omitempty"`
+	// When.
+	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// Only where the move was refused, because the host had made too many within a minute: until then its ports are not taken for this VIF
+	// as long as another host has it.
+	RefusedUntil  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VifMove) Reset() {
+	*x = VifMove{}
+	mi := &file_poolwire_v1_vif_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VifMove) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VifMove) ProtoMessage() {}
+
+func (x *VifMove) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_vif_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VifMove.ProtoReflect.Descriptor instead.
+func (*VifMove) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *VifMove) GetHostUuid() string {
+	if x != nil {
+		return x.HostUuid
+	}
+	return ""
+}
+
+func (x *VifMove) GetFromHostUuid() string {
+	if x != nil {
+		return x.FromHostUuid
+	}
+	return ""
+}
+
+func (x *VifMove) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *VifMove) GetRefusedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RefusedUntil
+	}
+	return nil
+}
+
 // AddressPair is an address that a VIF may use besides its own.
 type AddressPair struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -408,7 +504,7 @@ type AddressPair struct {
 
 func (x *AddressPair) Reset() {
 	*x = AddressPair{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[1]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +516,7 @@ func (x *AddressPair) String() string {
 func (*AddressPair) ProtoMessage() {}
 
 func (x *AddressPair) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[1]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +529,7 @@ func (x *AddressPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddressPair.ProtoReflect.Descriptor instead.
 func (*AddressPair) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{1}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AddressPair) GetMac() string {
@@ -464,7 +560,7 @@ type VirtualRouter struct {
 
 func (x *VirtualRouter) Reset() {
 	*x = VirtualRouter{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[2]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +572,7 @@ func (x *VirtualRouter) String() string {
 func (*VirtualRouter) ProtoMessage() {}
 
 func (x *VirtualRouter) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[2]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +585,7 @@ func (x *VirtualRouter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VirtualRouter.ProtoReflect.Descriptor instead.
 func (*VirtualRouter) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *VirtualRouter) GetVrid() uint32 {
@@ -525,7 +621,7 @@ type Qos struct {
 
 func (x *Qos) Reset() {
 	*x = Qos{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[3]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +633,7 @@ func (x *Qos) String() string {
 func (*Qos) ProtoMessage() {}
 
 func (x *Qos) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[3]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +646,7 @@ func (x *Qos) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Qos.ProtoReflect.Descriptor instead.
 func (*Qos) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{3}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Qos) GetInboundBps() uint64 {
@@ -607,7 +703,7 @@ type VifLocation struct {
 
 func (x *VifLocation) Reset() {
 	*x = VifLocation{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[4]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +715,7 @@ func (x *VifLocation) String() string {
 func (*VifLocation) ProtoMessage() {}
 
 func (x *VifLocation) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[4]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +728,7 @@ func (x *VifLocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VifLocation.ProtoReflect.Descriptor instead.
 func (*VifLocation) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{4}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *VifLocation) GetHostUuid() string {
@@ -687,7 +783,7 @@ type CreateVifRequest struct {
 
 func (x *CreateVifRequest) Reset() {
 	*x = CreateVifRequest{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[5]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +795,7 @@ func (x *CreateVifRequest) String() string {
 func (*CreateVifRequest) ProtoMessage() {}
 
 func (x *CreateVifRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[5]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +808,7 @@ func (x *CreateVifRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVifRequest.ProtoReflect.Descriptor instead.
 func (*CreateVifRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{5}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateVifRequest) GetVif() *Vif {
@@ -758,7 +854,7 @@ type CreateVifResponse struct {
 
 func (x *CreateVifResponse) Reset() {
 	*x = CreateVifResponse{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[6]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +866,7 @@ func (x *CreateVifResponse) String() string {
 func (*CreateVifResponse) ProtoMessage() {}
 
 func (x *CreateVifResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[6]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +879,7 @@ func (x *CreateVifResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVifResponse.ProtoReflect.Descriptor instead.
 func (*CreateVifResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{6}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateVifResponse) GetVif() *Vif {
@@ -818,7 +914,7 @@ type GetVifRequest struct {
 
 func (x *GetVifRequest) Reset() {
 	*x = GetVifRequest{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[7]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +926,7 @@ func (x *GetVifRequest) String() string {
 func (*GetVifRequest) ProtoMessage() {}
 
 func (x *GetVifRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[7]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +939,7 @@ func (x *GetVifRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVifRequest.ProtoReflect.Descriptor instead.
 func (*GetVifRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{7}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetVifRequest) GetVif() string {
@@ -864,7 +960,7 @@ type GetVifResponse struct {
 
 func (x *GetVifResponse) Reset() {
 	*x = GetVifResponse{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[8]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +972,7 @@ func (x *GetVifResponse) String() string {
 func (*GetVifResponse) ProtoMessage() {}
 
 func (x *GetVifResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[8]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +985,7 @@ func (x *GetVifResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetVifResponse.ProtoReflect.Descriptor instead.
 func (*GetVifResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetVifResponse) GetVif() *Vif {
@@ -920,7 +1016,7 @@ type ListVifsRequest struct {
 
 func (x *ListVifsRequest) Reset() {
 	*x = ListVifsRequest{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[9]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1028,7 @@ func (x *ListVifsRequest) String() string {
 func (*ListVifsRequest) ProtoMessage() {}
 
 func (x *ListVifsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[9]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1041,7 @@ func (x *ListVifsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVifsRequest.ProtoReflect.Descriptor instead.
 func (*ListVifsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListVifsRequest) GetHost() string {
@@ -1005,7 +1101,7 @@ type ListVifsResponse struct {
 
 func (x *ListVifsResponse) Reset() {
 	*x = ListVifsResponse{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[10]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +1113,7 @@ func (x *ListVifsResponse) String() string {
 func (*ListVifsResponse) ProtoMessage() {}
 
 func (x *ListVifsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[10]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +1126,7 @@ func (x *ListVifsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVifsResponse.ProtoReflect.Descriptor instead.
 func (*ListVifsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListVifsResponse) GetVifs() []*Vif {
@@ -1060,7 +1156,7 @@ type UpdateVifRequest struct {
 	// uuid names the VIF; a non-empty etag must match.
 	Vif *Vif `protobuf:"bytes,1,opt,name=vif,proto3" json:"vif,omitempty"`
 	// Fields to change: name_label, locking_mode, ipv4_allowed, ipv6_allowed, labels, allowed_address_pairs,
-	// virtual_routers, trunks, isolation, community, qos, allow_router_advertisements, allow_dhcp_server.
+	// virtual_routers, trunks, isolation, community, qos, allow_router_advertisements, allow_dhcp_server, allowed_hosts.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// As in CreatePoolRequest.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -1074,7 +1170,7 @@ type UpdateVifRequest struct {
 
 func (x *UpdateVifRequest) Reset() {
 	*x = UpdateVifRequest{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[11]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1182,7 @@ func (x *UpdateVifRequest) String() string {
 func (*UpdateVifRequest) ProtoMessage() {}
 
 func (x *UpdateVifRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[11]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1195,7 @@ func (x *UpdateVifRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVifRequest.ProtoReflect.Descriptor instead.
 func (*UpdateVifRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UpdateVifRequest) GetVif() *Vif {
@@ -1152,7 +1248,7 @@ type UpdateVifResponse struct {
 
 func (x *UpdateVifResponse) Reset() {
 	*x = UpdateVifResponse{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[12]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1260,7 @@ func (x *UpdateVifResponse) String() string {
 func (*UpdateVifResponse) ProtoMessage() {}
 
 func (x *UpdateVifResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[12]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1273,7 @@ func (x *UpdateVifResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateVifResponse.ProtoReflect.Descriptor instead.
 func (*UpdateVifResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{12}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UpdateVifResponse) GetVif() *Vif {
@@ -1220,7 +1316,7 @@ type DeleteVifRequest struct {
 
 func (x *DeleteVifRequest) Reset() {
 	*x = DeleteVifRequest{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[13]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1328,7 @@ func (x *DeleteVifRequest) String() string {
 func (*DeleteVifRequest) ProtoMessage() {}
 
 func (x *DeleteVifRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[13]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1341,7 @@ func (x *DeleteVifRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVifRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVifRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{13}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteVifRequest) GetVif() string {
@@ -1296,7 +1392,7 @@ type DeleteVifResponse struct {
 
 func (x *DeleteVifResponse) Reset() {
 	*x = DeleteVifResponse{}
-	mi := &file_poolwire_v1_vif_proto_msgTypes[14]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1404,7 @@ func (x *DeleteVifResponse) String() string {
 func (*DeleteVifResponse) ProtoMessage() {}
 
 func (x *DeleteVifResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_vif_proto_msgTypes[14]
+	mi := &file_poolwire_v1_vif_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1417,7 @@ func (x *DeleteVifResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVifResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVifResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{14}
+	return file_poolwire_v1_vif_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeleteVifResponse) GetRevision() uint64 {
@@ -1342,7 +1438,7 @@ var File_poolwire_v1_vif_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_vif_proto_rawDesc = "" +
 	"\n" +
-	"\x15poolwire/v1/vif.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x18poolwire/v1/change.proto\x1a\x1dpoolwire/v1/realization.proto\"\xac\t\n" +
+	"\x15poolwire/v1/vif.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x1dpoolwire/v1/realization.proto\"\xfd\t\n" +
 	"\x03Vif\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x1d\n" +
 	"\n" +
@@ -1369,13 +1465,20 @@ const file_poolwire_v1_vif_proto_rawDesc = "" +
 	"\x04etag\x18\x15 \x01(\tR\x04etag\x12>\n" +
 	"\x1ballow_router_advertisements\x18\x16 \x01(\bR\x19allowRouterAdvertisements\x12*\n" +
 	"\x11allow_dhcp_server\x18\x17 \x01(\bR\x0fallowDhcpServer\x12\x1a\n" +
-	"\bwarnings\x18\x18 \x03(\tR\bwarnings\x1a9\n" +
+	"\bwarnings\x18\x18 \x03(\tR\bwarnings\x12#\n" +
+	"\rallowed_hosts\x18\x19 \x03(\tR\fallowedHosts\x12*\n" +
+	"\x05moves\x18\x1a \x03(\v2\x14.poolwire.v1.VifMoveR\x05moves\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aA\n" +
 	"\x13ObservedLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"9\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbd\x01\n" +
+	"\aVifMove\x12\x1b\n" +
+	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12$\n" +
+	"\x0efrom_host_uuid\x18\x02 \x01(\tR\ffromHostUuid\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12?\n" +
+	"\rrefused_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\frefusedUntil\"9\n" +
 	"\vAddressPair\x12\x10\n" +
 	"\x03mac\x18\x01 \x01(\tR\x03mac\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\"A\n" +
@@ -1477,71 +1580,76 @@ func file_poolwire_v1_vif_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_v1_vif_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_poolwire_v1_vif_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_poolwire_v1_vif_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_poolwire_v1_vif_proto_goTypes = []any{
 	(LockingMode)(0),              // 0: poolwire.v1.LockingMode
 	(Isolation)(0),                // 1: poolwire.v1.Isolation
 	(*Vif)(nil),                   // 2: poolwire.v1.Vif
-	(*AddressPair)(nil),           // 3: poolwire.v1.AddressPair
-	(*VirtualRouter)(nil),         // 4: poolwire.v1.VirtualRouter
-	(*Qos)(nil),                   // 5: poolwire.v1.Qos
-	(*VifLocation)(nil),           // 6: poolwire.v1.VifLocation
-	(*CreateVifRequest)(nil),      // 7: poolwire.v1.CreateVifRequest
-	(*CreateVifResponse)(nil),     // 8: poolwire.v1.CreateVifResponse
-	(*GetVifRequest)(nil),         // 9: poolwire.v1.GetVifRequest
-	(*GetVifResponse)(nil),        // 10: poolwire.v1.GetVifResponse
-	(*ListVifsRequest)(nil),       // 11: poolwire.v1.ListVifsRequest
-	(*ListVifsResponse)(nil),      // 12: poolwire.v1.ListVifsResponse
-	(*UpdateVifRequest)(nil),      // 13: poolwire.v1.UpdateVifRequest
-	(*UpdateVifResponse)(nil),     // 14: poolwire.v1.UpdateVifResponse
-	(*DeleteVifRequest)(nil),      // 15: poolwire.v1.DeleteVifRequest
-	(*DeleteVifResponse)(nil),     // 16: poolwire.v1.DeleteVifResponse
-	nil,                           // 17: poolwire.v1.Vif.LabelsEntry
-	nil,                           // 18: poolwire.v1.Vif.ObservedLabelsEntry
-	(*Realization)(nil),           // 19: poolwire.v1.Realization
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
-	(*Preview)(nil),               // 21: poolwire.v1.Preview
-	(*fieldmaskpb.FieldMask)(nil), // 22: google.protobuf.FieldMask
+	(*VifMove)(nil),               // 3: poolwire.v1.VifMove
+	(*AddressPair)(nil),           // 4: poolwire.v1.AddressPair
+	(*VirtualRouter)(nil),         // 5: poolwire.v1.VirtualRouter
+	(*Qos)(nil),                   // 6: poolwire.v1.Qos
+	(*VifLocation)(nil),           // 7: poolwire.v1.VifLocation
+	(*CreateVifRequest)(nil),      // 8: poolwire.v1.CreateVifRequest
+	(*CreateVifResponse)(nil),     // 9: poolwire.v1.CreateVifResponse
+	(*GetVifRequest)(nil),         // 10: poolwire.v1.GetVifRequest
+	(*GetVifResponse)(nil),        // 11: poolwire.v1.GetVifResponse
+	(*ListVifsRequest)(nil),       // 12: poolwire.v1.ListVifsRequest
+	(*ListVifsResponse)(nil),      // 13: poolwire.v1.ListVifsResponse
+	(*UpdateVifRequest)(nil),      // 14: poolwire.v1.UpdateVifRequest
+	(*UpdateVifResponse)(nil),     // 15: poolwire.v1.UpdateVifResponse
+	(*DeleteVifRequest)(nil),      // 16: poolwire.v1.DeleteVifRequest
+	(*DeleteVifResponse)(nil),     // 17: poolwire.v1.DeleteVifResponse
+	nil,                           // 18: poolwire.v1.Vif.LabelsEntry
+	nil,                           // 19: poolwire.v1.Vif.ObservedLabelsEntry
+	(*Realization)(nil),           // 20: poolwire.v1.Realization
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(*Preview)(nil),               // 23: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil), // 24: google.protobuf.FieldMask
 }
 var file_poolwire_v1_vif_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.Vif.locking_mode:type_name -> poolwire.v1.LockingMode
-	6,  // 1: poolwire.v1.Vif.locations:type_name -> poolwire.v1.VifLocation
+	7,  // 1: poolwire.v1.Vif.locations:type_name -> poolwire.v1.VifLocation
 	0,  // 2: poolwire.v1.Vif.effective_locking_mode:type_name -> poolwire.v1.LockingMode
-	19, // 3: poolwire.v1.Vif.realization:type_name -> poolwire.v1.Realization
-	17, // 4: poolwire.v1.Vif.labels:type_name -> poolwire.v1.Vif.LabelsEntry
-	18, // 5: poolwire.v1.Vif.observed_labels:type_name -> poolwire.v1.Vif.ObservedLabelsEntry
-	3,  // 6: poolwire.v1.Vif.allowed_address_pairs:type_name -> poolwire.v1.AddressPair
-	4,  // 7: poolwire.v1.Vif.virtual_routers:type_name -> poolwire.v1.VirtualRouter
+	20, // 3: poolwire.v1.Vif.realization:type_name -> poolwire.v1.Realization
+	18, // 4: poolwire.v1.Vif.labels:type_name -> poolwire.v1.Vif.LabelsEntry
+	19, // 5: poolwire.v1.Vif.observed_labels:type_name -> poolwire.v1.Vif.ObservedLabelsEntry
+	4,  // 6: poolwire.v1.Vif.allowed_address_pairs:type_name -> poolwire.v1.AddressPair
+	5,  // 7: poolwire.v1.Vif.virtual_routers:type_name -> poolwire.v1.VirtualRouter
 	1,  // 8: poolwire.v1.Vif.isolation:type_name -> poolwire.v1.Isolation
-	5,  // 9: poolwire.v1.Vif.qos:type_name -> poolwire.v1.Qos
-	2,  // 10: poolwire.v1.CreateVifRequest.vif:type_name -> poolwire.v1.Vif
-	20, // 11: poolwire.v1.CreateVifRequest.confirm_within:type_name -> google.protobuf.Duration
-	2,  // 12: poolwire.v1.CreateVifResponse.vif:type_name -> poolwire.v1.Vif
-	21, // 13: poolwire.v1.CreateVifResponse.preview:type_name -> poolwire.v1.Preview
-	2,  // 14: poolwire.v1.GetVifResponse.vif:type_name -> poolwire.v1.Vif
-	2,  // 15: poolwire.v1.ListVifsResponse.vifs:type_name -> poolwire.v1.Vif
-	2,  // 16: poolwire.v1.UpdateVifRequest.vif:type_name -> poolwire.v1.Vif
-	22, // 17: poolwire.v1.UpdateVifRequest.update_mask:type_name -> google.protobuf.FieldMask
-	20, // 18: poolwire.v1.UpdateVifRequest.confirm_within:type_name -> google.protobuf.Duration
-	2,  // 19: poolwire.v1.UpdateVifResponse.vif:type_name -> poolwire.v1.Vif
-	21, // 20: poolwire.v1.UpdateVifResponse.preview:type_name -> poolwire.v1.Preview
-	20, // 21: poolwire.v1.DeleteVifRequest.confirm_within:type_name -> google.protobuf.Duration
-	21, // 22: poolwire.v1.DeleteVifResponse.preview:type_name -> poolwire.v1.Preview
-	7,  // 23: poolwire.v1.VifService.CreateVif:input_type -> poolwire.v1.CreateVifRequest
-	9,  // 24: poolwire.v1.VifService.GetVif:input_type -> poolwire.v1.GetVifRequest
-	11, // 25: poolwire.v1.VifService.ListVifs:input_type -> poolwire.v1.ListVifsRequest
-	13, // 26: poolwire.v1.VifService.UpdateVif:input_type -> poolwire.v1.UpdateVifRequest
-	15, // 27: poolwire.v1.VifService.DeleteVif:input_type -> poolwire.v1.DeleteVifRequest
-	8,  // 28: poolwire.v1.VifService.CreateVif:output_type -> poolwire.v1.CreateVifResponse
-	10, // 29: poolwire.v1.VifService.GetVif:output_type -> poolwire.v1.GetVifResponse
-	12, // 30: poolwire.v1.VifService.ListVifs:output_type -> poolwire.v1.ListVifsResponse
-	14, // 31: poolwire.v1.VifService.UpdateVif:output_type -> poolwire.v1.UpdateVifResponse
-	16, // 32: poolwire.v1.VifService.DeleteVif:output_type -> poolwire.v1.DeleteVifResponse
-	28, // [28:33] is the sub-list for method output_type
-	23, // [23:28] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	6,  // 9: poolwire.v1.Vif.qos:type_name -> poolwire.v1.Qos
+	3,  // 10: poolwire.v1.Vif.moves:type_name -> poolwire.v1.VifMove
+	21, // 11: poolwire.v1.VifMove.time:type_name -> google.protobuf.Timestamp
+	21, // 12: poolwire.v1.VifMove.refused_until:type_name -> google.protobuf.Timestamp
+	2,  // 13: poolwire.v1.CreateVifRequest.vif:type_name -> poolwire.v1.Vif
+	22, // 14: poolwire.v1.CreateVifRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 15: poolwire.v1.CreateVifResponse.vif:type_name -> poolwire.v1.Vif
+	23, // 16: poolwire.v1.CreateVifResponse.preview:type_name -> poolwire.v1.Preview
+	2,  // 17: poolwire.v1.GetVifResponse.vif:type_name -> poolwire.v1.Vif
+	2,  // 18: poolwire.v1.ListVifsResponse.vifs:type_name -> poolwire.v1.Vif
+	2,  // 19: poolwire.v1.UpdateVifRequest.vif:type_name -> poolwire.v1.Vif
+	24, // 20: poolwire.v1.UpdateVifRequest.update_mask:type_name -> google.protobuf.FieldMask
+	22, // 21: poolwire.v1.UpdateVifRequest.confirm_within:type_name -> google.protobuf.Duration
+	2,  // 22: poolwire.v1.UpdateVifResponse.vif:type_name -> poolwire.v1.Vif
+	23, // 23: poolwire.v1.UpdateVifResponse.preview:type_name -> poolwire.v1.Preview
+	22, // 24: poolwire.v1.DeleteVifRequest.confirm_within:type_name -> google.protobuf.Duration
+	23, // 25: poolwire.v1.DeleteVifResponse.preview:type_name -> poolwire.v1.Preview
+	8,  // 26: poolwire.v1.VifService.CreateVif:input_type -> poolwire.v1.CreateVifRequest
+	10, // 27: poolwire.v1.VifService.GetVif:input_type -> poolwire.v1.GetVifRequest
+	12, // 28: poolwire.v1.VifService.ListVifs:input_type -> poolwire.v1.ListVifsRequest
+	14, // 29: poolwire.v1.VifService.UpdateVif:input_type -> poolwire.v1.UpdateVifRequest
+	16, // 30: poolwire.v1.VifService.DeleteVif:input_type -> poolwire.v1.DeleteVifRequest
+	9,  // 31: poolwire.v1.VifService.CreateVif:output_type -> poolwire.v1.CreateVifResponse
+	11, // 32: poolwire.v1.VifService.GetVif:output_type -> poolwire.v1.GetVifResponse
+	13, // 33: poolwire.v1.VifService.ListVifs:output_type -> poolwire.v1.ListVifsResponse
+	15, // 34: poolwire.v1.VifService.UpdateVif:output_type -> poolwire.v1.UpdateVifResponse
+	17, // 35: poolwire.v1.VifService.DeleteVif:output_type -> poolwire.v1.DeleteVifResponse
+	31, // [31:36] is the sub-list for method output_type
+	26, // [26:31] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_vif_proto_init() }
@@ -1557,7 +1665,7 @@ func file_poolwire_v1_vif_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_vif_proto_rawDesc), len(file_poolwire_v1_vif_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

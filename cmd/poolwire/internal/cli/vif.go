@@ -57,11 +57,13 @@ func (a *app) vifUpdate() *cobra.Command {
 		Use: "update VIF", Aliases: []string{"set"}, Short: "Change a VIF's name, labels, allowed addresses, isolation or limits", Args: cobra.ExactArgs(1),
 		Long: `Change a VIF. Lists replace what is there, and "" empties them; --label and
 --unlabel change single labels. Tags, pairs and virtual routers widen what a
-locked VIF may send; isolation and limits hold for every VIF. 'vif set' is the
-same command.`,
+locked VIF may send; isolation and limits hold for every VIF. With --hosts no
+other host is believed that the VIF is there, nor that another VIF has its MAC
+address on its network: such ports pass nothing. 'vif set' is the same command.`,
 		Example: "  poolwire vif update 6e:0b:9e:72:ab:c6 --name web1 --label app=web,stage=live\n" +
 			"  poolwire vif update web1 --ipv4 192.0.2.7,192.0.2.8 --virtual-router 51=192.0.2.100\n" +
 			"  poolwire vif update web1 --limit-in 100M --limit-out 50M --burst 8M\n" +
+			"  poolwire vif set web1 --hosts xcp1,xcp2\n" +
 			"  poolwire vif update web1 --isolation community --community shop",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireChange(cmd); err != nil {

@@ -75,6 +75,7 @@ type vifFlags struct {
 	isolation, community string
 	limits               limitFlags
 	router, dhcp         bool
+	hosts                []string
 }
 
 func (f *vifFlags) register(c *cobra.Command) {
@@ -87,6 +88,7 @@ func (f *vifFlags) register(c *cobra.Command) {
 	p.StringVar(&f.isolation, "isolation", "", "part in a private VLAN: promiscuous, isolated or community")
 	p.StringVar(&f.community, "community", "", "name of the community; implies --isolation community")
 	f.limits.register(c)
+	p.StringSliceVar(&f.hosts, "hosts", nil, "the only hosts, or pools for all of their hosts, where the VIF may be plugged, separated by commas; \"\" for anywhere")
 	p.BoolVar(&f.router, "allow-ra", false, "the VM may send router advertisements, although it is locked or guarded")
 	p.BoolVar(&f.dhcp, "allow-dhcp-server", false, "the VM may answer as a DHCP server, although it is locked or guarded")
 }
@@ -98,6 +100,9 @@ func (f *vifFlags) apply(c *cobra.Command, v *poolwirev1.Vif) ([]string, error) 
 	}
 	if c.Flags().Changed("name") {
 		v.NameLabel, mask = f.name, append(mask, "name_label")
+	}
+	if c.Flags().Changed("hosts") {
+		v.AllowedHosts, mask = f.hosts, append(mask, "allowed_hosts")
 	}
 	if c.Flags().Changed("allow-ra") {
 		v.AllowRouterAdvertisements, mask = f.router, append(mask, "allow_router_advertisements")

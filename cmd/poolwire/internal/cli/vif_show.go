@@ -28,6 +28,7 @@ func vifColumns(d *directory) []column[*poolwirev1.Vif] {
 		{title: "ISOLATION", value: isolationText, wide: true},
 		{title: "LIMITS", value: func(v *poolwirev1.Vif) string { return limitsText(v.GetQos()) }, wide: true},
 		{title: "MORE-ALLOWED", value: d.moreAllowed, wide: true},
+		{title: "HOSTS", value: d.allowedHosts, wide: true},
 		{title: "VM", value: (*poolwirev1.Vif).GetVmUuid, wide: true},
 		{title: "OBJECT", value: func(v *poolwirev1.Vif) string { return fmt.Sprint(v.GetObjectId()) }, wide: true},
 		{title: "NOTE", value: func(v *poolwirev1.Vif) string {
@@ -88,6 +89,15 @@ func (d *directory) moreAllowed(v *poolwirev1.Vif) string {
 	return joinSet(", ", words...)
 }
 
+// allowedHosts writes where a VIF may be plugged; nothing when that is anywhere.
+func (d *directory) allowedHosts(v *poolwirev1.Vif) string {
+	var words []string
+	for _, uuid := range v.GetAllowedHosts() {
+		words = append(words, cmp.Or(d.hosts[uuid], d.pools[uuid], uuid))
+	}
+	return strings.Join(words, ",")
+}
+
 // lockingWord is the locking in force, and in parentheses where it comes from
 // when the VIF has none of its own.
 func lockingWord(v *poolwirev1.Vif) string {
@@ -122,7 +132,7 @@ func (a *app) vifList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				d, err := a.names(ctx, api, poolNames, networkNames, privateNetworkNames)
+				d, err := a.names(ctx, api, poolNames, hostNames, networkNames, privateNetworkNames)
 				if err != nil {
 					return err
 				}
@@ -149,7 +159,7 @@ func (a *app) vifShow() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				d, err := a.names(ctx, api, poolNames, networkNames, privateNetworkNames)
+				d, err := a.names(ctx, api, poolNames, hostNames, networkNames, privateNetworkNames)
 				if err != nil {
 					return err
 				}

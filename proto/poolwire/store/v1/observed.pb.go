@@ -98,6 +98,63 @@ func (PortKind) EnumDescriptor() ([]byte, []int) {
 	return file_poolwire_store_v1_observed_proto_rawDescGZIP(), []int{0}
 }
 
+// ClaimRefusal is why a port is not taken for the VIF that it says it is.
+type ClaimRefusal int32
+
+const (
+	// It is.
+	ClaimRefusal_CLAIM_REFUSAL_UNSPECIFIED ClaimRefusal = 0
+	// The VIF is bound to hosts (Vif.allowed_hosts), and this is none of them.
+	ClaimRefusal_CLAIM_REFUSAL_HOSTS ClaimRefusal = 1
+	// Another host has the VIF, and this one has claimed it too often lately.
+	ClaimRefusal_CLAIM_REFUSAL_MOVES ClaimRefusal = 2
+	// The port has the MAC address of another VIF on its network, which is bound to other hosts.
+	ClaimRefusal_CLAIM_REFUSAL_ADDRESS ClaimRefusal = 3
+)
+
+// Enum value maps for ClaimRefusal.
+var (
+	ClaimRefusal_name = map[int32]string{
+		0: "CLAIM_REFUSAL_UNSPECIFIED",
+		1: "CLAIM_REFUSAL_HOSTS",
+		2: "CLAIM_REFUSAL_MOVES",
+		3: "CLAIM_REFUSAL_ADDRESS",
+	}
+	ClaimRefusal_value = map[string]int32{
+		"CLAIM_REFUSAL_UNSPECIFIED": 0,
+		"CLAIM_REFUSAL_HOSTS":       1,
+		"CLAIM_REFUSAL_MOVES":       2,
+		"CLAIM_REFUSAL_ADDRESS":     3,
+	}
+)
+
+func (x ClaimRefusal) Enum() *ClaimRefusal {
+	p := new(ClaimRefusal)
+	*p = x
+	return p
+}
+
+func (x ClaimRefusal) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ClaimRefusal) Descriptor() protoreflect.EnumDescriptor {
+	return file_poolwire_store_v1_observed_proto_enumTypes[1].Descriptor()
+}
+
+func (ClaimRefusal) Type() protoreflect.EnumType {
+	return &file_poolwire_store_v1_observed_proto_enumTypes[1]
+}
+
+func (x ClaimRefusal) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ClaimRefusal.Descriptor instead.
+func (ClaimRefusal) EnumDescriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_observed_proto_rawDescGZIP(), []int{1}
+}
+
 // HostFacts is what a host says of itself.
 type HostFacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -404,7 +461,13 @@ type Port struct {
 	// The tunnel has credentials for IPsec.
 	TunnelEncrypted bool `protobuf:"varint,25,opt,name=tunnel_encrypted,json=tunnelEncrypted,proto3" json:"tunnel_encrypted,omitempty"`
 	// A bond's member that is not its active one, in a bond without LACP: what is flooded there arrives by the active one too.
-	BondInactive  bool `protobuf:"varint,20,opt,name=bond_inactive,json=bondInactive,proto3" json:"bond_inactive,omitempty"`
+	BondInactive bool `protobuf:"varint,20,opt,name=bond_inactive,json=bondInactive,proto3" json:"bond_inactive,omitempty"`
+	// UUID of the VIF that the port says it is and is not taken for, which the store decides; vif_uuid is empty then.
+	ClaimedVifUuid string `protobuf:"bytes,26,opt,name=claimed_vif_uuid,json=claimedVifUuid,proto3" json:"claimed_vif_uuid,omitempty"`
+	// Why it is not.
+	Refusal ClaimRefusal `protobuf:"varint,27,opt,name=refusal,proto3,enum=poolwire.store.v1.ClaimRefusal" json:"refusal,omitempty"`
+	// UUID of the VIF whose MAC address the port has; only with CLAIM_REFUSAL_ADDRESS.
+	RefusedFor    string `protobuf:"bytes,28,opt,name=refused_for,json=refusedFor,proto3" json:"refused_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -614,6 +677,27 @@ func (x *Port) GetBondInactive() bool {
 	return false
 }
 
+func (x *Port) GetClaimedVifUuid() string {
+	if x != nil {
+		return x.ClaimedVifUuid
+	}
+	return ""
+}
+
+func (x *Port) GetRefusal() ClaimRefusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return ClaimRefusal_CLAIM_REFUSAL_UNSPECIFIED
+}
+
+func (x *Port) GetRefusedFor() string {
+	if x != nil {
+		return x.RefusedFor
+	}
+	return ""
+}
+
 var File_poolwire_store_v1_observed_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_observed_proto_rawDesc = "" +
@@ -646,7 +730,7 @@ const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"\tfail_mode\x18\f \x01(\tR\bfailMode\x12\x1e\n" +
 	"\n" +
 	"controlled\x18\r \x01(\bR\n" +
-	"controlled\"\xa7\x06\n" +
+	"controlled\"\xad\a\n" +
 	"\x04Port\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -675,7 +759,11 @@ const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"\n" +
 	"tunnel_key\x18\x18 \x01(\rR\ttunnelKey\x12)\n" +
 	"\x10tunnel_encrypted\x18\x19 \x01(\bR\x0ftunnelEncrypted\x12#\n" +
-	"\rbond_inactive\x18\x14 \x01(\bR\fbondInactive\x1a9\n" +
+	"\rbond_inactive\x18\x14 \x01(\bR\fbondInactive\x12(\n" +
+	"\x10claimed_vif_uuid\x18\x1a \x01(\tR\x0eclaimedVifUuid\x129\n" +
+	"\arefusal\x18\x1b \x01(\x0e2\x1f.poolwire.store.v1.ClaimRefusalR\arefusal\x12\x1f\n" +
+	"\vrefused_for\x18\x1c \x01(\tR\n" +
+	"refusedFor\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xd8\x01\n" +
@@ -688,7 +776,12 @@ const file_poolwire_store_v1_observed_proto_rawDesc = "" +
 	"\x12PORT_KIND_INTERNAL\x10\x05\x12\x13\n" +
 	"\x0fPORT_KIND_PATCH\x10\x06\x12\x14\n" +
 	"\x10PORT_KIND_TUNNEL\x10\a\x12\x13\n" +
-	"\x0fPORT_KIND_OTHER\x10\bB*Z(poolwire/proto/poolwire/store/v1;storev1b\x06proto3"
+	"\x0fPORT_KIND_OTHER\x10\b*z\n" +
+	"\fClaimRefusal\x12\x1d\n" +
+	"\x19CLAIM_REFUSAL_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13CLAIM_REFUSAL_HOSTS\x10\x01\x12\x17\n" +
+	"\x13CLAIM_REFUSAL_MOVES\x10\x02\x12\x19\n" +
+	"\x15CLAIM_REFUSAL_ADDRESS\x10\x03B*Z(poolwire/proto/poolwire/store/v1;storev1b\x06proto3"
 
 var (
 	file_poolwire_store_v1_observed_proto_rawDescOnce sync.Once
@@ -702,23 +795,25 @@ func file_poolwire_store_v1_observed_proto_rawDescGZIP() []byte {
 	return file_poolwire_store_v1_observed_proto_rawDescData
 }
 
-var file_poolwire_store_v1_observed_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_poolwire_store_v1_observed_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_poolwire_store_v1_observed_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_poolwire_store_v1_observed_proto_goTypes = []any{
 	(PortKind)(0),     // 0: poolwire.store.v1.PortKind
-	(*HostFacts)(nil), // 1: poolwire.store.v1.HostFacts
-	(*Bridge)(nil),    // 2: poolwire.store.v1.Bridge
-	(*Port)(nil),      // 3: poolwire.store.v1.Port
-	nil,               // 4: poolwire.store.v1.Port.LabelsEntry
+	(ClaimRefusal)(0), // 1: poolwire.store.v1.ClaimRefusal
+	(*HostFacts)(nil), // 2: poolwire.store.v1.HostFacts
+	(*Bridge)(nil),    // 3: poolwire.store.v1.Bridge
+	(*Port)(nil),      // 4: poolwire.store.v1.Port
+	nil,               // 5: poolwire.store.v1.Port.LabelsEntry
 }
 var file_poolwire_store_v1_observed_proto_depIdxs = []int32{
 	0, // 0: poolwire.store.v1.Port.kind:type_name -> poolwire.store.v1.PortKind
-	4, // 1: poolwire.store.v1.Port.labels:type_name -> poolwire.store.v1.Port.LabelsEntry
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	5, // 1: poolwire.store.v1.Port.labels:type_name -> poolwire.store.v1.Port.LabelsEntry
+	1, // 2: poolwire.store.v1.Port.refusal:type_name -> poolwire.store.v1.ClaimRefusal
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_observed_proto_init() }
@@ -731,7 +826,7 @@ func file_poolwire_store_v1_observed_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_observed_proto_rawDesc), len(file_poolwire_store_v1_observed_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
