@@ -71,6 +71,18 @@ func (s *Store) apply(ctx context.Context, c *storev1.Command, planned uint64) (
 	return s.proposeIn(ctx, c, planned)
 }
 
+type originKey struct{}
+
+// WithOrigin says of all commands that are proposed in a context, and do not say it themselves, who asked for them.
+func WithOrigin(ctx context.Context, o *storev1.Origin) context.Context {
+	return context.WithValue(ctx, originKey{}, o)
+}
+
+func originOf(ctx context.Context) *storev1.Origin {
+	o, _ := ctx.Value(originKey{}).(*storev1.Origin)
+	return o
+}
+
 // propose hands a command to Raft, also before this node has taken over.
 func (s *Store) propose(ctx context.Context, c *storev1.Command) (Result, error) {
 	return s.proposeIn(ctx, c, 0)
@@ -87,6 +99,9 @@ func (s *Store) proposeIn(ctx context.Context, c *storev1.Command, term uint64) 
 	}
 	stamped := s.stamp(c, all.meaning)
 	stamped.Term = term
+	if stamped.Origin == nil {
+		stamped.Origin = originOf(ctx)
+	}
 	data, err := proto.Marshal(stamped)
 	if err != nil {
 		return Result{}, fmt.Errorf("encode command: %w", err)

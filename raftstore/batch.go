@@ -100,6 +100,7 @@ func (b *batch) run(e entry, c *storev1.Command) (Result, ChangeSet, error) {
 		t = begin(b.txn, e.revision, nil)
 		grown = 0
 	}
+	t.audit(e, c, res, err)
 	changes := t.commit()
 	b.fsm.requests += grown
 	return res, ChangeSet{Revision: t.revision, Changes: changes}, err

@@ -47,6 +47,7 @@ var commands = [...]command{
 	29: {"put_cluster_settings", on((*storev1.Command).GetPutClusterSettings, (*tx).putClusterSettings)},
 	30: {"restore_backup", on((*storev1.Command).GetRestoreBackup, (*tx).restoreBackup)},
 	31: {"take_over_cluster", on((*storev1.Command).GetTakeOverCluster, (*tx).takeOver)},
+	39: {"put_audit", on((*storev1.Command).GetPutAudit, (*tx).putAudit)},
 }
 
 // on joins a oneof getter and the function that applies the body.

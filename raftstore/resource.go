@@ -63,6 +63,8 @@ const (
 	// TableBackupParts holds *storev1.BackupPart by restore, "/" and number. Its changes are not
 	// part of change sets.
 	TableBackupParts Table = 21
+	// TableAudit holds *storev1.AuditEntry by number. Its changes are not part of change sets.
+	TableAudit Table = 22
 )
 
 // String returns the table's name, "table N" for an unknown one.
@@ -337,6 +339,11 @@ var resources = [...]resource{
 	{
 		table: TableBackupParts, name: "backup_parts", blank: blank[storev1.BackupPart],
 		key:    keyed(func(p *storev1.BackupPart) string { return partKey(p.GetId(), p.GetIndex()) }),
+		silent: true,
+	},
+	{
+		table: TableAudit, name: "audit", blank: blank[storev1.AuditEntry],
+		key:    keyed(func(e *storev1.AuditEntry) string { return auditKey(e.GetSequence()) }),
 		silent: true,
 	},
 }

@@ -42,7 +42,7 @@ func (v *View) EpochBase() uint64 { return v.meta().GetEpochBase() }
 func (t *tx) checkUnused() error {
 	for i := range resources {
 		switch r := &resources[i]; r.table {
-		case TableNodes, TableRequests, TableSettings, TableBackupParts:
+		case TableNodes, TableRequests, TableSettings, TableBackupParts, TableAudit:
 		default:
 			if t.first(r.name, indexID, "") != nil {
 				return &PreconditionError{Kind: KindCluster, ID: t.ClusterUUID(),
@@ -152,7 +152,7 @@ func (t *tx) commitBackup(c *storev1.RestoreBackup) error {
 	t.dropParts("")
 	for i := range resources {
 		r := &resources[i]
-		if r.table == TableNodes || r.table == TableBackupParts {
+		if r.table == TableNodes || r.table == TableBackupParts || r.table == TableAudit && state.AuditEnds().Head == 0 {
 			continue
 		}
 		for _, o := range slices.Collect(t.each(r.name, indexID, "")) {
@@ -162,6 +162,7 @@ func (t *tx) commitBackup(c *storev1.RestoreBackup) error {
 			t.insert(r.name, o)
 		}
 	}
+	t.takeOverAudit(state.AuditEnds())
 	t.header.FoundingUuid, t.header.ClusterUuid = t.FoundingUUID(), state.ClusterUUID()
 	t.header.LastObjectId = max(t.header.GetLastObjectId(), state.meta().GetLastObjectId())
 	t.laterThan(f.Manifest.GetRevision(), f.Manifest.GetEpoch())

@@ -24,6 +24,9 @@ type tx struct {
 	confirming bool
 	header     *storev1.SnapshotHeader // own copy, stored by commit
 
+	// replaced is the audit chain whose place that of a backup has taken.
+	replaced AuditEnds
+
 	changes []Change
 	at      map[changeKey]int // position in changes
 	err     error             // first failure of the machinery itself

@@ -12,7 +12,7 @@ import (
 // have to stop (see fsm.stop), and with a majority of them the cluster.
 
 // commandsNow is the highest command number this version applies.
-const commandsNow uint32 = 31
+const commandsNow uint32 = 39
 
 // A version from before nodes told knew these.
 const (

@@ -1195,9 +1195,13 @@ type ClusterSettings struct {
 	// Voters that removing dead nodes leaves; 3 by default.
 	MinVoters uint32 `protobuf:"varint,2,opt,name=min_voters,json=minVoters,proto3" json:"min_voters,omitempty"`
 	// Etag of this version.
-	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// How long audit records are kept; 90 days by default, at least 1 day. The last record is never dropped.
+	AuditKeepFor *durationpb.Duration `protobuf:"bytes,5,opt,name=audit_keep_for,json=auditKeepFor,proto3" json:"audit_keep_for,omitempty"`
+	// How many audit records are kept, at most; 50,000 by default, 1000 to 1,000,000.
+	AuditKeepEntries uint32 `protobuf:"varint,6,opt,name=audit_keep_entries,json=auditKeepEntries,proto3" json:"audit_keep_entries,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ClusterSettings) Reset() {
@@ -1249,6 +1253,20 @@ func (x *ClusterSettings) GetEtag() string {
 		return x.Etag
 	}
 	return ""
+}
+
+func (x *ClusterSettings) GetAuditKeepFor() *durationpb.Duration {
+	if x != nil {
+		return x.AuditKeepFor
+	}
+	return nil
+}
+
+func (x *ClusterSettings) GetAuditKeepEntries() uint32 {
+	if x != nil {
+		return x.AuditKeepEntries
+	}
+	return 0
 }
 
 // GetClusterSettingsRequest asks for the settings.
@@ -1339,7 +1357,7 @@ type UpdateClusterSettingsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// New values; etag, where given, must be the present one.
 	Settings *ClusterSettings `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
-	// Fields to change: dead_node_after, min_voters.
+	// Fields to change: dead_node_after, min_voters, audit_keep_for, audit_keep_entries.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// Makes retries safe: the same id is done once.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -1743,12 +1761,14 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\x19TransferLeadershipRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"9\n" +
 	"\x1aTransferLeadershipResponse\x12\x1b\n" +
-	"\tleader_id\x18\x01 \x01(\tR\bleaderId\"\x87\x01\n" +
+	"\tleader_id\x18\x01 \x01(\tR\bleaderId\"\xf6\x01\n" +
 	"\x0fClusterSettings\x12A\n" +
 	"\x0fdead_node_after\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\rdeadNodeAfter\x12\x1d\n" +
 	"\n" +
 	"min_voters\x18\x02 \x01(\rR\tminVoters\x12\x12\n" +
-	"\x04etag\x18\x03 \x01(\tR\x04etag\"\x1b\n" +
+	"\x04etag\x18\x03 \x01(\tR\x04etag\x12?\n" +
+	"\x0eaudit_keep_for\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\fauditKeepFor\x12,\n" +
+	"\x12audit_keep_entries\x18\x06 \x01(\rR\x10auditKeepEntries\"\x1b\n" +
 	"\x19GetClusterSettingsRequest\"V\n" +
 	"\x1aGetClusterSettingsResponse\x128\n" +
 	"\bsettings\x18\x01 \x01(\v2\x1c.poolwire.v1.ClusterSettingsR\bsettings\"\xb4\x01\n" +
@@ -1844,40 +1864,41 @@ var file_poolwire_v1_cluster_proto_depIdxs = []int32{
 	1,  // 7: poolwire.v1.ListNodesResponse.nodes:type_name -> poolwire.v1.NodeStatus
 	1,  // 8: poolwire.v1.GetNodeStatusResponse.status:type_name -> poolwire.v1.NodeStatus
 	29, // 9: poolwire.v1.ClusterSettings.dead_node_after:type_name -> google.protobuf.Duration
-	18, // 10: poolwire.v1.GetClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
-	18, // 11: poolwire.v1.UpdateClusterSettingsRequest.settings:type_name -> poolwire.v1.ClusterSettings
-	31, // 12: poolwire.v1.UpdateClusterSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
-	18, // 13: poolwire.v1.UpdateClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
-	0,  // 14: poolwire.v1.AddNodeRequest.node:type_name -> poolwire.v1.Node
-	2,  // 15: poolwire.v1.ClusterService.GetClusterStatus:input_type -> poolwire.v1.GetClusterStatusRequest
-	4,  // 16: poolwire.v1.ClusterService.WaitForHosts:input_type -> poolwire.v1.WaitForHostsRequest
-	6,  // 17: poolwire.v1.ClusterService.ListNodes:input_type -> poolwire.v1.ListNodesRequest
-	8,  // 18: poolwire.v1.ClusterService.GetNodeStatus:input_type -> poolwire.v1.GetNodeStatusRequest
-	10, // 19: poolwire.v1.ClusterService.ReadRevision:input_type -> poolwire.v1.ReadRevisionRequest
-	23, // 20: poolwire.v1.ClusterService.AddNode:input_type -> poolwire.v1.AddNodeRequest
-	25, // 21: poolwire.v1.ClusterService.RemoveNode:input_type -> poolwire.v1.RemoveNodeRequest
-	12, // 22: poolwire.v1.ClusterService.PromoteNode:input_type -> poolwire.v1.PromoteNodeRequest
-	14, // 23: poolwire.v1.ClusterService.ReplaceNode:input_type -> poolwire.v1.ReplaceNodeRequest
-	16, // 24: poolwire.v1.ClusterService.TransferLeadership:input_type -> poolwire.v1.TransferLeadershipRequest
-	19, // 25: poolwire.v1.ClusterService.GetClusterSettings:input_type -> poolwire.v1.GetClusterSettingsRequest
-	21, // 26: poolwire.v1.ClusterService.UpdateClusterSettings:input_type -> poolwire.v1.UpdateClusterSettingsRequest
-	3,  // 27: poolwire.v1.ClusterService.GetClusterStatus:output_type -> poolwire.v1.GetClusterStatusResponse
-	5,  // 28: poolwire.v1.ClusterService.WaitForHosts:output_type -> poolwire.v1.WaitForHostsResponse
-	7,  // 29: poolwire.v1.ClusterService.ListNodes:output_type -> poolwire.v1.ListNodesResponse
-	9,  // 30: poolwire.v1.ClusterService.GetNodeStatus:output_type -> poolwire.v1.GetNodeStatusResponse
-	11, // 31: poolwire.v1.ClusterService.ReadRevision:output_type -> poolwire.v1.ReadRevisionResponse
-	24, // 32: poolwire.v1.ClusterService.AddNode:output_type -> poolwire.v1.AddNodeResponse
-	26, // 33: poolwire.v1.ClusterService.RemoveNode:output_type -> poolwire.v1.RemoveNodeResponse
-	13, // 34: poolwire.v1.ClusterService.PromoteNode:output_type -> poolwire.v1.PromoteNodeResponse
-	15, // 35: poolwire.v1.ClusterService.ReplaceNode:output_type -> poolwire.v1.ReplaceNodeResponse
-	17, // 36: poolwire.v1.ClusterService.TransferLeadership:output_type -> poolwire.v1.TransferLeadershipResponse
-	20, // 37: poolwire.v1.ClusterService.GetClusterSettings:output_type -> poolwire.v1.GetClusterSettingsResponse
-	22, // 38: poolwire.v1.ClusterService.UpdateClusterSettings:output_type -> poolwire.v1.UpdateClusterSettingsResponse
-	27, // [27:39] is the sub-list for method output_type
-	15, // [15:27] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	29, // 10: poolwire.v1.ClusterSettings.audit_keep_for:type_name -> google.protobuf.Duration
+	18, // 11: poolwire.v1.GetClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
+	18, // 12: poolwire.v1.UpdateClusterSettingsRequest.settings:type_name -> poolwire.v1.ClusterSettings
+	31, // 13: poolwire.v1.UpdateClusterSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	18, // 14: poolwire.v1.UpdateClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
+	0,  // 15: poolwire.v1.AddNodeRequest.node:type_name -> poolwire.v1.Node
+	2,  // 16: poolwire.v1.ClusterService.GetClusterStatus:input_type -> poolwire.v1.GetClusterStatusRequest
+	4,  // 17: poolwire.v1.ClusterService.WaitForHosts:input_type -> poolwire.v1.WaitForHostsRequest
+	6,  // 18: poolwire.v1.ClusterService.ListNodes:input_type -> poolwire.v1.ListNodesRequest
+	8,  // 19: poolwire.v1.ClusterService.GetNodeStatus:input_type -> poolwire.v1.GetNodeStatusRequest
+	10, // 20: poolwire.v1.ClusterService.ReadRevision:input_type -> poolwire.v1.ReadRevisionRequest
+	23, // 21: poolwire.v1.ClusterService.AddNode:input_type -> poolwire.v1.AddNodeRequest
+	25, // 22: poolwire.v1.ClusterService.RemoveNode:input_type -> poolwire.v1.RemoveNodeRequest
+	12, // 23: poolwire.v1.ClusterService.PromoteNode:input_type -> poolwire.v1.PromoteNodeRequest
+	14, // 24: poolwire.v1.ClusterService.ReplaceNode:input_type -> poolwire.v1.ReplaceNodeRequest
+	16, // 25: poolwire.v1.ClusterService.TransferLeadership:input_type -> poolwire.v1.TransferLeadershipRequest
+	19, // 26: poolwire.v1.ClusterService.GetClusterSettings:input_type -> poolwire.v1.GetClusterSettingsRequest
+	21, // 27: poolwire.v1.ClusterService.UpdateClusterSettings:input_type -> poolwire.v1.UpdateClusterSettingsRequest
+	3,  // 28: poolwire.v1.ClusterService.GetClusterStatus:output_type -> poolwire.v1.GetClusterStatusResponse
+	5,  // 29: poolwire.v1.ClusterService.WaitForHosts:output_type -> poolwire.v1.WaitForHostsResponse
+	7,  // 30: poolwire.v1.ClusterService.ListNodes:output_type -> poolwire.v1.ListNodesResponse
+	9,  // 31: poolwire.v1.ClusterService.GetNodeStatus:output_type -> poolwire.v1.GetNodeStatusResponse
+	11, // 32: poolwire.v1.ClusterService.ReadRevision:output_type -> poolwire.v1.ReadRevisionResponse
+	24, // 33: poolwire.v1.ClusterService.AddNode:output_type -> poolwire.v1.AddNodeResponse
+	26, // 34: poolwire.v1.ClusterService.RemoveNode:output_type -> poolwire.v1.RemoveNodeResponse
+	13, // 35: poolwire.v1.ClusterService.PromoteNode:output_type -> poolwire.v1.PromoteNodeResponse
+	15, // 36: poolwire.v1.ClusterService.ReplaceNode:output_type -> poolwire.v1.ReplaceNodeResponse
+	17, // 37: poolwire.v1.ClusterService.TransferLeadership:output_type -> poolwire.v1.TransferLeadershipResponse
+	20, // 38: poolwire.v1.ClusterService.GetClusterSettings:output_type -> poolwire.v1.GetClusterSettingsResponse
+	22, // 39: poolwire.v1.ClusterService.UpdateClusterSettings:output_type -> poolwire.v1.UpdateClusterSettingsResponse
+	28, // [28:40] is the sub-list for method output_type
+	16, // [16:28] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_cluster_proto_init() }

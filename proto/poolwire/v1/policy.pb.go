@@ -1406,7 +1406,11 @@ func (x *DeletePolicyRuleResponse) GetPreview() *Preview {
 type GetEffectivePolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in GetVifRequest.
-	Vif           string `protobuf:"bytes,1,opt,name=vif,proto3" json:"vif,omitempty"`
+	Vif string `protobuf:"bytes,1,opt,name=vif,proto3" json:"vif,omitempty"`
+	// The policy as it was at this time, worked out from the audit records; absent: as it is.
+	At *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// The same, as it was at this revision; at most one of the two.
+	AtRevision    uint64 `protobuf:"varint,3,opt,name=at_revision,json=atRevision,proto3" json:"at_revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1448,6 +1452,20 @@ func (x *GetEffectivePolicyRequest) GetVif() string {
 	return ""
 }
 
+func (x *GetEffectivePolicyRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *GetEffectivePolicyRequest) GetAtRevision() uint64 {
+	if x != nil {
+		return x.AtRevision
+	}
+	return 0
+}
+
 // GetEffectivePolicyResponse is everything that decides about the VIF, first match first.
 type GetEffectivePolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1459,8 +1477,12 @@ type GetEffectivePolicyResponse struct {
 	Outbound []*PolicyEntry `protobuf:"bytes,3,rep,name=outbound,proto3" json:"outbound,omitempty"`
 	// What decides before and beside rules, one line each: "locked to 02:00:00:00:00:01, 192.0.2.7", "isolated", "outbound 100 Mbit/s".
 	Beside []string `protobuf:"bytes,4,rep,name=beside,proto3" json:"beside,omitempty"`
-	// Revision the policy was read at.
-	Revision      uint64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Revision the policy was read at; of an earlier policy, that of the last change it holds.
+	Revision uint64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Of an earlier policy: until when it held, which is when the next recorded change was made. Absent: nothing was recorded since.
+	Until *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
+	// Of an earlier policy: what the answer cannot know.
+	Notes         []string `protobuf:"bytes,7,rep,name=notes,proto3" json:"notes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1528,6 +1550,20 @@ func (x *GetEffectivePolicyResponse) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *GetEffectivePolicyResponse) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *GetEffectivePolicyResponse) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
 }
 
 // PolicyEntry is one line of an effective policy.
@@ -2915,15 +2951,20 @@ const file_poolwire_v1_policy_proto_rawDesc = "" +
 	"\x0econfirm_within\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\rconfirmWithin\"f\n" +
 	"\x18DeletePolicyRuleResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12.\n" +
-	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"-\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"z\n" +
 	"\x19GetEffectivePolicyRequest\x12\x10\n" +
-	"\x03vif\x18\x01 \x01(\tR\x03vif\"\xd5\x01\n" +
+	"\x03vif\x18\x01 \x01(\tR\x03vif\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1f\n" +
+	"\vat_revision\x18\x03 \x01(\x04R\n" +
+	"atRevision\"\x9d\x02\n" +
 	"\x1aGetEffectivePolicyResponse\x12\x19\n" +
 	"\bvif_uuid\x18\x01 \x01(\tR\avifUuid\x122\n" +
 	"\ainbound\x18\x02 \x03(\v2\x18.poolwire.v1.PolicyEntryR\ainbound\x124\n" +
 	"\boutbound\x18\x03 \x03(\v2\x18.poolwire.v1.PolicyEntryR\boutbound\x12\x16\n" +
 	"\x06beside\x18\x04 \x03(\tR\x06beside\x12\x1a\n" +
-	"\brevision\x18\x05 \x01(\x04R\brevision\"\xb7\x03\n" +
+	"\brevision\x18\x05 \x01(\x04R\brevision\x120\n" +
+	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x14\n" +
+	"\x05notes\x18\a \x03(\tR\x05notes\"\xb7\x03\n" +
 	"\vPolicyEntry\x12\x1b\n" +
 	"\trule_uuid\x18\x01 \x01(\tR\bruleUuid\x12\x1d\n" +
 	"\n" +
@@ -3165,46 +3206,48 @@ var file_poolwire_v1_policy_proto_depIdxs = []int32{
 	34, // 19: poolwire.v1.UpdatePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
 	33, // 20: poolwire.v1.DeletePolicyRuleRequest.confirm_within:type_name -> google.protobuf.Duration
 	34, // 21: poolwire.v1.DeletePolicyRuleResponse.preview:type_name -> poolwire.v1.Preview
-	19, // 22: poolwire.v1.GetEffectivePolicyResponse.inbound:type_name -> poolwire.v1.PolicyEntry
-	19, // 23: poolwire.v1.GetEffectivePolicyResponse.outbound:type_name -> poolwire.v1.PolicyEntry
-	0,  // 24: poolwire.v1.PolicyEntry.level:type_name -> poolwire.v1.PolicyLevel
-	1,  // 25: poolwire.v1.PolicyEntry.section:type_name -> poolwire.v1.PolicySection
-	2,  // 26: poolwire.v1.PolicyEntry.action:type_name -> poolwire.v1.RuleAction
-	3,  // 27: poolwire.v1.ExplainRequest.direction:type_name -> poolwire.v1.TrafficDirection
-	5,  // 28: poolwire.v1.ExplainResponse.verdict:type_name -> poolwire.v1.Verdict
-	24, // 29: poolwire.v1.ExplainResponse.steps:type_name -> poolwire.v1.ExplainStep
-	19, // 30: poolwire.v1.ExplainResponse.decided_by:type_name -> poolwire.v1.PolicyEntry
-	22, // 31: poolwire.v1.ExplainResponse.multicast:type_name -> poolwire.v1.ExplainMulticast
-	23, // 32: poolwire.v1.ExplainMulticast.listeners:type_name -> poolwire.v1.ExplainListener
-	27, // 33: poolwire.v1.GetRuleHitsResponse.hits:type_name -> poolwire.v1.RuleHits
-	28, // 34: poolwire.v1.RuleHits.hosts:type_name -> poolwire.v1.HostHits
-	33, // 35: poolwire.v1.HostHits.age:type_name -> google.protobuf.Duration
-	31, // 36: poolwire.v1.WatchDeniedResponse.time:type_name -> google.protobuf.Timestamp
-	3,  // 37: poolwire.v1.WatchDeniedResponse.direction:type_name -> poolwire.v1.TrafficDirection
-	2,  // 38: poolwire.v1.WatchDeniedResponse.action:type_name -> poolwire.v1.RuleAction
-	7,  // 39: poolwire.v1.PolicyService.CreatePolicyRule:input_type -> poolwire.v1.CreatePolicyRuleRequest
-	9,  // 40: poolwire.v1.PolicyService.GetPolicyRule:input_type -> poolwire.v1.GetPolicyRuleRequest
-	11, // 41: poolwire.v1.PolicyService.ListPolicyRules:input_type -> poolwire.v1.ListPolicyRulesRequest
-	13, // 42: poolwire.v1.PolicyService.UpdatePolicyRule:input_type -> poolwire.v1.UpdatePolicyRuleRequest
-	15, // 43: poolwire.v1.PolicyService.DeletePolicyRule:input_type -> poolwire.v1.DeletePolicyRuleRequest
-	17, // 44: poolwire.v1.PolicyService.GetEffectivePolicy:input_type -> poolwire.v1.GetEffectivePolicyRequest
-	20, // 45: poolwire.v1.PolicyService.Explain:input_type -> poolwire.v1.ExplainRequest
-	25, // 46: poolwire.v1.PolicyService.GetRuleHits:input_type -> poolwire.v1.GetRuleHitsRequest
-	29, // 47: poolwire.v1.PolicyService.WatchDenied:input_type -> poolwire.v1.WatchDeniedRequest
-	8,  // 48: poolwire.v1.PolicyService.CreatePolicyRule:output_type -> poolwire.v1.CreatePolicyRuleResponse
-	10, // 49: poolwire.v1.PolicyService.GetPolicyRule:output_type -> poolwire.v1.GetPolicyRuleResponse
-	12, // 50: poolwire.v1.PolicyService.ListPolicyRules:output_type -> poolwire.v1.ListPolicyRulesResponse
-	14, // 51: poolwire.v1.PolicyService.UpdatePolicyRule:output_type -> poolwire.v1.UpdatePolicyRuleResponse
-	16, // 52: poolwire.v1.PolicyService.DeletePolicyRule:output_type -> poolwire.v1.DeletePolicyRuleResponse
-	18, // 53: poolwire.v1.PolicyService.GetEffectivePolicy:output_type -> poolwire.v1.GetEffectivePolicyResponse
-	21, // 54: poolwire.v1.PolicyService.Explain:output_type -> poolwire.v1.ExplainResponse
-	26, // 55: poolwire.v1.PolicyService.GetRuleHits:output_type -> poolwire.v1.GetRuleHitsResponse
-	30, // 56: poolwire.v1.PolicyService.WatchDenied:output_type -> poolwire.v1.WatchDeniedResponse
-	48, // [48:57] is the sub-list for method output_type
-	39, // [39:48] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	31, // 22: poolwire.v1.GetEffectivePolicyRequest.at:type_name -> google.protobuf.Timestamp
+	19, // 23: poolwire.v1.GetEffectivePolicyResponse.inbound:type_name -> poolwire.v1.PolicyEntry
+	19, // 24: poolwire.v1.GetEffectivePolicyResponse.outbound:type_name -> poolwire.v1.PolicyEntry
+	31, // 25: poolwire.v1.GetEffectivePolicyResponse.until:type_name -> google.protobuf.Timestamp
+	0,  // 26: poolwire.v1.PolicyEntry.level:type_name -> poolwire.v1.PolicyLevel
+	1,  // 27: poolwire.v1.PolicyEntry.section:type_name -> poolwire.v1.PolicySection
+	2,  // 28: poolwire.v1.PolicyEntry.action:type_name -> poolwire.v1.RuleAction
+	3,  // 29: poolwire.v1.ExplainRequest.direction:type_name -> poolwire.v1.TrafficDirection
+	5,  // 30: poolwire.v1.ExplainResponse.verdict:type_name -> poolwire.v1.Verdict
+	24, // 31: poolwire.v1.ExplainResponse.steps:type_name -> poolwire.v1.ExplainStep
+	19, // 32: poolwire.v1.ExplainResponse.decided_by:type_name -> poolwire.v1.PolicyEntry
+	22, // 33: poolwire.v1.ExplainResponse.multicast:type_name -> poolwire.v1.ExplainMulticast
+	23, // 34: poolwire.v1.ExplainMulticast.listeners:type_name -> poolwire.v1.ExplainListener
+	27, // 35: poolwire.v1.GetRuleHitsResponse.hits:type_name -> poolwire.v1.RuleHits
+	28, // 36: poolwire.v1.RuleHits.hosts:type_name -> poolwire.v1.HostHits
+	33, // 37: poolwire.v1.HostHits.age:type_name -> google.protobuf.Duration
+	31, // 38: poolwire.v1.WatchDeniedResponse.time:type_name -> google.protobuf.Timestamp
+	3,  // 39: poolwire.v1.WatchDeniedResponse.direction:type_name -> poolwire.v1.TrafficDirection
+	2,  // 40: poolwire.v1.WatchDeniedResponse.action:type_name -> poolwire.v1.RuleAction
+	7,  // 41: poolwire.v1.PolicyService.CreatePolicyRule:input_type -> poolwire.v1.CreatePolicyRuleRequest
+	9,  // 42: poolwire.v1.PolicyService.GetPolicyRule:input_type -> poolwire.v1.GetPolicyRuleRequest
+	11, // 43: poolwire.v1.PolicyService.ListPolicyRules:input_type -> poolwire.v1.ListPolicyRulesRequest
+	13, // 44: poolwire.v1.PolicyService.UpdatePolicyRule:input_type -> poolwire.v1.UpdatePolicyRuleRequest
+	15, // 45: poolwire.v1.PolicyService.DeletePolicyRule:input_type -> poolwire.v1.DeletePolicyRuleRequest
+	17, // 46: poolwire.v1.PolicyService.GetEffectivePolicy:input_type -> poolwire.v1.GetEffectivePolicyRequest
+	20, // 47: poolwire.v1.PolicyService.Explain:input_type -> poolwire.v1.ExplainRequest
+	25, // 48: poolwire.v1.PolicyService.GetRuleHits:input_type -> poolwire.v1.GetRuleHitsRequest
+	29, // 49: poolwire.v1.PolicyService.WatchDenied:input_type -> poolwire.v1.WatchDeniedRequest
+	8,  // 50: poolwire.v1.PolicyService.CreatePolicyRule:output_type -> poolwire.v1.CreatePolicyRuleResponse
+	10, // 51: poolwire.v1.PolicyService.GetPolicyRule:output_type -> poolwire.v1.GetPolicyRuleResponse
+	12, // 52: poolwire.v1.PolicyService.ListPolicyRules:output_type -> poolwire.v1.ListPolicyRulesResponse
+	14, // 53: poolwire.v1.PolicyService.UpdatePolicyRule:output_type -> poolwire.v1.UpdatePolicyRuleResponse
+	16, // 54: poolwire.v1.PolicyService.DeletePolicyRule:output_type -> poolwire.v1.DeletePolicyRuleResponse
+	18, // 55: poolwire.v1.PolicyService.GetEffectivePolicy:output_type -> poolwire.v1.GetEffectivePolicyResponse
+	21, // 56: poolwire.v1.PolicyService.Explain:output_type -> poolwire.v1.ExplainResponse
+	26, // 57: poolwire.v1.PolicyService.GetRuleHits:output_type -> poolwire.v1.GetRuleHitsResponse
+	30, // 58: poolwire.v1.PolicyService.WatchDenied:output_type -> poolwire.v1.WatchDeniedResponse
+	50, // [50:59] is the sub-list for method output_type
+	41, // [41:50] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_policy_proto_init() }

@@ -180,6 +180,7 @@ type Command struct {
 	//	*Command_PutClusterSettings
 	//	*Command_RestoreBackup
 	//	*Command_TakeOverCluster
+	//	*Command_PutAudit
 	Body isCommand_Body `protobuf_oneof:"body"`
 	// Client's id for safe retries; empty for none.
 	RequestId string `protobuf:"bytes,1000,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -518,6 +519,15 @@ func (x *Command) GetTakeOverCluster() *TakeOverCluster {
 	return nil
 }
 
+func (x *Command) GetPutAudit() *PutAudit {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutAudit); ok {
+			return x.PutAudit
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
@@ -726,6 +736,11 @@ type Command_TakeOverCluster struct {
 	TakeOverCluster *TakeOverCluster `protobuf:"bytes,31,opt,name=take_over_cluster,json=takeOverCluster,proto3,oneof"`
 }
 
+type Command_PutAudit struct {
+	// Records calls that were refused before they became commands.
+	PutAudit *PutAudit `protobuf:"bytes,39,opt,name=put_audit,json=putAudit,proto3,oneof"`
+}
+
 func (*Command_BootstrapCluster) isCommand_Body() {}
 
 func (*Command_PutPool) isCommand_Body() {}
@@ -788,87 +803,7 @@ func (*Command_RestoreBackup) isCommand_Body() {}
 
 func (*Command_TakeOverCluster) isCommand_Body() {}
 
-// Origin is where a command came from.
-type Origin struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the client.
-	Who string `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
-	// What proved it: "certificate SERIAL" in lower-case hexadecimal, "token ID" or "socket".
-	Credential string `protobuf:"bytes,2,opt,name=credential,proto3" json:"credential,omitempty"`
-	// Address from which the client called, with its port; empty on the unix socket.
-	Address string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
-	// Id of the node that forwarded the call; empty when the client called the leader.
-	Via string `protobuf:"bytes,4,opt,name=via,proto3" json:"via,omitempty"`
-	// Full name of the method, "poolwire.v1.RuleService/AddRule".
-	Method        string `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Origin) Reset() {
-	*x = Origin{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Origin) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Origin) ProtoMessage() {}
-
-func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Origin.ProtoReflect.Descriptor instead.
-func (*Origin) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *Origin) GetWho() string {
-	if x != nil {
-		return x.Who
-	}
-	return ""
-}
-
-func (x *Origin) GetCredential() string {
-	if x != nil {
-		return x.Credential
-	}
-	return ""
-}
-
-func (x *Origin) GetAddress() string {
-	if x != nil {
-		return x.Address
-	}
-	return ""
-}
-
-func (x *Origin) GetVia() string {
-	if x != nil {
-		return x.Via
-	}
-	return ""
-}
-
-func (x *Origin) GetMethod() string {
-	if x != nil {
-		return x.Method
-	}
-	return ""
-}
+func (*Command_PutAudit) isCommand_Body() {}
 
 // BootstrapCluster gives the cluster its identity.
 type BootstrapCluster struct {
@@ -883,7 +818,7 @@ type BootstrapCluster struct {
 
 func (x *BootstrapCluster) Reset() {
 	*x = BootstrapCluster{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -895,7 +830,7 @@ func (x *BootstrapCluster) String() string {
 func (*BootstrapCluster) ProtoMessage() {}
 
 func (x *BootstrapCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -908,7 +843,7 @@ func (x *BootstrapCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapCluster.ProtoReflect.Descriptor instead.
 func (*BootstrapCluster) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *BootstrapCluster) GetClusterUuid() string {
@@ -944,7 +879,7 @@ type RestoreBackup struct {
 
 func (x *RestoreBackup) Reset() {
 	*x = RestoreBackup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +891,7 @@ func (x *RestoreBackup) String() string {
 func (*RestoreBackup) ProtoMessage() {}
 
 func (x *RestoreBackup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +904,7 @@ func (x *RestoreBackup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreBackup.ProtoReflect.Descriptor instead.
 func (*RestoreBackup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RestoreBackup) GetId() string {
@@ -1018,7 +953,7 @@ type TakeOverCluster struct {
 
 func (x *TakeOverCluster) Reset() {
 	*x = TakeOverCluster{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1030,7 +965,7 @@ func (x *TakeOverCluster) String() string {
 func (*TakeOverCluster) ProtoMessage() {}
 
 func (x *TakeOverCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1043,7 +978,7 @@ func (x *TakeOverCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeOverCluster.ProtoReflect.Descriptor instead.
 func (*TakeOverCluster) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *TakeOverCluster) GetClusterUuid() string {
@@ -1066,7 +1001,7 @@ type PutPool struct {
 
 func (x *PutPool) Reset() {
 	*x = PutPool{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1013,7 @@ func (x *PutPool) String() string {
 func (*PutPool) ProtoMessage() {}
 
 func (x *PutPool) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1026,7 @@ func (x *PutPool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPool.ProtoReflect.Descriptor instead.
 func (*PutPool) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PutPool) GetPool() *v1.Pool {
@@ -1121,7 +1056,7 @@ type PutHost struct {
 
 func (x *PutHost) Reset() {
 	*x = PutHost{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1068,7 @@ func (x *PutHost) String() string {
 func (*PutHost) ProtoMessage() {}
 
 func (x *PutHost) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1081,7 @@ func (x *PutHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutHost.ProtoReflect.Descriptor instead.
 func (*PutHost) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PutHost) GetHost() *v1.Host {
@@ -1176,7 +1111,7 @@ type PutNetwork struct {
 
 func (x *PutNetwork) Reset() {
 	*x = PutNetwork{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1123,7 @@ func (x *PutNetwork) String() string {
 func (*PutNetwork) ProtoMessage() {}
 
 func (x *PutNetwork) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1136,7 @@ func (x *PutNetwork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutNetwork.ProtoReflect.Descriptor instead.
 func (*PutNetwork) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PutNetwork) GetNetwork() *v1.Network {
@@ -1233,7 +1168,7 @@ type PutPrivateNetwork struct {
 
 func (x *PutPrivateNetwork) Reset() {
 	*x = PutPrivateNetwork{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1180,7 @@ func (x *PutPrivateNetwork) String() string {
 func (*PutPrivateNetwork) ProtoMessage() {}
 
 func (x *PutPrivateNetwork) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1193,7 @@ func (x *PutPrivateNetwork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPrivateNetwork.ProtoReflect.Descriptor instead.
 func (*PutPrivateNetwork) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PutPrivateNetwork) GetPrivateNetwork() *v1.PrivateNetwork {
@@ -1295,7 +1230,7 @@ type PutVif struct {
 
 func (x *PutVif) Reset() {
 	*x = PutVif{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1242,7 @@ func (x *PutVif) String() string {
 func (*PutVif) ProtoMessage() {}
 
 func (x *PutVif) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1255,7 @@ func (x *PutVif) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVif.ProtoReflect.Descriptor instead.
 func (*PutVif) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PutVif) GetVif() *v1.Vif {
@@ -1350,7 +1285,7 @@ type PutRule struct {
 
 func (x *PutRule) Reset() {
 	*x = PutRule{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1297,7 @@ func (x *PutRule) String() string {
 func (*PutRule) ProtoMessage() {}
 
 func (x *PutRule) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1310,7 @@ func (x *PutRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRule.ProtoReflect.Descriptor instead.
 func (*PutRule) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PutRule) GetRule() *v1.Rule {
@@ -1405,7 +1340,7 @@ type DeleteRules struct {
 
 func (x *DeleteRules) Reset() {
 	*x = DeleteRules{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1352,7 @@ func (x *DeleteRules) String() string {
 func (*DeleteRules) ProtoMessage() {}
 
 func (x *DeleteRules) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1365,7 @@ func (x *DeleteRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRules.ProtoReflect.Descriptor instead.
 func (*DeleteRules) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteRules) GetUuids() []string {
@@ -1460,7 +1395,7 @@ type PutPolicyRule struct {
 
 func (x *PutPolicyRule) Reset() {
 	*x = PutPolicyRule{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1407,7 @@ func (x *PutPolicyRule) String() string {
 func (*PutPolicyRule) ProtoMessage() {}
 
 func (x *PutPolicyRule) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1420,7 @@ func (x *PutPolicyRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPolicyRule.ProtoReflect.Descriptor instead.
 func (*PutPolicyRule) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PutPolicyRule) GetPolicyRule() *v1.PolicyRule {
@@ -1515,7 +1450,7 @@ type PutAddressGroup struct {
 
 func (x *PutAddressGroup) Reset() {
 	*x = PutAddressGroup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1462,7 @@ func (x *PutAddressGroup) String() string {
 func (*PutAddressGroup) ProtoMessage() {}
 
 func (x *PutAddressGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +1475,7 @@ func (x *PutAddressGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutAddressGroup.ProtoReflect.Descriptor instead.
 func (*PutAddressGroup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PutAddressGroup) GetAddressGroup() *v1.AddressGroup {
@@ -1570,7 +1505,7 @@ type PutVifGroup struct {
 
 func (x *PutVifGroup) Reset() {
 	*x = PutVifGroup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +1517,7 @@ func (x *PutVifGroup) String() string {
 func (*PutVifGroup) ProtoMessage() {}
 
 func (x *PutVifGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +1530,7 @@ func (x *PutVifGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVifGroup.ProtoReflect.Descriptor instead.
 func (*PutVifGroup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PutVifGroup) GetVifGroup() *v1.VifGroup {
@@ -1627,7 +1562,7 @@ type ModifyGroup struct {
 
 func (x *ModifyGroup) Reset() {
 	*x = ModifyGroup{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1574,7 @@ func (x *ModifyGroup) String() string {
 func (*ModifyGroup) ProtoMessage() {}
 
 func (x *ModifyGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1587,7 @@ func (x *ModifyGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyGroup.ProtoReflect.Descriptor instead.
 func (*ModifyGroup) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ModifyGroup) GetUuid() string {
@@ -1687,7 +1622,7 @@ type ExpirePolicyRules struct {
 
 func (x *ExpirePolicyRules) Reset() {
 	*x = ExpirePolicyRules{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1634,7 @@ func (x *ExpirePolicyRules) String() string {
 func (*ExpirePolicyRules) ProtoMessage() {}
 
 func (x *ExpirePolicyRules) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1647,7 @@ func (x *ExpirePolicyRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpirePolicyRules.ProtoReflect.Descriptor instead.
 func (*ExpirePolicyRules) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExpirePolicyRules) GetUuids() []string {
@@ -1735,7 +1670,7 @@ type ResolveChange struct {
 
 func (x *ResolveChange) Reset() {
 	*x = ResolveChange{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +1682,7 @@ func (x *ResolveChange) String() string {
 func (*ResolveChange) ProtoMessage() {}
 
 func (x *ResolveChange) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +1695,7 @@ func (x *ResolveChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveChange.ProtoReflect.Descriptor instead.
 func (*ResolveChange) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ResolveChange) GetId() string {
@@ -1797,7 +1732,7 @@ type PendingChange struct {
 
 func (x *PendingChange) Reset() {
 	*x = PendingChange{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1744,7 @@ func (x *PendingChange) String() string {
 func (*PendingChange) ProtoMessage() {}
 
 func (x *PendingChange) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1757,7 @@ func (x *PendingChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingChange.ProtoReflect.Descriptor instead.
 func (*PendingChange) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PendingChange) GetId() string {
@@ -1879,7 +1814,7 @@ type ChangedObject struct {
 
 func (x *ChangedObject) Reset() {
 	*x = ChangedObject{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +1826,7 @@ func (x *ChangedObject) String() string {
 func (*ChangedObject) ProtoMessage() {}
 
 func (x *ChangedObject) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +1839,7 @@ func (x *ChangedObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangedObject.ProtoReflect.Descriptor instead.
 func (*ChangedObject) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ChangedObject) GetTable() uint32 {
@@ -1968,7 +1903,7 @@ type PairKey struct {
 
 func (x *PairKey) Reset() {
 	*x = PairKey{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +1915,7 @@ func (x *PairKey) String() string {
 func (*PairKey) ProtoMessage() {}
 
 func (x *PairKey) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +1928,7 @@ func (x *PairKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PairKey.ProtoReflect.Descriptor instead.
 func (*PairKey) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{20}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PairKey) GetHostA() string {
@@ -2067,7 +2002,7 @@ type PutPairKeys struct {
 
 func (x *PutPairKeys) Reset() {
 	*x = PutPairKeys{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2079,7 +2014,7 @@ func (x *PutPairKeys) String() string {
 func (*PutPairKeys) ProtoMessage() {}
 
 func (x *PutPairKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2092,7 +2027,7 @@ func (x *PutPairKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPairKeys.ProtoReflect.Descriptor instead.
 func (*PutPairKeys) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{21}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PutPairKeys) GetPut() []*PairKey {
@@ -2133,7 +2068,7 @@ type Relay struct {
 
 func (x *Relay) Reset() {
 	*x = Relay{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2145,7 +2080,7 @@ func (x *Relay) String() string {
 func (*Relay) ProtoMessage() {}
 
 func (x *Relay) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2158,7 +2093,7 @@ func (x *Relay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relay.ProtoReflect.Descriptor instead.
 func (*Relay) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{22}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Relay) GetPrivateNetworkUuid() string {
@@ -2202,7 +2137,7 @@ type PutRelays struct {
 
 func (x *PutRelays) Reset() {
 	*x = PutRelays{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2149,7 @@ func (x *PutRelays) String() string {
 func (*PutRelays) ProtoMessage() {}
 
 func (x *PutRelays) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2162,7 @@ func (x *PutRelays) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRelays.ProtoReflect.Descriptor instead.
 func (*PutRelays) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{23}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PutRelays) GetPrivateNetworkUuids() []string {
@@ -2261,7 +2196,7 @@ type Protection struct {
 
 func (x *Protection) Reset() {
 	*x = Protection{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2273,7 +2208,7 @@ func (x *Protection) String() string {
 func (*Protection) ProtoMessage() {}
 
 func (x *Protection) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2286,7 +2221,7 @@ func (x *Protection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Protection.ProtoReflect.Descriptor instead.
 func (*Protection) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{24}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Protection) GetHostA() string {
@@ -2330,7 +2265,7 @@ type ObserveProtection struct {
 
 func (x *ObserveProtection) Reset() {
 	*x = ObserveProtection{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2342,7 +2277,7 @@ func (x *ObserveProtection) String() string {
 func (*ObserveProtection) ProtoMessage() {}
 
 func (x *ObserveProtection) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2355,7 +2290,7 @@ func (x *ObserveProtection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveProtection.ProtoReflect.Descriptor instead.
 func (*ObserveProtection) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{25}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ObserveProtection) GetProved() []*Protection {
@@ -2387,7 +2322,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +2334,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +2347,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{26}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Subscription) GetVifUuid() string {
@@ -2449,7 +2384,7 @@ type ObserveMulticast struct {
 
 func (x *ObserveMulticast) Reset() {
 	*x = ObserveMulticast{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2461,7 +2396,7 @@ func (x *ObserveMulticast) String() string {
 func (*ObserveMulticast) ProtoMessage() {}
 
 func (x *ObserveMulticast) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2474,7 +2409,7 @@ func (x *ObserveMulticast) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveMulticast.ProtoReflect.Descriptor instead.
 func (*ObserveMulticast) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{27}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ObserveMulticast) GetJoined() []*Subscription {
@@ -2504,7 +2439,7 @@ type Delete struct {
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2516,7 +2451,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2529,7 +2464,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{28}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Delete) GetUuid() string {
@@ -2557,7 +2492,7 @@ type PutNode struct {
 
 func (x *PutNode) Reset() {
 	*x = PutNode{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[29]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2569,7 +2504,7 @@ func (x *PutNode) String() string {
 func (*PutNode) ProtoMessage() {}
 
 func (x *PutNode) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[29]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2582,7 +2517,7 @@ func (x *PutNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutNode.ProtoReflect.Descriptor instead.
 func (*PutNode) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{29}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PutNode) GetNode() *v1.Node {
@@ -2603,7 +2538,7 @@ type PutClusterSettings struct {
 
 func (x *PutClusterSettings) Reset() {
 	*x = PutClusterSettings{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[30]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2615,7 +2550,7 @@ func (x *PutClusterSettings) String() string {
 func (*PutClusterSettings) ProtoMessage() {}
 
 func (x *PutClusterSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[30]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2628,7 +2563,7 @@ func (x *PutClusterSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutClusterSettings.ProtoReflect.Descriptor instead.
 func (*PutClusterSettings) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{30}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PutClusterSettings) GetSettings() *v1.ClusterSettings {
@@ -2659,7 +2594,7 @@ type ObserveHost struct {
 
 func (x *ObserveHost) Reset() {
 	*x = ObserveHost{}
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[31]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2671,7 +2606,7 @@ func (x *ObserveHost) String() string {
 func (*ObserveHost) ProtoMessage() {}
 
 func (x *ObserveHost) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_store_v1_command_proto_msgTypes[31]
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2684,7 +2619,7 @@ func (x *ObserveHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveHost.ProtoReflect.Descriptor instead.
 func (*ObserveHost) Descriptor() ([]byte, []int) {
-	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{31}
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ObserveHost) GetHostUuid() string {
@@ -2733,7 +2668,7 @@ var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\xd2\x13\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpoolwire/store/v1/audit.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x8e\x14\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -2772,7 +2707,8 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x11observe_multicast\x18\x1c \x01(\v2#.poolwire.store.v1.ObserveMulticastH\x00R\x10observeMulticast\x12Y\n" +
 	"\x14put_cluster_settings\x18\x1d \x01(\v2%.poolwire.store.v1.PutClusterSettingsH\x00R\x12putClusterSettings\x12I\n" +
 	"\x0erestore_backup\x18\x1e \x01(\v2 .poolwire.store.v1.RestoreBackupH\x00R\rrestoreBackup\x12P\n" +
-	"\x11take_over_cluster\x18\x1f \x01(\v2\".poolwire.store.v1.TakeOverClusterH\x00R\x0ftakeOverCluster\x12\x1e\n" +
+	"\x11take_over_cluster\x18\x1f \x01(\v2\".poolwire.store.v1.TakeOverClusterH\x00R\x0ftakeOverCluster\x12:\n" +
+	"\tput_audit\x18' \x01(\v2\x1b.poolwire.store.v1.PutAuditH\x00R\bputAudit\x12\x1e\n" +
 	"\n" +
 	"request_id\x18\xe8\a \x01(\tR\trequestId\x12/\n" +
 	"\x04time\x18\xe9\a \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12A\n" +
@@ -2781,15 +2717,7 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\ameaning\x18\xec\a \x01(\rR\ameaning\x12\x13\n" +
 	"\x04term\x18\xed\a \x01(\x04R\x04term\x122\n" +
 	"\x06origin\x18\xee\a \x01(\v2\x19.poolwire.store.v1.OriginR\x06originB\x06\n" +
-	"\x04body\"~\n" +
-	"\x06Origin\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\x12\x1e\n" +
-	"\n" +
-	"credential\x18\x02 \x01(\tR\n" +
-	"credential\x12\x18\n" +
-	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x10\n" +
-	"\x03via\x18\x04 \x01(\tR\x03via\x12\x16\n" +
-	"\x06method\x18\x05 \x01(\tR\x06method\"X\n" +
+	"\x04body\"X\n" +
 	"\x10BootstrapCluster\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12!\n" +
 	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\"\x93\x01\n" +
@@ -2937,127 +2865,129 @@ func file_poolwire_store_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(RestoreStep)(0),              // 0: poolwire.store.v1.RestoreStep
 	(PutMode)(0),                  // 1: poolwire.store.v1.PutMode
 	(*Command)(nil),               // 2: poolwire.store.v1.Command
-	(*Origin)(nil),                // 3: poolwire.store.v1.Origin
-	(*BootstrapCluster)(nil),      // 4: poolwire.store.v1.BootstrapCluster
-	(*RestoreBackup)(nil),         // 5: poolwire.store.v1.RestoreBackup
-	(*TakeOverCluster)(nil),       // 6: poolwire.store.v1.TakeOverCluster
-	(*PutPool)(nil),               // 7: poolwire.store.v1.PutPool
-	(*PutHost)(nil),               // 8: poolwire.store.v1.PutHost
-	(*PutNetwork)(nil),            // 9: poolwire.store.v1.PutNetwork
-	(*PutPrivateNetwork)(nil),     // 10: poolwire.store.v1.PutPrivateNetwork
-	(*PutVif)(nil),                // 11: poolwire.store.v1.PutVif
-	(*PutRule)(nil),               // 12: poolwire.store.v1.PutRule
-	(*DeleteRules)(nil),           // 13: poolwire.store.v1.DeleteRules
-	(*PutPolicyRule)(nil),         // 14: poolwire.store.v1.PutPolicyRule
-	(*PutAddressGroup)(nil),       // 15: poolwire.store.v1.PutAddressGroup
-	(*PutVifGroup)(nil),           // 16: poolwire.store.v1.PutVifGroup
-	(*ModifyGroup)(nil),           // 17: poolwire.store.v1.ModifyGroup
-	(*ExpirePolicyRules)(nil),     // 18: poolwire.store.v1.ExpirePolicyRules
-	(*ResolveChange)(nil),         // 19: poolwire.store.v1.ResolveChange
-	(*PendingChange)(nil),         // 20: poolwire.store.v1.PendingChange
-	(*ChangedObject)(nil),         // 21: poolwire.store.v1.ChangedObject
-	(*PairKey)(nil),               // 22: poolwire.store.v1.PairKey
-	(*PutPairKeys)(nil),           // 23: poolwire.store.v1.PutPairKeys
-	(*Relay)(nil),                 // 24: poolwire.store.v1.Relay
-	(*PutRelays)(nil),             // 25: poolwire.store.v1.PutRelays
-	(*Protection)(nil),            // 26: poolwire.store.v1.Protection
-	(*ObserveProtection)(nil),     // 27: poolwire.store.v1.ObserveProtection
-	(*Subscription)(nil),          // 28: poolwire.store.v1.Subscription
-	(*ObserveMulticast)(nil),      // 29: poolwire.store.v1.ObserveMulticast
-	(*Delete)(nil),                // 30: poolwire.store.v1.Delete
-	(*PutNode)(nil),               // 31: poolwire.store.v1.PutNode
-	(*PutClusterSettings)(nil),    // 32: poolwire.store.v1.PutClusterSettings
-	(*ObserveHost)(nil),           // 33: poolwire.store.v1.ObserveHost
+	(*BootstrapCluster)(nil),      // 3: poolwire.store.v1.BootstrapCluster
+	(*RestoreBackup)(nil),         // 4: poolwire.store.v1.RestoreBackup
+	(*TakeOverCluster)(nil),       // 5: poolwire.store.v1.TakeOverCluster
+	(*PutPool)(nil),               // 6: poolwire.store.v1.PutPool
+	(*PutHost)(nil),               // 7: poolwire.store.v1.PutHost
+	(*PutNetwork)(nil),            // 8: poolwire.store.v1.PutNetwork
+	(*PutPrivateNetwork)(nil),     // 9: poolwire.store.v1.PutPrivateNetwork
+	(*PutVif)(nil),                // 10: poolwire.store.v1.PutVif
+	(*PutRule)(nil),               // 11: poolwire.store.v1.PutRule
+	(*DeleteRules)(nil),           // 12: poolwire.store.v1.DeleteRules
+	(*PutPolicyRule)(nil),         // 13: poolwire.store.v1.PutPolicyRule
+	(*PutAddressGroup)(nil),       // 14: poolwire.store.v1.PutAddressGroup
+	(*PutVifGroup)(nil),           // 15: poolwire.store.v1.PutVifGroup
+	(*ModifyGroup)(nil),           // 16: poolwire.store.v1.ModifyGroup
+	(*ExpirePolicyRules)(nil),     // 17: poolwire.store.v1.ExpirePolicyRules
+	(*ResolveChange)(nil),         // 18: poolwire.store.v1.ResolveChange
+	(*PendingChange)(nil),         // 19: poolwire.store.v1.PendingChange
+	(*ChangedObject)(nil),         // 20: poolwire.store.v1.ChangedObject
+	(*PairKey)(nil),               // 21: poolwire.store.v1.PairKey
+	(*PutPairKeys)(nil),           // 22: poolwire.store.v1.PutPairKeys
+	(*Relay)(nil),                 // 23: poolwire.store.v1.Relay
+	(*PutRelays)(nil),             // 24: poolwire.store.v1.PutRelays
+	(*Protection)(nil),            // 25: poolwire.store.v1.Protection
+	(*ObserveProtection)(nil),     // 26: poolwire.store.v1.ObserveProtection
+	(*Subscription)(nil),          // 27: poolwire.store.v1.Subscription
+	(*ObserveMulticast)(nil),      // 28: poolwire.store.v1.ObserveMulticast
+	(*Delete)(nil),                // 29: poolwire.store.v1.Delete
+	(*PutNode)(nil),               // 30: poolwire.store.v1.PutNode
+	(*PutClusterSettings)(nil),    // 31: poolwire.store.v1.PutClusterSettings
+	(*ObserveHost)(nil),           // 32: poolwire.store.v1.ObserveHost
+	(*PutAudit)(nil),              // 33: poolwire.store.v1.PutAudit
 	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
 	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
-	(*v1.Pool)(nil),               // 36: poolwire.v1.Pool
-	(*v1.Host)(nil),               // 37: poolwire.v1.Host
-	(*v1.Network)(nil),            // 38: poolwire.v1.Network
-	(*v1.PrivateNetwork)(nil),     // 39: poolwire.v1.PrivateNetwork
-	(*v1.Vif)(nil),                // 40: poolwire.v1.Vif
-	(*v1.Rule)(nil),               // 41: poolwire.v1.Rule
-	(*v1.PolicyRule)(nil),         // 42: poolwire.v1.PolicyRule
-	(*v1.AddressGroup)(nil),       // 43: poolwire.v1.AddressGroup
-	(*v1.VifGroup)(nil),           // 44: poolwire.v1.VifGroup
-	(*v1.Node)(nil),               // 45: poolwire.v1.Node
-	(*v1.ClusterSettings)(nil),    // 46: poolwire.v1.ClusterSettings
-	(*Bridge)(nil),                // 47: poolwire.store.v1.Bridge
-	(*Port)(nil),                  // 48: poolwire.store.v1.Port
-	(*HostFacts)(nil),             // 49: poolwire.store.v1.HostFacts
+	(*Origin)(nil),                // 36: poolwire.store.v1.Origin
+	(*v1.Pool)(nil),               // 37: poolwire.v1.Pool
+	(*v1.Host)(nil),               // 38: poolwire.v1.Host
+	(*v1.Network)(nil),            // 39: poolwire.v1.Network
+	(*v1.PrivateNetwork)(nil),     // 40: poolwire.v1.PrivateNetwork
+	(*v1.Vif)(nil),                // 41: poolwire.v1.Vif
+	(*v1.Rule)(nil),               // 42: poolwire.v1.Rule
+	(*v1.PolicyRule)(nil),         // 43: poolwire.v1.PolicyRule
+	(*v1.AddressGroup)(nil),       // 44: poolwire.v1.AddressGroup
+	(*v1.VifGroup)(nil),           // 45: poolwire.v1.VifGroup
+	(*v1.Node)(nil),               // 46: poolwire.v1.Node
+	(*v1.ClusterSettings)(nil),    // 47: poolwire.v1.ClusterSettings
+	(*Bridge)(nil),                // 48: poolwire.store.v1.Bridge
+	(*Port)(nil),                  // 49: poolwire.store.v1.Port
+	(*HostFacts)(nil),             // 50: poolwire.store.v1.HostFacts
 }
 var file_poolwire_store_v1_command_proto_depIdxs = []int32{
-	4,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
-	7,  // 1: poolwire.store.v1.Command.put_pool:type_name -> poolwire.store.v1.PutPool
-	30, // 2: poolwire.store.v1.Command.delete_pool:type_name -> poolwire.store.v1.Delete
-	8,  // 3: poolwire.store.v1.Command.put_host:type_name -> poolwire.store.v1.PutHost
-	30, // 4: poolwire.store.v1.Command.delete_host:type_name -> poolwire.store.v1.Delete
-	9,  // 5: poolwire.store.v1.Command.put_network:type_name -> poolwire.store.v1.PutNetwork
-	10, // 6: poolwire.store.v1.Command.put_private_network:type_name -> poolwire.store.v1.PutPrivateNetwork
-	30, // 7: poolwire.store.v1.Command.delete_private_network:type_name -> poolwire.store.v1.Delete
-	11, // 8: poolwire.store.v1.Command.put_vif:type_name -> poolwire.store.v1.PutVif
-	30, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
-	12, // 10: poolwire.store.v1.Command.put_rule:type_name -> poolwire.store.v1.PutRule
-	13, // 11: poolwire.store.v1.Command.delete_rules:type_name -> poolwire.store.v1.DeleteRules
-	33, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
-	31, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
-	30, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
-	14, // 15: poolwire.store.v1.Command.put_policy_rule:type_name -> poolwire.store.v1.PutPolicyRule
-	30, // 16: poolwire.store.v1.Command.delete_policy_rule:type_name -> poolwire.store.v1.Delete
-	15, // 17: poolwire.store.v1.Command.put_address_group:type_name -> poolwire.store.v1.PutAddressGroup
-	30, // 18: poolwire.store.v1.Command.delete_address_group:type_name -> poolwire.store.v1.Delete
-	16, // 19: poolwire.store.v1.Command.put_vif_group:type_name -> poolwire.store.v1.PutVifGroup
-	30, // 20: poolwire.store.v1.Command.delete_vif_group:type_name -> poolwire.store.v1.Delete
-	17, // 21: poolwire.store.v1.Command.modify_group:type_name -> poolwire.store.v1.ModifyGroup
-	18, // 22: poolwire.store.v1.Command.expire_policy_rules:type_name -> poolwire.store.v1.ExpirePolicyRules
-	19, // 23: poolwire.store.v1.Command.resolve_change:type_name -> poolwire.store.v1.ResolveChange
-	23, // 24: poolwire.store.v1.Command.put_pair_keys:type_name -> poolwire.store.v1.PutPairKeys
-	25, // 25: poolwire.store.v1.Command.put_relays:type_name -> poolwire.store.v1.PutRelays
-	27, // 26: poolwire.store.v1.Command.observe_protection:type_name -> poolwire.store.v1.ObserveProtection
-	29, // 27: poolwire.store.v1.Command.observe_multicast:type_name -> poolwire.store.v1.ObserveMulticast
-	32, // 28: poolwire.store.v1.Command.put_cluster_settings:type_name -> poolwire.store.v1.PutClusterSettings
-	5,  // 29: poolwire.store.v1.Command.restore_backup:type_name -> poolwire.store.v1.RestoreBackup
-	6,  // 30: poolwire.store.v1.Command.take_over_cluster:type_name -> poolwire.store.v1.TakeOverCluster
-	34, // 31: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
-	35, // 32: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
-	3,  // 33: poolwire.store.v1.Command.origin:type_name -> poolwire.store.v1.Origin
-	0,  // 34: poolwire.store.v1.RestoreBackup.step:type_name -> poolwire.store.v1.RestoreStep
-	36, // 35: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
-	37, // 36: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
-	38, // 37: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
-	39, // 38: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
-	40, // 39: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
-	41, // 40: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
-	1,  // 41: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
-	42, // 42: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
-	43, // 43: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
-	44, // 44: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
-	34, // 45: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
-	21, // 46: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
-	35, // 47: poolwire.store.v1.PendingChange.within:type_name -> google.protobuf.Duration
-	34, // 48: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
-	22, // 49: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
-	22, // 50: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
-	24, // 51: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
-	34, // 52: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
-	26, // 53: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
-	26, // 54: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
-	28, // 55: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
-	28, // 56: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
-	45, // 57: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
-	46, // 58: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
-	47, // 59: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
-	48, // 60: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
-	49, // 61: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
-	62, // [62:62] is the sub-list for method output_type
-	62, // [62:62] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	3,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
+	6,  // 1: poolwire.store.v1.Command.put_pool:type_name -> poolwire.store.v1.PutPool
+	29, // 2: poolwire.store.v1.Command.delete_pool:type_name -> poolwire.store.v1.Delete
+	7,  // 3: poolwire.store.v1.Command.put_host:type_name -> poolwire.store.v1.PutHost
+	29, // 4: poolwire.store.v1.Command.delete_host:type_name -> poolwire.store.v1.Delete
+	8,  // 5: poolwire.store.v1.Command.put_network:type_name -> poolwire.store.v1.PutNetwork
+	9,  // 6: poolwire.store.v1.Command.put_private_network:type_name -> poolwire.store.v1.PutPrivateNetwork
+	29, // 7: poolwire.store.v1.Command.delete_private_network:type_name -> poolwire.store.v1.Delete
+	10, // 8: poolwire.store.v1.Command.put_vif:type_name -> poolwire.store.v1.PutVif
+	29, // 9: poolwire.store.v1.Command.delete_vif:type_name -> poolwire.store.v1.Delete
+	11, // 10: poolwire.store.v1.Command.put_rule:type_name -> poolwire.store.v1.PutRule
+	12, // 11: poolwire.store.v1.Command.delete_rules:type_name -> poolwire.store.v1.DeleteRules
+	32, // 12: poolwire.store.v1.Command.observe_host:type_name -> poolwire.store.v1.ObserveHost
+	30, // 13: poolwire.store.v1.Command.put_node:type_name -> poolwire.store.v1.PutNode
+	29, // 14: poolwire.store.v1.Command.delete_node:type_name -> poolwire.store.v1.Delete
+	13, // 15: poolwire.store.v1.Command.put_policy_rule:type_name -> poolwire.store.v1.PutPolicyRule
+	29, // 16: poolwire.store.v1.Command.delete_policy_rule:type_name -> poolwire.store.v1.Delete
+	14, // 17: poolwire.store.v1.Command.put_address_group:type_name -> poolwire.store.v1.PutAddressGroup
+	29, // 18: poolwire.store.v1.Command.delete_address_group:type_name -> poolwire.store.v1.Delete
+	15, // 19: poolwire.store.v1.Command.put_vif_group:type_name -> poolwire.store.v1.PutVifGroup
+	29, // 20: poolwire.store.v1.Command.delete_vif_group:type_name -> poolwire.store.v1.Delete
+	16, // 21: poolwire.store.v1.Command.modify_group:type_name -> poolwire.store.v1.ModifyGroup
+	17, // 22: poolwire.store.v1.Command.expire_policy_rules:type_name -> poolwire.store.v1.ExpirePolicyRules
+	18, // 23: poolwire.store.v1.Command.resolve_change:type_name -> poolwire.store.v1.ResolveChange
+	22, // 24: poolwire.store.v1.Command.put_pair_keys:type_name -> poolwire.store.v1.PutPairKeys
+	24, // 25: poolwire.store.v1.Command.put_relays:type_name -> poolwire.store.v1.PutRelays
+	26, // 26: poolwire.store.v1.Command.observe_protection:type_name -> poolwire.store.v1.ObserveProtection
+	28, // 27: poolwire.store.v1.Command.observe_multicast:type_name -> poolwire.store.v1.ObserveMulticast
+	31, // 28: poolwire.store.v1.Command.put_cluster_settings:type_name -> poolwire.store.v1.PutClusterSettings
+	4,  // 29: poolwire.store.v1.Command.restore_backup:type_name -> poolwire.store.v1.RestoreBackup
+	5,  // 30: poolwire.store.v1.Command.take_over_cluster:type_name -> poolwire.store.v1.TakeOverCluster
+	33, // 31: poolwire.store.v1.Command.put_audit:type_name -> poolwire.store.v1.PutAudit
+	34, // 32: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
+	35, // 33: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
+	36, // 34: poolwire.store.v1.Command.origin:type_name -> poolwire.store.v1.Origin
+	0,  // 35: poolwire.store.v1.RestoreBackup.step:type_name -> poolwire.store.v1.RestoreStep
+	37, // 36: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
+	38, // 37: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
+	39, // 38: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
+	40, // 39: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
+	41, // 40: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
+	42, // 41: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
+	1,  // 42: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
+	43, // 43: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
+	44, // 44: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
+	45, // 45: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
+	34, // 46: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
+	20, // 47: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
+	35, // 48: poolwire.store.v1.PendingChange.within:type_name -> google.protobuf.Duration
+	34, // 49: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
+	21, // 50: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
+	21, // 51: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
+	23, // 52: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
+	34, // 53: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
+	25, // 54: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
+	25, // 55: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
+	27, // 56: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
+	27, // 57: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
+	46, // 58: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
+	47, // 59: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
+	48, // 60: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
+	49, // 61: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
+	50, // 62: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_command_proto_init() }
@@ -3065,6 +2995,7 @@ func file_poolwire_store_v1_command_proto_init() {
 	if File_poolwire_store_v1_command_proto != nil {
 		return
 	}
+	file_poolwire_store_v1_audit_proto_init()
 	file_poolwire_store_v1_observed_proto_init()
 	file_poolwire_store_v1_command_proto_msgTypes[0].OneofWrappers = []any{
 		(*Command_BootstrapCluster)(nil),
@@ -3098,6 +3029,7 @@ func file_poolwire_store_v1_command_proto_init() {
 		(*Command_PutClusterSettings)(nil),
 		(*Command_RestoreBackup)(nil),
 		(*Command_TakeOverCluster)(nil),
+		(*Command_PutAudit)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3105,7 +3037,7 @@ func file_poolwire_store_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_command_proto_rawDesc), len(file_poolwire_store_v1_command_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   32,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -39,7 +39,17 @@ type SnapshotHeader struct {
 	// What is added to the term of Raft to make the epoch of a leader. It grows when a cluster takes the place of another.
 	EpochBase uint64 `protobuf:"varint,7,opt,name=epoch_base,json=epochBase,proto3" json:"epoch_base,omitempty"`
 	// UUID that the cluster was founded with, which its nodes know each other by; empty while it is cluster_uuid.
-	FoundingUuid  string `protobuf:"bytes,8,opt,name=founding_uuid,json=foundingUuid,proto3" json:"founding_uuid,omitempty"`
+	FoundingUuid string `protobuf:"bytes,8,opt,name=founding_uuid,json=foundingUuid,proto3" json:"founding_uuid,omitempty"`
+	// Number of the last audit record; 0 while there is none.
+	AuditSequence uint64 `protobuf:"varint,9,opt,name=audit_sequence,json=auditSequence,proto3" json:"audit_sequence,omitempty"`
+	// Its hash.
+	AuditHash []byte `protobuf:"bytes,10,opt,name=audit_hash,json=auditHash,proto3" json:"audit_hash,omitempty"`
+	// Number of the last audit record that was dropped; 0 while none was.
+	AuditAnchorSequence uint64 `protobuf:"varint,11,opt,name=audit_anchor_sequence,json=auditAnchorSequence,proto3" json:"audit_anchor_sequence,omitempty"`
+	// Its hash.
+	AuditAnchorHash []byte `protobuf:"bytes,12,opt,name=audit_anchor_hash,json=auditAnchorHash,proto3" json:"audit_anchor_hash,omitempty"`
+	// Bytes of all audit records there are.
+	AuditBytes    uint64 `protobuf:"varint,13,opt,name=audit_bytes,json=auditBytes,proto3" json:"audit_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -128,6 +138,41 @@ func (x *SnapshotHeader) GetFoundingUuid() string {
 		return x.FoundingUuid
 	}
 	return ""
+}
+
+func (x *SnapshotHeader) GetAuditSequence() uint64 {
+	if x != nil {
+		return x.AuditSequence
+	}
+	return 0
+}
+
+func (x *SnapshotHeader) GetAuditHash() []byte {
+	if x != nil {
+		return x.AuditHash
+	}
+	return nil
+}
+
+func (x *SnapshotHeader) GetAuditAnchorSequence() uint64 {
+	if x != nil {
+		return x.AuditAnchorSequence
+	}
+	return 0
+}
+
+func (x *SnapshotHeader) GetAuditAnchorHash() []byte {
+	if x != nil {
+		return x.AuditAnchorHash
+	}
+	return nil
+}
+
+func (x *SnapshotHeader) GetAuditBytes() uint64 {
+	if x != nil {
+		return x.AuditBytes
+	}
+	return 0
 }
 
 // BackupPart is a part of a backup file that waits to be restored.
@@ -335,7 +380,7 @@ var File_poolwire_store_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
-	" poolwire/store/v1/snapshot.proto\x12\x11poolwire.store.v1\"\x99\x02\n" +
+	" poolwire/store/v1/snapshot.proto\x12\x11poolwire.store.v1\"\xe0\x03\n" +
 	"\x0eSnapshotHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12!\n" +
@@ -345,7 +390,15 @@ const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
 	"\rrevision_base\x18\x06 \x01(\x04R\frevisionBase\x12\x1d\n" +
 	"\n" +
 	"epoch_base\x18\a \x01(\x04R\tepochBase\x12#\n" +
-	"\rfounding_uuid\x18\b \x01(\tR\ffoundingUuid\"F\n" +
+	"\rfounding_uuid\x18\b \x01(\tR\ffoundingUuid\x12%\n" +
+	"\x0eaudit_sequence\x18\t \x01(\x04R\rauditSequence\x12\x1d\n" +
+	"\n" +
+	"audit_hash\x18\n" +
+	" \x01(\fR\tauditHash\x122\n" +
+	"\x15audit_anchor_sequence\x18\v \x01(\x04R\x13auditAnchorSequence\x12*\n" +
+	"\x11audit_anchor_hash\x18\f \x01(\fR\x0fauditAnchorHash\x12\x1f\n" +
+	"\vaudit_bytes\x18\r \x01(\x04R\n" +
+	"auditBytes\"F\n" +
 	"\n" +
 	"BackupPart\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
