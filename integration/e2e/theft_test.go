@@ -65,7 +65,7 @@ func other(vms []*lab.VM, not *lab.VM) *lab.VM {
 // metric returns a look at the daemon's metrics.
 func (p *pair) metric(line string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		code, body, err := p.fetch(ctx, "/metrics")
+		code, body, err := p.Monitoring(ctx, "/metrics")
 		if err == nil && (code != http.StatusOK || !strings.Contains(body, line)) {
 			err = fmt.Errorf("no metric %q", line)
 		}
