@@ -55,7 +55,7 @@ func TestEveryChangeCanBeTriedAndUndone(t *testing.T) {
 func TestEveryRequestThatChangesSomethingHasPlaceForTheFlags(t *testing.T) {
 	t.Parallel()
 	cannot := []protoreflect.Name{"AddNode", "IssueHostCertificate", "RemoveNode", "ConfirmChange", "RollbackChange", "RotateTunnelKeys", "AdoptNetwork",
-		"SaveBackup", "StageBackup", "RestoreBackup", "TakeOverCluster", "ReadRevision", "PromoteNode", "ReplaceNode", "TransferLeadership", "UpdateClusterSettings"}
+		"SaveBackup", "StageBackup", "RestoreBackup", "TakeOverCluster", "ReadRevision", "PromoteNode", "ReplaceNode", "TransferLeadership", "UpdateClusterSettings", "ReportRefusedCalls", "ReadAuditChain"}
 	found := 0
 	protoregistry.GlobalFiles.RangeFilesByPackage("poolwire.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {
