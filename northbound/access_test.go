@@ -147,7 +147,7 @@ func TestRoles(t *testing.T) {
 				t.Errorf("%s has no role in access", method)
 			}
 			if reads := slices.ContainsFunc([]string{"Get", "List", "Describe", "Dump", "Watch", "Wait", "Check", "Explain", "ServerReflectionInfo"},
-				func(p string) bool { return strings.HasPrefix(m.Name, p) }); reads != (need == RoleReadOnly) {
+				func(p string) bool { return strings.HasPrefix(m.Name, p) }); reads != (need == RoleReadOnly) && !strings.Contains(service, ".AuditService") {
 				t.Errorf("%s needs %s", method, need)
 			}
 			if got := status.Code(callEmpty(f.ctx, conns[RoleNone], method, m)); got != codes.Unauthenticated {

@@ -40,8 +40,12 @@ func (s *clusterService) UpdateClusterSettings(ctx context.Context, req *v1.Upda
 			}
 		case "min_voters":
 			now.MinVoters = asked.GetMinVoters()
+		case "audit_keep_for":
+			now.AuditKeepFor = proto.CloneOf(asked.GetAuditKeepFor())
+		case "audit_keep_entries":
+			now.AuditKeepEntries = asked.GetAuditKeepEntries()
 		default:
-			mask.refuse(path, "is no setting; there are dead_node_after and min_voters")
+			mask.refuse(path, "is no setting; there are dead_node_after, min_voters, audit_keep_for and audit_keep_entries")
 		}
 	}
 	if err := bad.err(); err != nil {

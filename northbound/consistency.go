@@ -51,6 +51,7 @@ func readsState(method string) bool {
 		v1.NetworkService_GetNetwork_FullMethodName, v1.NetworkService_ListNetworks_FullMethodName,
 		v1.PrivateNetworkService_ListMulticastGroups_FullMethodName, v1.TunnelService_DescribeHostGuard_FullMethodName,
 		v1.PolicyService_GetEffectivePolicy_FullMethodName,
+		v1.AuditService_ListAuditRecords_FullMethodName, v1.AuditService_GetAuditRecord_FullMethodName,
 		v1.AddressGroupService_GetAddressGroup_FullMethodName, v1.AddressGroupService_ListAddressGroups_FullMethodName,
 		v1.VifGroupService_GetVifGroup_FullMethodName, v1.VifGroupService_ListVifGroups_FullMethodName,
 		v1.ChangeService_ListPendingChanges_FullMethodName, v1.ClusterService_GetClusterSettings_FullMethodName:

@@ -26,9 +26,10 @@ const leaderPoll = 20 * time.Millisecond
 // isLocal tells whether every node answers a method itself.
 func isLocal(method string) bool {
 	// The descriptors of poolwire.v1 name the forwarded methods; health and
-	// reflection are about the node that is asked, and so is Watch.
+	// reflection are about the node that is asked, and so are Watch and the chain of audit records.
 	switch method {
-	case v1.WatchService_Watch_FullMethodName, v1.ClusterService_GetNodeStatus_FullMethodName, v1.ClusterService_ReadRevision_FullMethodName:
+	case v1.WatchService_Watch_FullMethodName, v1.ClusterService_GetNodeStatus_FullMethodName, v1.ClusterService_ReadRevision_FullMethodName,
+		v1.AuditService_WatchAuditRecords_FullMethodName, v1.AuditService_ReadAuditChain_FullMethodName:
 		return true
 	}
 	return answerType(method) == nil
@@ -88,6 +89,7 @@ func (s *Server) answerOrForward(ctx context.Context, req any, method string, ne
 	}
 	resp := answerType(method).New().Interface()
 	var at peer.Peer
+	callOf(ctx).passedOn.Store(true)
 	err = conn.Invoke(s.speakFor(ctx), method, req, resp, grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.Peer(&at))
 	switch {
 	case err == nil:
@@ -180,6 +182,7 @@ func (s *Server) awaitWay(ctx context.Context) (conn grpc.ClientConnInterface, r
 
 // relay passes one request on and the answers back.
 func (s *Server) relay(ctx context.Context, ss grpc.ServerStream, conn grpc.ClientConnInterface, method string) error {
+	callOf(ctx).passedOn.Store(true)
 	question, answer := requestType(method), answerType(method)
 	req := question.New().Interface()
 	if err := ss.RecvMsg(req); err != nil {

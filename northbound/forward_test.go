@@ -78,8 +78,10 @@ func pair(t testing.TB, ca *authority) (leader, follower *apiNode) {
 
 func joinPair(t testing.TB, ca *authority, leader, follower *apiNode) {
 	t.Helper()
+	version := leader.store.View().Node("n1") // that of both
 	joined, err := v1.NewClusterServiceClient(ca.dial(leader.api, "n2", "node")).AddNode(patience(t), &v1.AddNodeRequest{
-		Node: &v1.Node{Id: "n2", RaftAddress: follower.wire.Addr().String(), ApiAddress: follower.api, Version: "test", Leader: true}})
+		Node: &v1.Node{Id: "n2", RaftAddress: follower.wire.Addr().String(), ApiAddress: follower.api, Version: "test", Leader: true,
+			Commands: version.GetCommands(), Meaning: version.GetMeaning()}})
 	if err != nil {
 		t.Fatal(err)
 	}

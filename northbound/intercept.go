@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	v1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
 )
 
 // call is what the interceptors tell each other about one call: the log, which
@@ -23,6 +25,8 @@ type call struct {
 	method string
 	begin  time.Time
 	who    Identity
+	// passedOn says that another node was asked to answer.
+	passedOn atomic.Bool
 }
 
 type callKey struct{}
@@ -67,6 +71,7 @@ func (s *Server) logUnary(ctx context.Context, req any, info *grpc.UnaryServerIn
 	c := &call{method: info.FullMethod, begin: time.Now()}
 	ctx = context.WithValue(ctx, callKey{}, c)
 	resp, err := next(ctx, req)
+	s.noteRefused(ctx, c, err)
 	s.logCall(ctx, c, err)
 	return resp, err
 }
@@ -75,6 +80,7 @@ func (s *Server) logStream(srv any, ss grpc.ServerStream, info *grpc.StreamServe
 	c := &call{method: info.FullMethod, begin: time.Now()}
 	ctx := context.WithValue(ss.Context(), callKey{}, c)
 	err := next(srv, &stream{ServerStream: ss, ctx: ctx})
+	s.noteRefused(ctx, c, err)
 	s.logCall(ctx, c, err)
 	return err
 }
@@ -126,7 +132,7 @@ func (s *Server) authoriseUnary(ctx context.Context, req any, info *grpc.UnarySe
 	if err := s.authorise(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	return next(ctx, req)
+	return next(raftstore.WithOrigin(ctx, originOf(callOf(ctx))), req)
 }
 
 func (s *Server) authoriseStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {

@@ -3,7 +3,6 @@ package northbound
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -116,6 +115,7 @@ func (s *Server) write(ctx context.Context, m mutation) (outcome, error) {
 			return s.made(raftstore.Result{Revision: view.Revision()}), err
 		}
 		s.sign(ctx, m, cmd)
+		cmd.Origin.Again = m.etag == "" && attempt < maxAttempts
 		res, err := s.cfg.Store.ApplyTo(ctx, view, cmd)
 		var conflict *raftstore.ConflictError
 		if m.etag == "" && errors.As(err, &conflict) && attempt < maxAttempts {
@@ -161,11 +161,7 @@ func (s *Server) sign(ctx context.Context, m mutation, cmd *storev1.Command) {
 // signed puts into a command who asked for it, and returns it.
 func signed(ctx context.Context, cmd *storev1.Command) *storev1.Command {
 	c := callOf(ctx)
-	cmd.Author = c.who.Name
-	cmd.Origin = &storev1.Origin{
-		Who: c.who.Name, Credential: c.who.Credential, Address: c.who.Address, Via: c.who.Via,
-		Method: strings.TrimPrefix(c.method, "/"),
-	}
+	cmd.Author, cmd.Origin = c.who.Name, originOf(c)
 	return cmd
 }
 
@@ -189,6 +185,7 @@ func (s *Server) repeated(ctx context.Context, m mutation) (raftstore.Result, bo
 	}
 	probe := &storev1.Command{Body: m.probe.GetBody()}
 	s.sign(ctx, m, probe)
+	probe.Origin.Probe = true
 	res, err := s.cfg.Store.Apply(ctx, probe)
 	var invalid *raftstore.InvalidError
 	switch {

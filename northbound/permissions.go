@@ -104,6 +104,12 @@ var permissions = map[string]permission{
 	v1.ClusterService_UpdateClusterSettings_FullMethodName: {RolePoolAdmin, reachCluster},
 	v1.ClusterService_ReadRevision_FullMethodName:          {RoleNode, reachCluster},
 
+	v1.AuditService_ListAuditRecords_FullMethodName:   {RolePoolAdmin, reachCluster},
+	v1.AuditService_GetAuditRecord_FullMethodName:     {RolePoolAdmin, reachCluster},
+	v1.AuditService_WatchAuditRecords_FullMethodName:  {RolePoolAdmin, reachCluster},
+	v1.AuditService_ReadAuditChain_FullMethodName:     {RolePoolAdmin, reachCluster},
+	v1.AuditService_ReportRefusedCalls_FullMethodName: {RoleNode, reachCluster},
+
 	v1.BackupService_ListLeftovers_FullMethodName:   {RoleReadOnly, reachCluster},
 	v1.BackupService_SaveBackup_FullMethodName:      {RolePoolAdmin, reachCluster},
 	v1.BackupService_StageBackup_FullMethodName:     {RolePoolAdmin, reachCluster},

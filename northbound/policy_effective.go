@@ -17,6 +17,9 @@ func (s *policyService) GetEffectivePolicy(ctx context.Context, req *v1.GetEffec
 	if err != nil {
 		return nil, err
 	}
+	if req.GetAt() != nil || req.GetAtRevision() != 0 {
+		return effectiveAt(v, req)
+	}
 	vif, err := findVif(v, "vif", req.GetVif())
 	if err != nil {
 		return nil, err

@@ -73,9 +73,10 @@ const (
 
 // Server is the API of one node.
 type Server struct {
-	cfg     Config
-	log     *slog.Logger
-	metrics *grpcprom.ServerMetrics
+	cfg      Config
+	log      *slog.Logger
+	metrics  *grpcprom.ServerMetrics
+	refusals *refusals
 }
 
 // New returns a server; ServerOptions and Register bring it onto gRPC servers.
@@ -96,6 +97,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Log,
 		metrics: grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram()),
 	}
+	s.refusals = newRefusals(s.recordRefused)
 	if cfg.Metrics != nil {
 		if err := cfg.Metrics.Register(s.metrics); err != nil {
 			return nil, fmt.Errorf("northbound: registering metrics: %w", err)
@@ -139,6 +141,7 @@ func (s *Server) Register(g *grpc.Server) {
 	v1.RegisterFlowServiceServer(g, &flowService{Server: s})
 	v1.RegisterClusterServiceServer(g, &clusterService{Server: s})
 	v1.RegisterBackupServiceServer(g, &backupService{Server: s})
+	v1.RegisterAuditServiceServer(g, &auditService{Server: s})
 	v1.RegisterWatchServiceServer(g, &watchService{Server: s})
 	healthv1.RegisterHealthServer(g, &healthService{store: s.cfg.Store, names: healthNames(g)})
 	reflection.Register(g)

@@ -1,7 +1,6 @@
 package raftstore
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"poolwire/auditchain"
 	storev1 "poolwire/proto/poolwire/store/v1"
 )
 
@@ -71,17 +71,6 @@ func (v *View) AuditRecord(sequence uint64) *storev1.AuditRecord {
 }
 
 func auditKey(sequence uint64) string { return fmt.Sprintf("%020d", sequence) }
-
-// ChainHash is the hash of the audit chain up to a record, from that up to the record before, empty for the first one.
-func ChainHash(before, record []byte) []byte {
-	h := sha256.New()
-	if len(before) == 0 {
-		before = make([]byte, sha256.Size)
-	}
-	_, _ = h.Write(before)
-	_, _ = h.Write(record)
-	return h.Sum(nil)
-}
 
 // audit records what a command has done, or why it was refused.
 func (t *tx) audit(e entry, c *storev1.Command, res Result, err error) {
@@ -158,7 +147,7 @@ func (t *tx) appendAudit(r *storev1.AuditRecord) {
 	r.Sequence, r.Revision = h.GetAuditSequence()+1, t.revision
 	data := t.encode(r)
 	e := &storev1.AuditEntry{
-		Sequence: r.GetSequence(), Record: data, Hash: ChainHash(h.GetAuditHash(), data), Seconds: r.GetTime().GetSeconds(),
+		Sequence: r.GetSequence(), Record: data, Hash: auditchain.Next(h.GetAuditHash(), data), Seconds: r.GetTime().GetSeconds(),
 	}
 	t.insert(resourceOf(TableAudit).name, &row{key: auditKey(e.GetSequence()), msg: e})
 	h.AuditSequence, h.AuditHash = e.GetSequence(), e.GetHash()

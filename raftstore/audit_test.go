@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
+	"poolwire/auditchain"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -35,7 +36,7 @@ func (m *machine) records() []*storev1.AuditRecord {
 		if e == nil {
 			m.t.Fatalf("record %d is missing", n)
 		}
-		if hash = ChainHash(hash, e.GetRecord()); !bytes.Equal(hash, e.GetHash()) {
+		if hash = auditchain.Next(hash, e.GetRecord()); !bytes.Equal(hash, e.GetHash()) {
 			m.t.Fatalf("record %d: hash %x, want %x", n, e.GetHash(), hash)
 		}
 		r := v.AuditRecord(n)
