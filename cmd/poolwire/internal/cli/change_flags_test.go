@@ -34,7 +34,7 @@ func leaves(c *cobra.Command) []*cobra.Command {
 func TestEveryChangeCanBeTriedAndUndone(t *testing.T) {
 	t.Parallel()
 	others := []string{"list", "show", "hits", "status", "certificate", "confirm", "rollback", "watch", "denied", "explain",
-		"wait", "version", "dump-flows", "guard", "matrix", "groups", "export-host", "rotate-keys", "help", "bash", "zsh", "fish", "powershell"}
+		"wait", "verify", "history", "version", "dump-flows", "guard", "matrix", "groups", "export-host", "rotate-keys", "help", "bash", "zsh", "fish", "powershell"}
 	for _, c := range leaves(Root()) {
 		want := !slices.Contains(others, c.Name())
 		for _, flag := range []string{dryRunFlag, confirmWithinFlag} {

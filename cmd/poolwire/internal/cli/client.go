@@ -35,6 +35,7 @@ type client struct {
 	vifGroups       poolwirev1.VifGroupServiceClient
 	changes         poolwirev1.ChangeServiceClient
 	backup          poolwirev1.BackupServiceClient
+	audit           poolwirev1.AuditServiceClient
 }
 
 // api returns the client, connecting at first use.
@@ -66,7 +67,7 @@ func (a *app) api() (*client, error) {
 		cluster: poolwirev1.NewClusterServiceClient(conn), watch: poolwirev1.NewWatchServiceClient(conn),
 		policy: poolwirev1.NewPolicyServiceClient(conn), addressGroups: poolwirev1.NewAddressGroupServiceClient(conn),
 		vifGroups: poolwirev1.NewVifGroupServiceClient(conn), changes: poolwirev1.NewChangeServiceClient(conn),
-		backup: poolwirev1.NewBackupServiceClient(conn),
+		backup: poolwirev1.NewBackupServiceClient(conn), audit: poolwirev1.NewAuditServiceClient(conn),
 	}
 	return a.client, nil
 }

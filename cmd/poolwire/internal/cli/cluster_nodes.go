@@ -217,19 +217,21 @@ names it before. Make sure that no node of the lost cluster runs.`,
 }
 
 func (a *app) clusterSet() *cobra.Command {
-	var dead time.Duration
-	var voters uint32
+	var dead, auditFor time.Duration
+	var voters, auditEntries uint32
 	c := &cobra.Command{
 		Use: "set", Short: "Show or change what all nodes go by", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			mask := &fieldmaskpb.FieldMask{}
-			for flag, field := range map[string]string{"dead-node-after": "dead_node_after", "min-voters": "min_voters"} {
+			for flag, field := range map[string]string{"dead-node-after": "dead_node_after", "min-voters": "min_voters",
+				"audit-keep-for": "audit_keep_for", "audit-keep-entries": "audit_keep_entries"} {
 				if cmd.Flags().Changed(flag) {
 					mask.Paths = append(mask.Paths, field)
 				}
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				settings, err := a.changeSettings(ctx, api, mask, &poolwirev1.ClusterSettings{DeadNodeAfter: durationpb.New(dead), MinVoters: voters})
+				settings, err := a.changeSettings(ctx, api, mask, &poolwirev1.ClusterSettings{DeadNodeAfter: durationpb.New(dead), MinVoters: voters,
+					AuditKeepFor: durationpb.New(auditFor), AuditKeepEntries: auditEntries})
 				if err != nil {
 					return err
 				}
@@ -241,12 +243,15 @@ func (a *app) clusterSet() *cobra.Command {
 					after = "after " + d.String()
 				}
 				a.say("dead nodes   removed %s, down to %s", after, plural(uint64(settings.GetMinVoters()), "voter"))
+				a.say("audit        kept for %s, at most %s", settings.GetAuditKeepFor().AsDuration(), plural(uint64(settings.GetAuditKeepEntries()), "record"))
 				return nil
 			})
 		},
 	}
 	c.Flags().DurationVar(&dead, "dead-node-after", 0, "how long a node may be unreachable before it is removed; 0s for never")
 	c.Flags().Uint32Var(&voters, "min-voters", 0, "voters that removing dead nodes leaves")
+	c.Flags().DurationVar(&auditFor, "audit-keep-for", 0, "how long audit records are kept: 24h to 87600h")
+	c.Flags().Uint32Var(&auditEntries, "audit-keep-entries", 0, "how many audit records are kept: 1000 to 1000000")
 	return c
 }
 

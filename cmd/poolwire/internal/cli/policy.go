@@ -66,25 +66,32 @@ func entrySection(l policyLine) string {
 
 func (a *app) policyCommand() *cobra.Command {
 	c := &cobra.Command{Use: "policy", Short: "See what decides over a VIF's traffic"}
-	c.AddCommand(a.policyShow())
+	c.AddCommand(a.policyShow(), a.policyHistory())
 	return c
 }
 
 func (a *app) policyShow() *cobra.Command {
-	var vif string
+	var vif, at string
 	c := &cobra.Command{
 		Use: "show", Short: "Show, in order, everything that decides over a VIF's traffic", Args: cobra.NoArgs,
 		Long: `Show, for each direction and in order, everything that decides over a VIF's
 traffic, and where it comes from: the first line that matches decides.
 
-With -o wide also who made each rule, at which revision, and what is odd about it.`,
-		Example: "  poolwire policy show --vif xcp1/vif1.0",
+With -o wide also who made each rule, at which revision, and what is odd about it.
+
+With --at, as it was at that time, worked out from the audit records. A time is
+` + momentForms + `.`,
+		Example: "  poolwire policy show --vif xcp1/vif1.0\n  poolwire policy show --vif xcp1/vif1.0 --at 2026-11-17T14:00",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if vif == "" {
 				return usageError{errors.New("--vif: required; 'poolwire vif list' shows the VIFs")}
 			}
+			when, err := momentFlag("at", at)
+			if err != nil {
+				return err
+			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				r, err := api.policy.GetEffectivePolicy(ctx, &poolwirev1.GetEffectivePolicyRequest{Vif: vif})
+				r, err := api.policy.GetEffectivePolicy(ctx, &poolwirev1.GetEffectivePolicyRequest{Vif: vif, At: when})
 				if err != nil {
 					return err
 				}
@@ -93,6 +100,35 @@ With -o wide also who made each rule, at which revision, and what is odd about i
 		},
 	}
 	c.Flags().StringVar(&vif, "vif", "", "the VIF, by UUID, name, MAC or HOST/vif1.0 (required)")
+	c.Flags().StringVar(&at, "at", "", "as it was at this time; as it is by default")
+	return c
+}
+
+func (a *app) policyHistory() *cobra.Command {
+	var vif, since string
+	var limit uint32
+	c := &cobra.Command{
+		Use: "history", Short: "List what changed the policy of a VIF, the newest first", Args: cobra.NoArgs,
+		Long: `List the audit records of what changed what applies to a VIF: the VIF, its rules, its
+groups, its network, the rules of all of them, and the groups that they name. Which
+those are is how it is now. The role pool-admin is needed.`,
+		Example: "  poolwire policy history --vif xcp1/vif1.0\n  poolwire policy history --vif xcp1/vif1.0 --since 2026-11-17",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if vif == "" {
+				return usageError{errors.New("--vif: required; 'poolwire vif list' shows the VIFs")}
+			}
+			from, err := momentFlag("since", since)
+			if err != nil {
+				return err
+			}
+			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
+				return a.listAudit(ctx, api, &poolwirev1.ListAuditRecordsRequest{Filter: &poolwirev1.AuditFilter{Vif: vif, Since: from}}, limit)
+			})
+		},
+	}
+	c.Flags().StringVar(&vif, "vif", "", "the VIF, by UUID, name, MAC or HOST/vif1.0 (required)")
+	c.Flags().StringVar(&since, "since", "", "only what was done at this time or later")
+	c.Flags().Uint32Var(&limit, "limit", 50, "at most this many records; 0 for all")
 	return c
 }
 
@@ -104,6 +140,12 @@ func (a *app) printPolicy(vif string, r *poolwirev1.GetEffectivePolicyResponse) 
 		vif += " (" + r.GetVifUuid() + ")"
 	}
 	a.say("vif %s at revision %d", vif, r.GetRevision())
+	if r.GetUntil() != nil {
+		a.say("as it was until %s, when the next recorded change was made", r.GetUntil().AsTime().Local().Format("2006-01-02 15:04:05 MST"))
+	}
+	for _, note := range r.GetNotes() {
+		a.say("note: %s", note)
+	}
 	for i, b := range r.GetBeside() {
 		if i == 0 {
 			a.say("")

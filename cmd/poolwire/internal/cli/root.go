@@ -112,7 +112,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.poolCommand(), a.hostCommand(), a.pifCommand(), a.networkCommand(), a.privateNetworkCommand(), a.tunnelCommand(),
 		a.vifCommand(), a.ruleCommand(), a.policyCommand(), a.explainCommand(), a.deniedCommand(), a.addressGroupCommand(), a.vifGroupCommand(),
-		a.changeCommand(), a.clusterCommand(), a.backupCommand(), a.pkiCommand(), a.watchCommand(), a.waitCommand(), a.versionCommand(), a.dumpFlowsCommand(),
+		a.changeCommand(), a.auditCommand(), a.clusterCommand(), a.backupCommand(), a.pkiCommand(), a.watchCommand(), a.waitCommand(), a.versionCommand(), a.dumpFlowsCommand(),
 	)
 	a.addChanges(root, a.addRuleCommand(), a.delRuleCommand())
 	root.SetHelpCommand(helpCommand(root))
