@@ -122,7 +122,9 @@ func (p *Past) undo(txn *txn, c *storev1.AuditChange, sequence uint64) error {
 		}
 		*membersOf(before) = list
 	} else if now != nil {
+		etag := *r.stamps(before).etag
 		before = take(now.msg, before)
+		*r.stamps(before).etag = etag // which revision it is of
 	}
 	txn.insert(r.name, &row{key: c.GetKey(), msg: before})
 	return nil
