@@ -131,10 +131,8 @@ bench-log: ## Compare the stores that Raft's log could be kept in, on this machi
 	@cd integration/bench/logstore && $(GO) run .
 
 .PHONY: fuzz
-fuzz: ## Fuzz every decoder for FUZZTIME each
-	@for target in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$target/*_test.go | sed 's/func //'); do \
-	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(or $(FUZZTIME),20s) $$target; done; done
+fuzz: ## Fuzz every decoder and parser for FUZZTIME (30s) each, as many at a time as there are processors (ONLY=regular expression)
+	@$(GO) run ./integration/fuzz -time $(or $(FUZZTIME),30s) $(if $(ONLY),-run '$(ONLY)')
 
 .PHONY: tools
 tools: $(BIN)/buf $(BIN)/golangci-lint $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Build the pinned development tools
