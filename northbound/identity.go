@@ -73,6 +73,9 @@ func ParseRole(name string) (Role, error) {
 	return RoleNone, fmt.Errorf("%w %q: none, read-only, pool-operator, pool-admin and node exist", ErrUnknownRole, name)
 }
 
+// credentialSocket is the credential of who calls by the unix socket.
+const credentialSocket = "socket"
+
 // Identity is who calls.
 type Identity struct {
 	// Name is the name in the client's certificate.
@@ -120,7 +123,7 @@ func (s *Server) identify(ctx context.Context) (Identity, error) {
 	info, secured := p.AuthInfo.(credentials.TLSInfo)
 	if !secured {
 		if p.Addr.Network() == "unix" {
-			return Identity{Name: "local root", Role: RolePoolAdmin, Credential: "socket"}, nil
+			return Identity{Name: "local root", Role: RolePoolAdmin, Credential: credentialSocket}, nil
 		}
 		return Identity{}, status.Error(codes.Unauthenticated, "use TLS with a client certificate, or the unix socket on the controller's own machine")
 	}

@@ -47,6 +47,8 @@ type Config struct {
 	Metrics prometheus.Registerer
 	// Heartbeat is how often Watch gives a sign of life; default 15 s.
 	Heartbeat time.Duration
+	// Limits bound what clients can make this node spend.
+	Limits Limits
 	// LeaderWait is how long a call waits for a leader to be elected; default 5 s.
 	LeaderWait time.Duration
 }
@@ -64,11 +66,6 @@ const (
 	defaultLeaderWait = 5 * time.Second
 	// callTimeout ends unary calls that bring no earlier deadline.
 	callTimeout = 30 * time.Second
-	// maxRequest bounds one message from a client, in bytes. The largest real
-	// ones bring ten thousand live sessions, some 250 bytes each.
-	maxRequest = 4 << 20
-	// maxStreams bounds the calls in flight on one connection.
-	maxStreams = 256
 )
 
 // Server is the API of one node.
@@ -77,6 +74,7 @@ type Server struct {
 	log      *slog.Logger
 	metrics  *grpcprom.ServerMetrics
 	refusals *refusals
+	usage    *usage
 }
 
 // New returns a server; ServerOptions and Register bring it onto gRPC servers.
@@ -93,14 +91,17 @@ func New(cfg Config) (*Server, error) {
 	if cfg.LeaderWait <= 0 {
 		cfg.LeaderWait = defaultLeaderWait
 	}
+	cfg.Limits = cfg.Limits.withDefaults()
 	s := &Server{
-		cfg: cfg, log: cfg.Log,
+		cfg: cfg, log: cfg.Log, usage: newUsage(cfg.Limits),
 		metrics: grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram()),
 	}
 	s.refusals = newRefusals(s.recordRefused)
 	if cfg.Metrics != nil {
-		if err := cfg.Metrics.Register(s.metrics); err != nil {
-			return nil, fmt.Errorf("northbound: registering metrics: %w", err)
+		for _, c := range []prometheus.Collector{s.metrics, s.usage.refused} {
+			if err := cfg.Metrics.Register(c); err != nil {
+				return nil, fmt.Errorf("northbound: registering metrics: %w", err)
+			}
 		}
 	}
 	return s, nil
@@ -110,13 +111,13 @@ func New(cfg Config) (*Server, error) {
 // node must be made with.
 func (s *Server) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(s.recoverUnary, s.logUnary, s.metrics.UnaryServerInterceptor(), s.authoriseUnary, s.boundUnary, s.forwardUnary),
-		grpc.ChainStreamInterceptor(s.recoverStream, s.logStream, s.metrics.StreamServerInterceptor(), s.authoriseStream, s.forwardStream),
-		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.ChainUnaryInterceptor(s.recoverUnary, s.logUnary, s.metrics.UnaryServerInterceptor(), s.authoriseUnary, s.limitUnary, s.boundUnary, s.forwardUnary),
+		grpc.ChainStreamInterceptor(s.recoverStream, s.logStream, s.metrics.StreamServerInterceptor(), s.authoriseStream, s.limitStream, s.forwardStream),
+		grpc.MaxRecvMsgSize(s.cfg.Limits.Message),
 		// Answers are bounded by pages; the changes of one revision are not cut.
 		grpc.MaxSendMsgSize(math.MaxInt32),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.ConnectionTimeout(10 * time.Second),
+		grpc.MaxConcurrentStreams(uint32(s.cfg.Limits.Streams)),
+		grpc.ConnectionTimeout(s.cfg.Limits.Handshake),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
