@@ -16,6 +16,7 @@ import (
 
 	"poolwire/controller"
 	"poolwire/daemon/config"
+	"poolwire/daemon/door"
 	"poolwire/daemon/version"
 	"poolwire/pki"
 	poolwirev1 "poolwire/proto/poolwire/v1"
@@ -38,6 +39,7 @@ type node struct {
 	self      *poolwirev1.Node
 	log       *slog.Logger
 	metrics   *prometheus.Registry
+	doors     *door.Metrics
 	authority *pki.Authority
 	// peers are for what this node asks of others, leaders for what its clients do: those
 	// may fill a connection with calls that last, and the others must not wait for them.
@@ -72,6 +74,9 @@ func Run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), gate: gate.New(0)}
 	if err := mayStart(cfg); err != nil {
+		return nil, err
+	}
+	if n.doors, err = door.NewMetrics(n.metrics); err != nil {
 		return nil, err
 	}
 	if n.cfg.NodeID, err = cfg.EnsureNodeID(); err != nil {
@@ -150,7 +155,11 @@ func (n *node) openKeys(adv config.Advertise) (*secrets.Keyring, error) {
 
 // openStore opens the replicated store of this node.
 func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
-	stream, err := newRaftStream(n.cfg.Listen.Raft, adv.Raft, n.authority, logRefusals(n.log))
+	rules := n.rules("raft", n.cfg.Limits.RaftConnections, "raft_connections")
+	rules.PerAddress, rules.Refused = min(rules.PerAddress, maxNodeConnections), logRefusals(n.log)
+	stream, err := newRaftStream(raftStreamConfig{
+		listen: n.cfg.Listen.Raft, advertise: adv.Raft, authority: n.authority, refused: logRefusals(n.log), patience: n.cfg.Limits.HandshakeTime, rules: rules,
+	})
 	if err != nil {
 		return fmt.Errorf("listen.raft %q: %w", n.cfg.Listen.Raft, err)
 	}

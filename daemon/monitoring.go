@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"poolwire/daemon/door"
 	"poolwire/northbound/opshttp"
 	"poolwire/pki"
 )
@@ -32,6 +33,7 @@ func (n *node) listenMonitoring() (*http.Server, net.Listener, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen.metrics %q: %w", address, err)
 	}
+	l = door.Listen(l, n.rules("metrics", n.cfg.Limits.MetricsConnections, "metrics_connections"))
 	handler := opshttp.Config{Store: n.store, Gatherer: n.metrics}
 	if !n.cfg.InsecureLoopback {
 		handler.Authorise = n.mayReadMetrics

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 
+	"poolwire/daemon/config"
+	"poolwire/daemon/door"
 	"poolwire/daemon/version"
 	"poolwire/northbound"
 	"poolwire/pki"
@@ -44,7 +46,7 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		NodeID: n.cfg.NodeID, Store: n.store, Live: n.control,
 		IssueHost: issuer(n.authority.IssueHost), IssueIPsec: issuer(n.authority.IssueIPsec), HasCAKey: n.authority.CanIssue(),
 		Identify: identify, Peers: n.leaders,
-		Version: version.Version, Log: n.log, Metrics: n.metrics,
+		Version: version.Version, Log: n.log, Metrics: n.metrics, Limits: apiLimits(n.cfg.Limits),
 	})
 	if err != nil {
 		return nil, err
@@ -53,7 +55,10 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		if s.tlsListener, err = net.Listen("tcp", addr); err != nil {
 			return nil, fmt.Errorf("listen.api %q: %w", addr, err)
 		}
-		s.tls = grpc.NewServer(append(s.api.ServerOptions(), grpc.Creds(credentials.NewTLS(n.authority.APIServerTLS())))...)
+		rules := n.rules("api", n.cfg.Limits.APIConnections, "api_connections")
+		s.tlsListener = door.Listen(s.tlsListener, rules)
+		creds := door.Handshakes(credentials.NewTLS(n.authority.APIServerTLS()), n.cfg.Limits.Handshakes, rules)
+		s.tls = grpc.NewServer(append(s.api.ServerOptions(), grpc.Creds(creds))...)
 		s.api.Register(s.tls)
 	}
 	if path := n.cfg.API.Socket; path != "" {
@@ -67,6 +72,24 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// apiLimits are the API's limits in its own words.
+func apiLimits(l config.Limits) northbound.Limits {
+	return northbound.Limits{
+		Message: l.APIMessage, List: l.ListLength, Streams: l.APIStreams, Requests: l.Requests,
+		Watchers: l.Watchers, WatchersPerClient: l.WatchersPerClient, Handshake: l.HandshakeTime, Stall: l.StalledStream,
+	}
+}
+
+// rules are what a listener lets in.
+func (n *node) rules(listener string, total int, setting string) door.Config {
+	return door.Config{
+		Name: listener, PerAddress: n.cfg.Limits.PerAddress, Total: total, TotalLimit: setting, Metrics: n.doors,
+		Refused: func(remote net.Addr, err error) {
+			n.log.Debug("connection turned away", "listener", listener, "remote", remote, "error", err)
+		},
+	}
 }
 
 // listenSocket makes the socket in a directory and with a mode that only root

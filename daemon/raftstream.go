@@ -13,14 +13,17 @@ import (
 	"github.com/hashicorp/raft"
 	"golang.org/x/time/rate"
 
+	"poolwire/daemon/door"
 	"poolwire/pki"
 )
 
-// handshakeDeadline bounds a TLS handshake between nodes.
-const handshakeDeadline = 10 * time.Second
-
-// maxHandshakes is how many nodes may be shaking hands at once.
-const maxHandshakes = 32
+const (
+	// maxHandshakes is how many nodes may be shaking hands at once.
+	maxHandshakes = 128
+	// maxNodeConnections is how many connections one address may have: it must not take up all
+	// of the room for handshakes.
+	maxNodeConnections = maxHandshakes / 2
+)
 
 // raftStream carries Raft between nodes over mutual TLS. Handshakes run beside
 // Accept and have a deadline, so a peer that says nothing holds up nobody.
@@ -30,22 +33,40 @@ type raftStream struct {
 	advertise string
 	// refused is told who was turned away, and why.
 	refused func(net.Addr, error)
-	ready   chan net.Conn
-	done    chan struct{}
-	once    sync.Once
+	// patience bounds a TLS handshake.
+	patience time.Duration
+	ready    chan net.Conn
+	done     chan struct{}
+	once     sync.Once
 }
 
-// newRaftStream listens on addr and tells the others to dial advertise.
-func newRaftStream(addr, advertise string, authority *pki.Authority, refused func(net.Addr, error)) (*raftStream, error) {
-	l, err := net.Listen("tcp", addr)
+// raftStreamConfig is what a raftStream works with.
+type raftStreamConfig struct {
+	// listen is where nodes connect, advertise what they are told to dial: listen when empty.
+	listen, advertise string
+	authority         *pki.Authority
+	refused           func(net.Addr, error)
+	// patience bounds a TLS handshake.
+	patience time.Duration
+	// rules are what is let in; everything when they have no name.
+	rules door.Config
+}
+
+// newRaftStream listens.
+func newRaftStream(cfg raftStreamConfig) (*raftStream, error) {
+	l, err := net.Listen("tcp", cfg.listen)
 	if err != nil {
 		return nil, err
 	}
+	if cfg.rules.Name != "" {
+		l = door.Listen(l, cfg.rules)
+	}
+	advertise := cfg.advertise
 	if advertise == "" {
 		advertise = l.Addr().String()
 	}
 	s := &raftStream{
-		Listener: l, authority: authority, advertise: advertise, refused: refused,
+		Listener: l, authority: cfg.authority, advertise: advertise, refused: cfg.refused, patience: cfg.patience,
 		ready: make(chan net.Conn), done: make(chan struct{}),
 	}
 	go s.serve()
@@ -70,7 +91,7 @@ func (s *raftStream) serve() {
 
 // handshake hands a connection over once the peer has proved to be a node.
 func (s *raftStream) handshake(conn net.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), handshakeDeadline)
+	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
 	t := tls.Server(conn, s.authority.NodeTLS())
 	if err := t.HandshakeContext(ctx); err != nil {

@@ -34,7 +34,8 @@ func TestOnlyNodesReachRaft(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusals := make(chan refusal, 16)
-	s, err := newRaftStream("127.0.0.1:0", "", authority, func(from net.Addr, err error) { refusals <- refusal{from.String(), err} })
+	s, err := newRaftStream(raftStreamConfig{listen: "127.0.0.1:0", authority: authority, patience: 10 * time.Second,
+		refused: func(from net.Addr, err error) { refusals <- refusal{from.String(), err} }})
 	if err != nil {
 		t.Fatal(err)
 	}

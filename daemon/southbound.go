@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"poolwire/controller"
 	"poolwire/daemon/config"
+	"poolwire/daemon/door"
 	"poolwire/southbound/gate"
 	"poolwire/southbound/openflow"
 	"poolwire/southbound/openflow/portflags"
@@ -35,9 +37,12 @@ func listenSouthbound(n *node) (*southbound, error) {
 	for _, l := range []struct {
 		name, address string
 		listener      *net.Listener
+		most          int
+		limit         string
 	}{
-		{"listen.openflow", cfg.Listen.OpenFlow, &s.openflow}, {"listen.portflags", cfg.Listen.PortFlagsAddress(), &s.flags},
-		{"listen.ovsdb", cfg.Listen.OVSDB, &s.ovsdb},
+		{"listen.openflow", cfg.Listen.OpenFlow, &s.openflow, cfg.Limits.OpenFlowConnections, "openflow_connections"},
+		{"listen.portflags", cfg.Listen.PortFlagsAddress(), &s.flags, cfg.Limits.OpenFlowConnections, "openflow_connections"},
+		{"listen.ovsdb", cfg.Listen.OVSDB, &s.ovsdb, cfg.Limits.OVSDBConnections, "ovsdb_connections"},
 	} {
 		if l.address == "" {
 			continue
@@ -47,7 +52,9 @@ func listenSouthbound(n *node) (*southbound, error) {
 			s.close()
 			return nil, fmt.Errorf("%s %q: %w", l.name, l.address, err)
 		}
-		*l.listener = tls.NewListener(s.gate.Listener(plain), n.authority.ServerTLS())
+		rules := n.rules(strings.TrimPrefix(l.name, "listen."), l.most, l.limit)
+		rules.Refused = s.board.Refuse
+		*l.listener = tls.NewListener(s.gate.Listener(door.Listen(plain, rules)), n.authority.ServerTLS())
 	}
 	return s, nil
 }
@@ -76,25 +83,30 @@ func (s *southbound) serve(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		server := openflow.NewServer(openflow.ServerConfig{
-			ConnConfig: openflow.ConnConfig{Log: s.log},
-			Accept:     s.board.AcceptSwitch, Rejected: s.board.Refuse,
-			MaxConnections: s.limits.OpenFlowConnections,
+			ConnConfig: openflow.ConnConfig{Log: s.log, HandshakeTimeout: s.limits.HandshakeTime},
+			Accept:     s.board.AcceptSwitch, Rejected: s.board.Refuse, MaxHandshakes: s.limits.Handshakes,
+			MaxConnections: s.limits.OpenFlowConnections, MaxPerAddress: s.limits.PerAddress,
 		})
 		return server.Serve(ctx, s.openflow)
 	})
 	if s.flags != nil {
 		g.Go(func() error {
-			a := &ovsdb.Acceptor{Log: s.log, MaxConnections: s.limits.OpenFlowConnections, Rejected: s.board.Refuse}
+			a := s.acceptor(s.limits.OpenFlowConnections)
 			return a.Serve(ctx, s.flags, func(c net.Conn) { s.serveFlags(ctx, c) })
 		})
 	}
 	if s.ovsdb != nil {
 		g.Go(func() error {
-			a := &ovsdb.Acceptor{Log: s.log, MaxConnections: s.limits.OVSDBConnections, Rejected: s.board.Refuse}
+			a := s.acceptor(s.limits.OVSDBConnections)
 			return a.Serve(ctx, s.ovsdb, func(c net.Conn) { s.board.AcceptOVSDB(ctx, c) })
 		})
 	}
 	return g.Wait()
+}
+
+// acceptor takes up to a number of connections.
+func (s *southbound) acceptor(most int) *ovsdb.Acceptor {
+	return &ovsdb.Acceptor{Log: s.log, MaxConnections: most, Rejected: s.board.Refuse, MaxHandshakes: s.limits.Handshakes, HandshakeTimeout: s.limits.HandshakeTime}
 }
 
 // serveFlags opens a session for port flags and files it until it ends.

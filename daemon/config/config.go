@@ -117,6 +117,22 @@ type Limits struct {
 	OpenFlowConnections, OVSDBConnections int
 	// OVSDBMessage is the longest message taken from an ovsdb-server, in bytes.
 	OVSDBMessage int
+	// PerAddress bounds the connections of one IP address on each listener; APIConnections,
+	// RaftConnections and MetricsConnections those of all.
+	PerAddress, APIConnections, RaftConnections, MetricsConnections int
+	// Handshakes is how many connections may be in their handshake at a time on each listener,
+	// HandshakeTime how long one may take.
+	Handshakes    int
+	HandshakeTime time.Duration
+	// APIMessage is the longest message taken from a client, in bytes, ListLength the longest list in one.
+	APIMessage, ListLength int
+	// APIStreams is how many calls may be in flight on a connection, Requests how many a client
+	// may begin a second.
+	APIStreams, Requests int
+	// Watchers is how many watches there may be on this node, WatchersPerClient how many of one client.
+	Watchers, WatchersPerClient int
+	// StalledStream is how long a client may not read what is streamed to it.
+	StalledStream time.Duration
 }
 
 // Default returns the configuration of a daemon that was told nothing.
@@ -132,6 +148,8 @@ func Default() Config {
 		Log:       Log{Level: "info", Format: "text"},
 		Reconcile: Reconcile{ResyncInterval: 5 * time.Minute},
 		Backup:    Backup{Interval: 6 * time.Hour, Keep: 28},
-		Limits:    Limits{DiskReserve: 256 << 20, OpenFlowConnections: 4096, OVSDBConnections: 1024, OVSDBMessage: 64 << 20},
+		Limits: Limits{DiskReserve: 256 << 20, OpenFlowConnections: 4096, OVSDBConnections: 1024, OVSDBMessage: 64 << 20,
+			PerAddress: 256, APIConnections: 4096, RaftConnections: 256, MetricsConnections: 64, Handshakes: 1024, HandshakeTime: 10 * time.Second,
+			APIMessage: 4 << 20, ListLength: 100_000, APIStreams: 256, Requests: 1000, Watchers: 4096, WatchersPerClient: 256, StalledStream: time.Minute},
 	}
 }

@@ -41,6 +41,8 @@ func newNode(bin, dir string, number int) (*node, error) {
 		"--node-id", n.id, "--data-dir", filepath.Join(n.dir, "data"), "--pki-dir", n.pki(), "--api-socket", filepath.Join(n.dir, "api.sock"),
 		"--listen-api", n.addr + ":6700", "--listen-raft", n.addr + ":6701", "--listen-openflow", n.addr + ":6653",
 		"--listen-ovsdb", n.addr + ":6640", "--listen-metrics", n.addr + ":9654",
+		// All hosts are on this machine.
+		"--limits-connections-per-address", "65536",
 	}
 	var err error
 	n.conn, err = grpc.NewClient("unix:"+filepath.Join(n.dir, "api.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
