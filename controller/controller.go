@@ -59,6 +59,9 @@ type Config struct {
 	Verify func(v *raftstore.View, hostUUID string, certs []*x509.Certificate) error
 	// Secrets seals the keys of encrypted private networks.
 	Secrets Sealer
+	// MembersKeys are the ids of the keys that each member of the cluster can open sealed values with, nil for one that
+	// has not told. May be nil: then this node is the only one.
+	MembersKeys func() ([][]string, error)
 	// Session configures OVSDB sessions.
 	Session ovsdb.SessionConfig
 	// Gate gives out the turns of compilations; nil for no such order.

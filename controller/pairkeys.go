@@ -28,6 +28,12 @@ type Sealer interface {
 	Seal(s secrets.Secret, purpose string) []byte
 	// Open decrypts what Seal made for the same purpose.
 	Open(sealed []byte, purpose string) (secrets.Secret, error)
+	// Stale reports what was sealed with another key than the one that Seal uses.
+	Stale(sealed []byte) bool
+	// IDs are the ids of its keys, the one before the others that should seal.
+	IDs() []string
+	// Use has Seal use the key with an id; false where there is none.
+	Use(id string) bool
 }
 
 // pair is two hosts, the one whose UUID sorts first before the other.
@@ -146,6 +152,9 @@ const maxKeysAtOnce = 256
 // tend makes keys for pairs that need one, and forgets those of pairs that need none once both hosts have
 // taken the last flow of an encrypted network away: the guard stands until then.
 func (k *keyring) tend(ctx context.Context, view *raftstore.View, needed map[pair]map[overlay.Encapsulation]struct{}) error {
+	if resealed, err := k.reseal(ctx, view); resealed || err != nil {
+		return err
+	}
 	var put, forget []*storev1.PairKey
 	for _, p := range slices.SortedFunc(maps.Keys(needed), comparePairs) {
 		delete(k.unneeded, p)

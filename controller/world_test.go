@@ -389,6 +389,10 @@ func (openSealer) Open(sealed []byte, _ string) (secrets.Secret, error) {
 	return secrets.New(string(sealed)), nil
 }
 
+func (openSealer) Stale([]byte) bool { return false }
+func (openSealer) IDs() []string     { return nil }
+func (openSealer) Use(string) bool   { return false }
+
 func (w *world) randomRule(t *rapid.T, vif string, private int) *poolwirev1.Rule {
 	r := &poolwirev1.Rule{
 		Uuid: uuidOf("ffff", rapid.IntRange(1, 1_000_000).Draw(t, "rule")), Direction: poolwirev1.Direction(rapid.IntRange(1, 3).Draw(t, "direction")),

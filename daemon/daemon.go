@@ -45,6 +45,7 @@ type node struct {
 	// may fill a connection with calls that last, and the others must not wait for them.
 	peers, leaders *peers
 	store          *raftstore.Store
+	keys           *secrets.Keyring
 	board          *controller.Switchboard
 	// gate gives out the turns of whatever hosts make the node compute when they come.
 	gate    *gate.Gate
@@ -94,8 +95,7 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 		log.Warn("bridges have no session with this node before it leads: give it advertise.openflow")
 	}
 	n.self = &poolwirev1.Node{Id: n.cfg.NodeID, RaftAddress: adv.Raft, ApiAddress: adv.API, OpenflowAddress: adv.OpenFlow, Version: version.Version}
-	keys, err := n.openKeys(adv)
-	if err != nil {
+	if n.keys, err = n.openKeys(adv); err != nil {
 		return nil, err
 	}
 	n.peers, n.leaders = newPeers(n.dialNode), newPeers(n.dialNode)
@@ -120,7 +120,7 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 	reach := hosts{authority: n.authority, gate: n.gate}
 	n.control, err = controller.New(controller.Config{
 		NodeID: n.cfg.NodeID, OpenFlowPort: n.south.port(), PortFlagsPort: n.south.flagsPort(), Store: n.store, Board: n.board,
-		Dial: reach.dial, Verify: reach.verify, Session: session, Secrets: keys, Gate: n.gate,
+		Dial: reach.dial, Verify: reach.verify, Session: session, Secrets: n.keys, MembersKeys: n.membersKeys, Gate: n.gate,
 		ResyncInterval: cfg.Reconcile.ResyncInterval, Log: log, Registerer: n.metrics,
 	})
 	if err != nil {
@@ -143,7 +143,11 @@ func (n *node) openKeys(adv config.Advertise) (*secrets.Keyring, error) {
 	if err := claim(n.cfg); err != nil {
 		return nil, err
 	}
-	keys, err := secrets.Open(n.cfg.SecretsPath(), n.cfg.Bootstrap != "")
+	create := secrets.MustExist
+	if n.cfg.Bootstrap != "" {
+		create = secrets.MayCreate
+	}
+	keys, err := secrets.Load(n.cfg.SecretsSources(create))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: a node that joins needs the file of the other nodes", err)
 	}
@@ -165,7 +169,7 @@ func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
 	}
 	n.store, err = raftstore.Open(ctx, raftstore.Config{
 		NodeID: n.cfg.NodeID, Dir: filepath.Join(n.cfg.DataDir, raftDir), Bootstrap: n.cfg.Bootstrap != "", ClusterName: n.cfg.Bootstrap, Stream: stream,
-		PeerID: peerID, AskNode: n.peers.ask, AskRevision: n.peers.revision, APIAddress: adv.API, OpenFlowAddress: adv.OpenFlow, Version: version.Version, Log: n.log,
+		PeerID: peerID, AskNode: n.peers.ask, AskRevision: n.peers.revision, SecretKeys: n.keys.IDs, APIAddress: adv.API, OpenFlowAddress: adv.OpenFlow, Version: version.Version, Log: n.log,
 		Raft: raftstore.RaftOptions{DiskReserve: uint64(n.cfg.Limits.DiskReserve)},
 	})
 	if err != nil {
@@ -188,6 +192,7 @@ func (n *node) serve(ctx context.Context) error {
 	g.Go(func() error { return n.join(ctx) })
 	g.Go(func() error { return n.renewCertificates(ctx) })
 	g.Go(func() error { return n.keepCopies(ctx) })
+	g.Go(func() error { return n.rereadSecrets(ctx) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

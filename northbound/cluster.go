@@ -56,6 +56,9 @@ func (s *clusterService) GetClusterStatus(ctx context.Context, _ *v1.GetClusterS
 		AddressGroups: uint32(len(v.AddressGroups())), VifGroups: uint32(len(v.VifGroups())),
 		RefusedConnections: s.cfg.Live.RefusedConnections(), Version: s.cfg.Version,
 	}
+	if out.SecretKeys, err = s.secretKeys(v); err != nil {
+		return nil, statusOf(err, "")
+	}
 	for _, h := range v.Hosts() {
 		out.Hosts[s.cfg.Live.HostStatus(h.GetUuid()).GetState().String()]++
 	}

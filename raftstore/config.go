@@ -44,6 +44,9 @@ type Config struct {
 	// is asked, and membership changes only by calls.
 	AskNode func(ctx context.Context, apiAddr string) (*poolwirev1.NodeStatus, error)
 
+	// SecretKeys are the ids of the keys that this node can open sealed values with; nil for none.
+	SecretKeys func() []string
+
 	// AskRevision asks the leading node, by its API address, for the revision of its ReadView; ctx
 	// bounds it. An error that is errors.ErrUnsupported says that the node's version cannot tell. nil:
 	// CurrentView works on the leader only.

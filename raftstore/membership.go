@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -198,6 +200,9 @@ func (s *Store) SelfStatus() *poolwirev1.NodeStatus {
 		Node: s.self(), LastIndex: s.raft.LastIndex(), AppliedIndex: s.raft.AppliedIndex(), LastTerm: term,
 		DiskFree: s.space.free.Load(), DiskFull: s.space.short.Load(), DiskStalled: s.dog.silent.Load(), ClusterUuid: s.View().FoundingUUID(),
 	}
+	if s.cfg.SecretKeys != nil {
+		out.SecretKeys = s.cfg.SecretKeys()
+	}
 	out.Node.Leader = s.IsLeader()
 	server, _ := s.server(s.cfg.NodeID)
 	out.Node.Voter = server.Suffrage == raft.Voter && server.ID != ""
@@ -215,6 +220,7 @@ func (s *Store) Health() ([]*poolwirev1.NodeStatus, int, error) {
 		return nil, 0, err
 	}
 	state := s.steward.pilot.GetState()
+	sealed := s.View().SealedWith()
 	var out []*poolwirev1.NodeStatus
 	for _, n := range nodes {
 		status, said := &poolwirev1.NodeStatus{}, s.steward.answerOf(n.GetId())
@@ -230,6 +236,9 @@ func (s *Store) Health() ([]*poolwirev1.NodeStatus, int, error) {
 		}
 		if status.Reason = diskReason(status); n.GetId() != s.cfg.NodeID {
 			status.Reason = reasonOf(status, said)
+		}
+		if status.Reason == "" {
+			status.Reason = keyReason(status, sealed)
 		}
 		out = append(out, status)
 	}
@@ -249,6 +258,19 @@ func reasonOf(n *poolwirev1.NodeStatus, said answer) string {
 		return "stays a learner until it is promoted"
 	case !n.GetNode().GetVoter():
 		return "is about to vote"
+	}
+	return ""
+}
+
+// keyReason says which key a node lacks that secrets are sealed with. A node of an older version tells none.
+func keyReason(n *poolwirev1.NodeStatus, sealed map[string]int) string {
+	if len(n.GetSecretKeys()) == 0 {
+		return ""
+	}
+	for _, id := range slices.Sorted(maps.Keys(sealed)) {
+		if !slices.Contains(n.GetSecretKeys(), id) {
+			return fmt.Sprintf("lacks the key %s, with which %d secrets are sealed: put it into its secrets_file", id, sealed[id])
+		}
 	}
 	return ""
 }

@@ -9,6 +9,7 @@ import (
 
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/secrets"
 )
 
 // maxSealed bounds a sealed key, in bytes. What is in it, only who sealed it knows.
@@ -20,6 +21,19 @@ func (v *View) PairKeys() []*storev1.PairKey { return all[*storev1.PairKey](v, T
 // PairKey returns the key of two hosts, in whichever order they are given.
 func (v *View) PairKey(a, b string) *storev1.PairKey {
 	return get[*storev1.PairKey](v, TablePairKeys, pairKey(a, b))
+}
+
+// SealedWith counts the secrets by the id of the key that each is sealed with.
+func (v *View) SealedWith() map[string]int {
+	out := map[string]int{}
+	for _, k := range v.PairKeys() {
+		for _, sealed := range [][]byte{k.GetSealedPsk(), k.GetSealedNextPsk()} {
+			if id := secrets.KeyID(sealed); id != "" {
+				out[id]++
+			}
+		}
+	}
+	return out
 }
 
 // PairKeysOfHost returns the keys of all pairs that a host is one of.

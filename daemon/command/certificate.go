@@ -105,13 +105,19 @@ func issue(cmd *cobra.Command, dir, name string, sign func(*pki.Authority) (pki.
 	return err
 }
 
-// shareSecrets gives another node the keys that seal secrets.
+// shareSecrets gives another node the keys that seal secrets, where they are in a file. Those of the environment
+// and of systemd's credentials come to the other node in the same way as to this one.
 func shareSecrets(cmd *cobra.Command, dir string) error {
 	cfg, err := load(cmd)
 	if err != nil {
 		return err
 	}
-	if _, err := secrets.Open(cfg.SecretsPath(), true); err != nil {
+	sources := cfg.SecretsSources(secrets.MayCreate)
+	if _, err := secrets.Load(sources); err != nil {
+		return err
+	}
+	if !sources.Environment.IsZero() || sources.Credential != "" {
+		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "the keys that seal secrets are in no file here: give them to the other node as they were given to this one")
 		return err
 	}
 	keys, err := os.ReadFile(cfg.SecretsPath())

@@ -53,7 +53,7 @@ func Root() *cobra.Command {
 	config.RegisterFlags(root.Flags())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &UsageError{err} })
 	root.Flags().BoolVar(&example, "print-example-config", false, "print a configuration file with every setting explained, and exit")
-	root.AddCommand(certificateCommand(), recoverCommand())
+	root.AddCommand(certificateCommand(), recoverCommand(), secretsCommand())
 	return root
 }
 

@@ -9,8 +9,11 @@ package config
 
 import (
 	"cmp"
+	"os"
 	"path/filepath"
 	"time"
+
+	"poolwire/secrets"
 )
 
 // DefaultFile is read when it exists and no other file is named.
@@ -25,6 +28,10 @@ type Config struct {
 	DataDir, PKIDir string
 	// SecretsFile holds the keys that seal secrets in the store; empty for one in PKIDir.
 	SecretsFile string
+	// SecretsKeys are those keys themselves, from the environment; zero where they are in a file.
+	SecretsKeys secrets.Secret
+	// CredentialsDir is where systemd puts the service's credentials; empty without any.
+	CredentialsDir string
 	// Listen says where the daemon accepts connections.
 	Listen Listen
 	// Advertise says what others are told to dial.
@@ -53,6 +60,21 @@ type Config struct {
 
 // SecretsName is the name of the file with the keys that seal secrets, where it is in PKIDir.
 const SecretsName = "secrets.key"
+
+// CredentialName is the name of the systemd credential that holds such a file.
+const CredentialName = "poolwire-secrets-key"
+
+// SecretsSources are where the keys that seal secrets can be.
+func (c Config) SecretsSources(create secrets.Creation) secrets.Sources {
+	out := secrets.Sources{Environment: c.SecretsKeys, File: c.SecretsPath(), Create: create}
+	if c.CredentialsDir != "" {
+		path := filepath.Join(c.CredentialsDir, CredentialName)
+		if _, err := os.Stat(path); err == nil {
+			out.Credential = path
+		}
+	}
+	return out
+}
 
 // SecretsPath is where that file is.
 func (c Config) SecretsPath() string {

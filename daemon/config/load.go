@@ -7,12 +7,20 @@ import (
 	"os"
 
 	"github.com/spf13/pflag"
+
+	"poolwire/secrets"
 )
 
 // EnvPrefix begins the name of every environment variable.
 const EnvPrefix = "POOLWIRE_"
 
+// SecretsEnv holds the keys that seal secrets, as lines of secrets_file or separated by commas.
+const SecretsEnv = EnvPrefix + "SECRETS_KEYS"
+
 const (
+	// credentialsEnv is systemd's (systemd.exec(5), LoadCredential=).
+	credentialsEnv = "CREDENTIALS_DIRECTORY"
+
 	configFlag = "config"
 	configEnv  = EnvPrefix + "CONFIG"
 )
@@ -72,6 +80,11 @@ func Load(src Sources) (Config, error) {
 			errs = append(errs, s.set("environment variable "+s.env(), text))
 		}
 	}
+	// Neither is a setting: a flag or a file for keys would show them to everybody.
+	if text, ok := lookup(SecretsEnv); ok {
+		c.SecretsKeys = secrets.New(text)
+	}
+	c.CredentialsDir, _ = lookup(credentialsEnv)
 	if src.Flags != nil {
 		for _, s := range settings(&c) {
 			if f := src.Flags.Lookup(s.flag()); f != nil && f.Changed {

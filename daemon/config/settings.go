@@ -36,7 +36,8 @@ func settings(c *Config) []setting {
 		{"pki_dir", "Directory of the certificates. The first start makes a CA there; ca.pem is what hosts and clients need. Keep it secret: ca.key can sign for everybody.",
 			pathValue(&c.PKIDir, required)},
 		{"secrets_file", "Keys that seal the secrets in the store, which no backup of the store holds: 32 bytes in base64 a line, of which the first seals. " +
-			"Every node of a cluster needs the same file. Empty: secrets.key in pki_dir, made at the first start of the first node.", pathValue(&c.SecretsFile, optional)},
+			"Every node of a cluster needs the same keys. Empty: secrets.key in pki_dir, made at the first start of the first node. " +
+			"Instead of a file they can be given in POOLWIRE_SECRETS_KEYS, separated by commas, or as systemd's credential poolwire-secrets-key; never in two ways at once.", pathValue(&c.SecretsFile, optional)},
 		{"bootstrap", "Name of the cluster to found on this node. For the first node only, where it may stay set: a node that has data founds nothing, and one with a copy of the first node's pki_dir does not start. " +
 			"Where join is set as well, its nodes are asked first whether the cluster is there already.", nameValue(&c.Bootstrap)},
 		{"join", "API addresses of nodes of a running cluster to join, HOST:PORT. Only the first start looks at it, and a start after which no leader is heard.",

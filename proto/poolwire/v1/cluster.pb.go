@@ -187,7 +187,10 @@ type NodeStatus struct {
 	// Its disk is too full to take writes; it does not lead where another node can.
 	DiskFull bool `protobuf:"varint,11,opt,name=disk_full,json=diskFull,proto3" json:"disk_full,omitempty"`
 	// UUID that the cluster it belongs to was founded with; empty while it belongs to none.
-	ClusterUuid   string `protobuf:"bytes,12,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
+	ClusterUuid string `protobuf:"bytes,12,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
+	// Ids of the keys that it can open sealed secrets with: 16 hexadecimal digits, which tell nothing of the keys. Empty from a
+	// node of an older version.
+	SecretKeys    []string `protobuf:"bytes,13,rep,name=secret_keys,json=secretKeys,proto3" json:"secret_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -306,6 +309,77 @@ func (x *NodeStatus) GetClusterUuid() string {
 	return ""
 }
 
+func (x *NodeStatus) GetSecretKeys() []string {
+	if x != nil {
+		return x.SecretKeys
+	}
+	return nil
+}
+
+// SecretKey is a key that seals the secrets in the store. What it is, no node tells.
+type SecretKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id, 16 hexadecimal digits.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Number of secrets that are sealed with it; a key with none is not needed any more.
+	Sealed uint32 `protobuf:"varint,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	// Ids of the nodes that do not have it, or have not told.
+	MissingOn     []string `protobuf:"bytes,3,rep,name=missing_on,json=missingOn,proto3" json:"missing_on,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SecretKey) Reset() {
+	*x = SecretKey{}
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SecretKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SecretKey) ProtoMessage() {}
+
+func (x *SecretKey) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SecretKey.ProtoReflect.Descriptor instead.
+func (*SecretKey) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SecretKey) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SecretKey) GetSealed() uint32 {
+	if x != nil {
+		return x.Sealed
+	}
+	return 0
+}
+
+func (x *SecretKey) GetMissingOn() []string {
+	if x != nil {
+		return x.MissingOn
+	}
+	return nil
+}
+
 // GetClusterStatusRequest asks for the status.
 type GetClusterStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -315,7 +389,7 @@ type GetClusterStatusRequest struct {
 
 func (x *GetClusterStatusRequest) Reset() {
 	*x = GetClusterStatusRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[2]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -327,7 +401,7 @@ func (x *GetClusterStatusRequest) String() string {
 func (*GetClusterStatusRequest) ProtoMessage() {}
 
 func (x *GetClusterStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[2]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -340,7 +414,7 @@ func (x *GetClusterStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetClusterStatusRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{3}
 }
 
 // GetClusterStatusResponse is the status of the whole.
@@ -377,14 +451,16 @@ type GetClusterStatusResponse struct {
 	// Number of VIF groups.
 	VifGroups uint32 `protobuf:"varint,15,opt,name=vif_groups,json=vifGroups,proto3" json:"vif_groups,omitempty"`
 	// Name of the cluster, given at bootstrap.
-	ClusterName   string `protobuf:"bytes,16,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	ClusterName string `protobuf:"bytes,16,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	// Keys that seal secrets, as far as nodes have told of them or secrets are sealed with them; by id.
+	SecretKeys    []*SecretKey `protobuf:"bytes,17,rep,name=secret_keys,json=secretKeys,proto3" json:"secret_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetClusterStatusResponse) Reset() {
 	*x = GetClusterStatusResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[3]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +472,7 @@ func (x *GetClusterStatusResponse) String() string {
 func (*GetClusterStatusResponse) ProtoMessage() {}
 
 func (x *GetClusterStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[3]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +485,7 @@ func (x *GetClusterStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetClusterStatusResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetClusterStatusResponse) GetClusterUuid() string {
@@ -524,6 +600,13 @@ func (x *GetClusterStatusResponse) GetClusterName() string {
 	return ""
 }
 
+func (x *GetClusterStatusResponse) GetSecretKeys() []*SecretKey {
+	if x != nil {
+		return x.SecretKeys
+	}
+	return nil
+}
+
 // WaitForHostsRequest names the revision to wait for.
 type WaitForHostsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -537,7 +620,7 @@ type WaitForHostsRequest struct {
 
 func (x *WaitForHostsRequest) Reset() {
 	*x = WaitForHostsRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[4]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +632,7 @@ func (x *WaitForHostsRequest) String() string {
 func (*WaitForHostsRequest) ProtoMessage() {}
 
 func (x *WaitForHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[4]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +645,7 @@ func (x *WaitForHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitForHostsRequest.ProtoReflect.Descriptor instead.
 func (*WaitForHostsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WaitForHostsRequest) GetRevision() uint64 {
@@ -592,7 +675,7 @@ type WaitForHostsResponse struct {
 
 func (x *WaitForHostsResponse) Reset() {
 	*x = WaitForHostsResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[5]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -604,7 +687,7 @@ func (x *WaitForHostsResponse) String() string {
 func (*WaitForHostsResponse) ProtoMessage() {}
 
 func (x *WaitForHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[5]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -617,7 +700,7 @@ func (x *WaitForHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitForHostsResponse.ProtoReflect.Descriptor instead.
 func (*WaitForHostsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WaitForHostsResponse) GetRealization() *Realization {
@@ -643,7 +726,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[6]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +738,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[6]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +751,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 // ListNodesResponse holds the nodes.
@@ -686,7 +769,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[7]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +781,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[7]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +794,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListNodesResponse) GetNodes() []*NodeStatus {
@@ -744,7 +827,7 @@ type GetNodeStatusRequest struct {
 
 func (x *GetNodeStatusRequest) Reset() {
 	*x = GetNodeStatusRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[8]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +839,7 @@ func (x *GetNodeStatusRequest) String() string {
 func (*GetNodeStatusRequest) ProtoMessage() {}
 
 func (x *GetNodeStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[8]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +852,7 @@ func (x *GetNodeStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetNodeStatusRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 // GetNodeStatusResponse holds the answer.
@@ -783,7 +866,7 @@ type GetNodeStatusResponse struct {
 
 func (x *GetNodeStatusResponse) Reset() {
 	*x = GetNodeStatusResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[9]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +878,7 @@ func (x *GetNodeStatusResponse) String() string {
 func (*GetNodeStatusResponse) ProtoMessage() {}
 
 func (x *GetNodeStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[9]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +891,7 @@ func (x *GetNodeStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetNodeStatusResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetNodeStatusResponse) GetStatus() *NodeStatus {
@@ -827,7 +910,7 @@ type ReadRevisionRequest struct {
 
 func (x *ReadRevisionRequest) Reset() {
 	*x = ReadRevisionRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[10]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +922,7 @@ func (x *ReadRevisionRequest) String() string {
 func (*ReadRevisionRequest) ProtoMessage() {}
 
 func (x *ReadRevisionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[10]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +935,7 @@ func (x *ReadRevisionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRevisionRequest.ProtoReflect.Descriptor instead.
 func (*ReadRevisionRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 // ReadRevisionResponse holds the answer.
@@ -866,7 +949,7 @@ type ReadRevisionResponse struct {
 
 func (x *ReadRevisionResponse) Reset() {
 	*x = ReadRevisionResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[11]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +961,7 @@ func (x *ReadRevisionResponse) String() string {
 func (*ReadRevisionResponse) ProtoMessage() {}
 
 func (x *ReadRevisionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[11]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +974,7 @@ func (x *ReadRevisionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRevisionResponse.ProtoReflect.Descriptor instead.
 func (*ReadRevisionResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReadRevisionResponse) GetRevision() uint64 {
@@ -912,7 +995,7 @@ type PromoteNodeRequest struct {
 
 func (x *PromoteNodeRequest) Reset() {
 	*x = PromoteNodeRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[12]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -924,7 +1007,7 @@ func (x *PromoteNodeRequest) String() string {
 func (*PromoteNodeRequest) ProtoMessage() {}
 
 func (x *PromoteNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[12]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -937,7 +1020,7 @@ func (x *PromoteNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteNodeRequest.ProtoReflect.Descriptor instead.
 func (*PromoteNodeRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PromoteNodeRequest) GetId() string {
@@ -958,7 +1041,7 @@ type PromoteNodeResponse struct {
 
 func (x *PromoteNodeResponse) Reset() {
 	*x = PromoteNodeResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[13]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1053,7 @@ func (x *PromoteNodeResponse) String() string {
 func (*PromoteNodeResponse) ProtoMessage() {}
 
 func (x *PromoteNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[13]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1066,7 @@ func (x *PromoteNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteNodeResponse.ProtoReflect.Descriptor instead.
 func (*PromoteNodeResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PromoteNodeResponse) GetRevision() uint64 {
@@ -1006,7 +1089,7 @@ type ReplaceNodeRequest struct {
 
 func (x *ReplaceNodeRequest) Reset() {
 	*x = ReplaceNodeRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[14]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1101,7 @@ func (x *ReplaceNodeRequest) String() string {
 func (*ReplaceNodeRequest) ProtoMessage() {}
 
 func (x *ReplaceNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[14]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1114,7 @@ func (x *ReplaceNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceNodeRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceNodeRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReplaceNodeRequest) GetOldId() string {
@@ -1059,7 +1142,7 @@ type ReplaceNodeResponse struct {
 
 func (x *ReplaceNodeResponse) Reset() {
 	*x = ReplaceNodeResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[15]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1071,7 +1154,7 @@ func (x *ReplaceNodeResponse) String() string {
 func (*ReplaceNodeResponse) ProtoMessage() {}
 
 func (x *ReplaceNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[15]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1167,7 @@ func (x *ReplaceNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceNodeResponse.ProtoReflect.Descriptor instead.
 func (*ReplaceNodeResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReplaceNodeResponse) GetRevision() uint64 {
@@ -1105,7 +1188,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[16]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1200,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[16]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1213,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -1151,7 +1234,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[17]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1246,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[17]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1259,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TransferLeadershipResponse) GetLeaderId() string {
@@ -1206,7 +1289,7 @@ type ClusterSettings struct {
 
 func (x *ClusterSettings) Reset() {
 	*x = ClusterSettings{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[18]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1218,7 +1301,7 @@ func (x *ClusterSettings) String() string {
 func (*ClusterSettings) ProtoMessage() {}
 
 func (x *ClusterSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[18]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1231,7 +1314,7 @@ func (x *ClusterSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterSettings.ProtoReflect.Descriptor instead.
 func (*ClusterSettings) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ClusterSettings) GetDeadNodeAfter() *durationpb.Duration {
@@ -1278,7 +1361,7 @@ type GetClusterSettingsRequest struct {
 
 func (x *GetClusterSettingsRequest) Reset() {
 	*x = GetClusterSettingsRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[19]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1373,7 @@ func (x *GetClusterSettingsRequest) String() string {
 func (*GetClusterSettingsRequest) ProtoMessage() {}
 
 func (x *GetClusterSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[19]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1386,7 @@ func (x *GetClusterSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetClusterSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 // GetClusterSettingsResponse holds the settings.
@@ -1317,7 +1400,7 @@ type GetClusterSettingsResponse struct {
 
 func (x *GetClusterSettingsResponse) Reset() {
 	*x = GetClusterSettingsResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[20]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1412,7 @@ func (x *GetClusterSettingsResponse) String() string {
 func (*GetClusterSettingsResponse) ProtoMessage() {}
 
 func (x *GetClusterSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[20]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1425,7 @@ func (x *GetClusterSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClusterSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetClusterSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetClusterSettingsResponse) GetSettings() *ClusterSettings {
@@ -1367,7 +1450,7 @@ type UpdateClusterSettingsRequest struct {
 
 func (x *UpdateClusterSettingsRequest) Reset() {
 	*x = UpdateClusterSettingsRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[21]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1462,7 @@ func (x *UpdateClusterSettingsRequest) String() string {
 func (*UpdateClusterSettingsRequest) ProtoMessage() {}
 
 func (x *UpdateClusterSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[21]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1475,7 @@ func (x *UpdateClusterSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateClusterSettingsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateClusterSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UpdateClusterSettingsRequest) GetSettings() *ClusterSettings {
@@ -1429,7 +1512,7 @@ type UpdateClusterSettingsResponse struct {
 
 func (x *UpdateClusterSettingsResponse) Reset() {
 	*x = UpdateClusterSettingsResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[22]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1524,7 @@ func (x *UpdateClusterSettingsResponse) String() string {
 func (*UpdateClusterSettingsResponse) ProtoMessage() {}
 
 func (x *UpdateClusterSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[22]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1537,7 @@ func (x *UpdateClusterSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateClusterSettingsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateClusterSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UpdateClusterSettingsResponse) GetSettings() *ClusterSettings {
@@ -1484,7 +1567,7 @@ type AddNodeRequest struct {
 
 func (x *AddNodeRequest) Reset() {
 	*x = AddNodeRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[23]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1579,7 @@ func (x *AddNodeRequest) String() string {
 func (*AddNodeRequest) ProtoMessage() {}
 
 func (x *AddNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[23]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1592,7 @@ func (x *AddNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNodeRequest.ProtoReflect.Descriptor instead.
 func (*AddNodeRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{23}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AddNodeRequest) GetNode() *Node {
@@ -1539,7 +1622,7 @@ type AddNodeResponse struct {
 
 func (x *AddNodeResponse) Reset() {
 	*x = AddNodeResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[24]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1634,7 @@ func (x *AddNodeResponse) String() string {
 func (*AddNodeResponse) ProtoMessage() {}
 
 func (x *AddNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[24]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1647,7 @@ func (x *AddNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNodeResponse.ProtoReflect.Descriptor instead.
 func (*AddNodeResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{24}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AddNodeResponse) GetClusterUuid() string {
@@ -1592,7 +1675,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[25]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +1687,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[25]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +1700,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{25}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RemoveNodeRequest) GetId() string {
@@ -1638,7 +1721,7 @@ type RemoveNodeResponse struct {
 
 func (x *RemoveNodeResponse) Reset() {
 	*x = RemoveNodeResponse{}
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[26]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +1733,7 @@ func (x *RemoveNodeResponse) String() string {
 func (*RemoveNodeResponse) ProtoMessage() {}
 
 func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_cluster_proto_msgTypes[26]
+	mi := &file_poolwire_v1_cluster_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +1746,7 @@ func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveNodeResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{26}
+	return file_poolwire_v1_cluster_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RemoveNodeResponse) GetRevision() uint64 {
@@ -1691,7 +1774,7 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\breplaces\x18\t \x01(\tR\breplaces\x12\x1a\n" +
 	"\bcommands\x18\n" +
 	" \x01(\rR\bcommands\x12\x18\n" +
-	"\ameaning\x18\v \x01(\rR\ameaning\"\xc5\x03\n" +
+	"\ameaning\x18\v \x01(\rR\ameaning\"\xe6\x03\n" +
 	"\n" +
 	"NodeStatus\x12%\n" +
 	"\x04node\x18\x01 \x01(\v2\x11.poolwire.v1.NodeR\x04node\x12\x18\n" +
@@ -1707,8 +1790,15 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\fdisk_stalled\x18\n" +
 	" \x01(\bR\vdiskStalled\x12\x1b\n" +
 	"\tdisk_full\x18\v \x01(\bR\bdiskFull\x12!\n" +
-	"\fcluster_uuid\x18\f \x01(\tR\vclusterUuid\"\x19\n" +
-	"\x17GetClusterStatusRequest\"\xf7\x04\n" +
+	"\fcluster_uuid\x18\f \x01(\tR\vclusterUuid\x12\x1f\n" +
+	"\vsecret_keys\x18\r \x03(\tR\n" +
+	"secretKeys\"R\n" +
+	"\tSecretKey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06sealed\x18\x02 \x01(\rR\x06sealed\x12\x1d\n" +
+	"\n" +
+	"missing_on\x18\x03 \x03(\tR\tmissingOn\"\x19\n" +
+	"\x17GetClusterStatusRequest\"\xb0\x05\n" +
 	"\x18GetClusterStatusResponse\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12'\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x11.poolwire.v1.NodeR\x05nodes\x12\x1b\n" +
@@ -1727,7 +1817,9 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\x0eaddress_groups\x18\x0e \x01(\rR\raddressGroups\x12\x1d\n" +
 	"\n" +
 	"vif_groups\x18\x0f \x01(\rR\tvifGroups\x12!\n" +
-	"\fcluster_name\x18\x10 \x01(\tR\vclusterName\x1a8\n" +
+	"\fcluster_name\x18\x10 \x01(\tR\vclusterName\x127\n" +
+	"\vsecret_keys\x18\x11 \x03(\v2\x16.poolwire.v1.SecretKeyR\n" +
+	"secretKeys\x1a8\n" +
 	"\n" +
 	"HostsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -1818,87 +1910,89 @@ func file_poolwire_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_poolwire_v1_cluster_proto_rawDescData
 }
 
-var file_poolwire_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_poolwire_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_poolwire_v1_cluster_proto_goTypes = []any{
 	(*Node)(nil),                          // 0: poolwire.v1.Node
 	(*NodeStatus)(nil),                    // 1: poolwire.v1.NodeStatus
-	(*GetClusterStatusRequest)(nil),       // 2: poolwire.v1.GetClusterStatusRequest
-	(*GetClusterStatusResponse)(nil),      // 3: poolwire.v1.GetClusterStatusResponse
-	(*WaitForHostsRequest)(nil),           // 4: poolwire.v1.WaitForHostsRequest
-	(*WaitForHostsResponse)(nil),          // 5: poolwire.v1.WaitForHostsResponse
-	(*ListNodesRequest)(nil),              // 6: poolwire.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),             // 7: poolwire.v1.ListNodesResponse
-	(*GetNodeStatusRequest)(nil),          // 8: poolwire.v1.GetNodeStatusRequest
-	(*GetNodeStatusResponse)(nil),         // 9: poolwire.v1.GetNodeStatusResponse
-	(*ReadRevisionRequest)(nil),           // 10: poolwire.v1.ReadRevisionRequest
-	(*ReadRevisionResponse)(nil),          // 11: poolwire.v1.ReadRevisionResponse
-	(*PromoteNodeRequest)(nil),            // 12: poolwire.v1.PromoteNodeRequest
-	(*PromoteNodeResponse)(nil),           // 13: poolwire.v1.PromoteNodeResponse
-	(*ReplaceNodeRequest)(nil),            // 14: poolwire.v1.ReplaceNodeRequest
-	(*ReplaceNodeResponse)(nil),           // 15: poolwire.v1.ReplaceNodeResponse
-	(*TransferLeadershipRequest)(nil),     // 16: poolwire.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil),    // 17: poolwire.v1.TransferLeadershipResponse
-	(*ClusterSettings)(nil),               // 18: poolwire.v1.ClusterSettings
-	(*GetClusterSettingsRequest)(nil),     // 19: poolwire.v1.GetClusterSettingsRequest
-	(*GetClusterSettingsResponse)(nil),    // 20: poolwire.v1.GetClusterSettingsResponse
-	(*UpdateClusterSettingsRequest)(nil),  // 21: poolwire.v1.UpdateClusterSettingsRequest
-	(*UpdateClusterSettingsResponse)(nil), // 22: poolwire.v1.UpdateClusterSettingsResponse
-	(*AddNodeRequest)(nil),                // 23: poolwire.v1.AddNodeRequest
-	(*AddNodeResponse)(nil),               // 24: poolwire.v1.AddNodeResponse
-	(*RemoveNodeRequest)(nil),             // 25: poolwire.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),            // 26: poolwire.v1.RemoveNodeResponse
-	nil,                                   // 27: poolwire.v1.GetClusterStatusResponse.HostsEntry
-	(*timestamppb.Timestamp)(nil),         // 28: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),           // 29: google.protobuf.Duration
-	(*Realization)(nil),                   // 30: poolwire.v1.Realization
-	(*fieldmaskpb.FieldMask)(nil),         // 31: google.protobuf.FieldMask
+	(*SecretKey)(nil),                     // 2: poolwire.v1.SecretKey
+	(*GetClusterStatusRequest)(nil),       // 3: poolwire.v1.GetClusterStatusRequest
+	(*GetClusterStatusResponse)(nil),      // 4: poolwire.v1.GetClusterStatusResponse
+	(*WaitForHostsRequest)(nil),           // 5: poolwire.v1.WaitForHostsRequest
+	(*WaitForHostsResponse)(nil),          // 6: poolwire.v1.WaitForHostsResponse
+	(*ListNodesRequest)(nil),              // 7: poolwire.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),             // 8: poolwire.v1.ListNodesResponse
+	(*GetNodeStatusRequest)(nil),          // 9: poolwire.v1.GetNodeStatusRequest
+	(*GetNodeStatusResponse)(nil),         // 10: poolwire.v1.GetNodeStatusResponse
+	(*ReadRevisionRequest)(nil),           // 11: poolwire.v1.ReadRevisionRequest
+	(*ReadRevisionResponse)(nil),          // 12: poolwire.v1.ReadRevisionResponse
+	(*PromoteNodeRequest)(nil),            // 13: poolwire.v1.PromoteNodeRequest
+	(*PromoteNodeResponse)(nil),           // 14: poolwire.v1.PromoteNodeResponse
+	(*ReplaceNodeRequest)(nil),            // 15: poolwire.v1.ReplaceNodeRequest
+	(*ReplaceNodeResponse)(nil),           // 16: poolwire.v1.ReplaceNodeResponse
+	(*TransferLeadershipRequest)(nil),     // 17: poolwire.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil),    // 18: poolwire.v1.TransferLeadershipResponse
+	(*ClusterSettings)(nil),               // 19: poolwire.v1.ClusterSettings
+	(*GetClusterSettingsRequest)(nil),     // 20: poolwire.v1.GetClusterSettingsRequest
+	(*GetClusterSettingsResponse)(nil),    // 21: poolwire.v1.GetClusterSettingsResponse
+	(*UpdateClusterSettingsRequest)(nil),  // 22: poolwire.v1.UpdateClusterSettingsRequest
+	(*UpdateClusterSettingsResponse)(nil), // 23: poolwire.v1.UpdateClusterSettingsResponse
+	(*AddNodeRequest)(nil),                // 24: poolwire.v1.AddNodeRequest
+	(*AddNodeResponse)(nil),               // 25: poolwire.v1.AddNodeResponse
+	(*RemoveNodeRequest)(nil),             // 26: poolwire.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),            // 27: poolwire.v1.RemoveNodeResponse
+	nil,                                   // 28: poolwire.v1.GetClusterStatusResponse.HostsEntry
+	(*timestamppb.Timestamp)(nil),         // 29: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),           // 30: google.protobuf.Duration
+	(*Realization)(nil),                   // 31: poolwire.v1.Realization
+	(*fieldmaskpb.FieldMask)(nil),         // 32: google.protobuf.FieldMask
 }
 var file_poolwire_v1_cluster_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.NodeStatus.node:type_name -> poolwire.v1.Node
-	28, // 1: poolwire.v1.NodeStatus.healthy_since:type_name -> google.protobuf.Timestamp
-	29, // 2: poolwire.v1.NodeStatus.last_contact:type_name -> google.protobuf.Duration
+	29, // 1: poolwire.v1.NodeStatus.healthy_since:type_name -> google.protobuf.Timestamp
+	30, // 2: poolwire.v1.NodeStatus.last_contact:type_name -> google.protobuf.Duration
 	0,  // 3: poolwire.v1.GetClusterStatusResponse.nodes:type_name -> poolwire.v1.Node
-	27, // 4: poolwire.v1.GetClusterStatusResponse.hosts:type_name -> poolwire.v1.GetClusterStatusResponse.HostsEntry
-	29, // 5: poolwire.v1.WaitForHostsRequest.timeout:type_name -> google.protobuf.Duration
-	30, // 6: poolwire.v1.WaitForHostsResponse.realization:type_name -> poolwire.v1.Realization
-	1,  // 7: poolwire.v1.ListNodesResponse.nodes:type_name -> poolwire.v1.NodeStatus
-	1,  // 8: poolwire.v1.GetNodeStatusResponse.status:type_name -> poolwire.v1.NodeStatus
-	29, // 9: poolwire.v1.ClusterSettings.dead_node_after:type_name -> google.protobuf.Duration
-	29, // 10: poolwire.v1.ClusterSettings.audit_keep_for:type_name -> google.protobuf.Duration
-	18, // 11: poolwire.v1.GetClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
-	18, // 12: poolwire.v1.UpdateClusterSettingsRequest.settings:type_name -> poolwire.v1.ClusterSettings
-	31, // 13: poolwire.v1.UpdateClusterSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
-	18, // 14: poolwire.v1.UpdateClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
-	0,  // 15: poolwire.v1.AddNodeRequest.node:type_name -> poolwire.v1.Node
-	2,  // 16: poolwire.v1.ClusterService.GetClusterStatus:input_type -> poolwire.v1.GetClusterStatusRequest
-	4,  // 17: poolwire.v1.ClusterService.WaitForHosts:input_type -> poolwire.v1.WaitForHostsRequest
-	6,  // 18: poolwire.v1.ClusterService.ListNodes:input_type -> poolwire.v1.ListNodesRequest
-	8,  // 19: poolwire.v1.ClusterService.GetNodeStatus:input_type -> poolwire.v1.GetNodeStatusRequest
-	10, // 20: poolwire.v1.ClusterService.ReadRevision:input_type -> poolwire.v1.ReadRevisionRequest
-	23, // 21: poolwire.v1.ClusterService.AddNode:input_type -> poolwire.v1.AddNodeRequest
-	25, // 22: poolwire.v1.ClusterService.RemoveNode:input_type -> poolwire.v1.RemoveNodeRequest
-	12, // 23: poolwire.v1.ClusterService.PromoteNode:input_type -> poolwire.v1.PromoteNodeRequest
-	14, // 24: poolwire.v1.ClusterService.ReplaceNode:input_type -> poolwire.v1.ReplaceNodeRequest
-	16, // 25: poolwire.v1.ClusterService.TransferLeadership:input_type -> poolwire.v1.TransferLeadershipRequest
-	19, // 26: poolwire.v1.ClusterService.GetClusterSettings:input_type -> poolwire.v1.GetClusterSettingsRequest
-	21, // 27: poolwire.v1.ClusterService.UpdateClusterSettings:input_type -> poolwire.v1.UpdateClusterSettingsRequest
-	3,  // 28: poolwire.v1.ClusterService.GetClusterStatus:output_type -> poolwire.v1.GetClusterStatusResponse
-	5,  // 29: poolwire.v1.ClusterService.WaitForHosts:output_type -> poolwire.v1.WaitForHostsResponse
-	7,  // 30: poolwire.v1.ClusterService.ListNodes:output_type -> poolwire.v1.ListNodesResponse
-	9,  // 31: poolwire.v1.ClusterService.GetNodeStatus:output_type -> poolwire.v1.GetNodeStatusResponse
-	11, // 32: poolwire.v1.ClusterService.ReadRevision:output_type -> poolwire.v1.ReadRevisionResponse
-	24, // 33: poolwire.v1.ClusterService.AddNode:output_type -> poolwire.v1.AddNodeResponse
-	26, // 34: poolwire.v1.ClusterService.RemoveNode:output_type -> poolwire.v1.RemoveNodeResponse
-	13, // 35: poolwire.v1.ClusterService.PromoteNode:output_type -> poolwire.v1.PromoteNodeResponse
-	15, // 36: poolwire.v1.ClusterService.ReplaceNode:output_type -> poolwire.v1.ReplaceNodeResponse
-	17, // 37: poolwire.v1.ClusterService.TransferLeadership:output_type -> poolwire.v1.TransferLeadershipResponse
-	20, // 38: poolwire.v1.ClusterService.GetClusterSettings:output_type -> poolwire.v1.GetClusterSettingsResponse
-	22, // 39: poolwire.v1.ClusterService.UpdateClusterSettings:output_type -> poolwire.v1.UpdateClusterSettingsResponse
-	28, // [28:40] is the sub-list for method output_type
-	16, // [16:28] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	28, // 4: poolwire.v1.GetClusterStatusResponse.hosts:type_name -> poolwire.v1.GetClusterStatusResponse.HostsEntry
+	2,  // 5: poolwire.v1.GetClusterStatusResponse.secret_keys:type_name -> poolwire.v1.SecretKey
+	30, // 6: poolwire.v1.WaitForHostsRequest.timeout:type_name -> google.protobuf.Duration
+	31, // 7: poolwire.v1.WaitForHostsResponse.realization:type_name -> poolwire.v1.Realization
+	1,  // 8: poolwire.v1.ListNodesResponse.nodes:type_name -> poolwire.v1.NodeStatus
+	1,  // 9: poolwire.v1.GetNodeStatusResponse.status:type_name -> poolwire.v1.NodeStatus
+	30, // 10: poolwire.v1.ClusterSettings.dead_node_after:type_name -> google.protobuf.Duration
+	30, // 11: poolwire.v1.ClusterSettings.audit_keep_for:type_name -> google.protobuf.Duration
+	19, // 12: poolwire.v1.GetClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
+	19, // 13: poolwire.v1.UpdateClusterSettingsRequest.settings:type_name -> poolwire.v1.ClusterSettings
+	32, // 14: poolwire.v1.UpdateClusterSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19, // 15: poolwire.v1.UpdateClusterSettingsResponse.settings:type_name -> poolwire.v1.ClusterSettings
+	0,  // 16: poolwire.v1.AddNodeRequest.node:type_name -> poolwire.v1.Node
+	3,  // 17: poolwire.v1.ClusterService.GetClusterStatus:input_type -> poolwire.v1.GetClusterStatusRequest
+	5,  // 18: poolwire.v1.ClusterService.WaitForHosts:input_type -> poolwire.v1.WaitForHostsRequest
+	7,  // 19: poolwire.v1.ClusterService.ListNodes:input_type -> poolwire.v1.ListNodesRequest
+	9,  // 20: poolwire.v1.ClusterService.GetNodeStatus:input_type -> poolwire.v1.GetNodeStatusRequest
+	11, // 21: poolwire.v1.ClusterService.ReadRevision:input_type -> poolwire.v1.ReadRevisionRequest
+	24, // 22: poolwire.v1.ClusterService.AddNode:input_type -> poolwire.v1.AddNodeRequest
+	26, // 23: poolwire.v1.ClusterService.RemoveNode:input_type -> poolwire.v1.RemoveNodeRequest
+	13, // 24: poolwire.v1.ClusterService.PromoteNode:input_type -> poolwire.v1.PromoteNodeRequest
+	15, // 25: poolwire.v1.ClusterService.ReplaceNode:input_type -> poolwire.v1.ReplaceNodeRequest
+	17, // 26: poolwire.v1.ClusterService.TransferLeadership:input_type -> poolwire.v1.TransferLeadershipRequest
+	20, // 27: poolwire.v1.ClusterService.GetClusterSettings:input_type -> poolwire.v1.GetClusterSettingsRequest
+	22, // 28: poolwire.v1.ClusterService.UpdateClusterSettings:input_type -> poolwire.v1.UpdateClusterSettingsRequest
+	4,  // 29: poolwire.v1.ClusterService.GetClusterStatus:output_type -> poolwire.v1.GetClusterStatusResponse
+	6,  // 30: poolwire.v1.ClusterService.WaitForHosts:output_type -> poolwire.v1.WaitForHostsResponse
+	8,  // 31: poolwire.v1.ClusterService.ListNodes:output_type -> poolwire.v1.ListNodesResponse
+	10, // 32: poolwire.v1.ClusterService.GetNodeStatus:output_type -> poolwire.v1.GetNodeStatusResponse
+	12, // 33: poolwire.v1.ClusterService.ReadRevision:output_type -> poolwire.v1.ReadRevisionResponse
+	25, // 34: poolwire.v1.ClusterService.AddNode:output_type -> poolwire.v1.AddNodeResponse
+	27, // 35: poolwire.v1.ClusterService.RemoveNode:output_type -> poolwire.v1.RemoveNodeResponse
+	14, // 36: poolwire.v1.ClusterService.PromoteNode:output_type -> poolwire.v1.PromoteNodeResponse
+	16, // 37: poolwire.v1.ClusterService.ReplaceNode:output_type -> poolwire.v1.ReplaceNodeResponse
+	18, // 38: poolwire.v1.ClusterService.TransferLeadership:output_type -> poolwire.v1.TransferLeadershipResponse
+	21, // 39: poolwire.v1.ClusterService.GetClusterSettings:output_type -> poolwire.v1.GetClusterSettingsResponse
+	23, // 40: poolwire.v1.ClusterService.UpdateClusterSettings:output_type -> poolwire.v1.UpdateClusterSettingsResponse
+	29, // [29:41] is the sub-list for method output_type
+	17, // [17:29] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_cluster_proto_init() }
@@ -1913,7 +2007,7 @@ func file_poolwire_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_cluster_proto_rawDesc), len(file_poolwire_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

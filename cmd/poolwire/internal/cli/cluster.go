@@ -58,11 +58,27 @@ func (a *app) printCluster(r *poolwirev1.GetClusterStatusResponse) error {
 	a.say("cluster   %s, version %s, term %d, revision %d", strings.TrimSpace(r.GetClusterName()+" "+r.GetClusterUuid()), r.GetVersion(), r.GetTerm(), r.GetRevision())
 	a.say("hosts     %s", strings.Join(states, ", "))
 	a.say("objects   %s", objectsText(r))
+	for _, k := range r.GetSecretKeys() {
+		if len(r.GetSecretKeys()) > 1 || len(k.GetMissingOn()) > 0 {
+			a.say("secrets   %s", secretKeyText(k))
+		}
+	}
 	for _, refused := range foldRefused(r.GetRefusedConnections()) {
 		a.say("refused   %s", refused.text(time.Now()))
 	}
 	a.say("")
 	return printTable(a.streams.Out, r.GetNodes(), nodeColumns, a.flags.output == "wide")
+}
+
+// secretKeyText says what a key is needed for, and who lacks it.
+func secretKeyText(k *poolwirev1.SecretKey) string {
+	text := fmt.Sprintf("key %s seals %d", k.GetId(), k.GetSealed())
+	if len(k.GetMissingOn()) > 0 {
+		text += ", missing on " + strings.Join(k.GetMissingOn(), ", ")
+	} else if k.GetSealed() == 0 {
+		text += ", on all nodes"
+	}
+	return text
 }
 
 // objectsText counts what there is. Rules of levels and those of XCP-ng's form are
