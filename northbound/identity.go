@@ -139,10 +139,11 @@ func (s *Server) identify(ctx context.Context) (Identity, error) {
 	return spokenFor(ctx, who)
 }
 
-// leafOf returns a certificate that TLS has verified; nil when there is none.
+// leafOf returns the client's certificate, which the listener's own configuration has verified in the
+// handshake (pki.Authority.APIServerTLS); nil when there is none.
 func leafOf(info credentials.TLSInfo) *x509.Certificate {
-	if chains := info.State.VerifiedChains; len(chains) > 0 && len(chains[0]) > 0 {
-		return chains[0][0]
+	if certs := info.State.PeerCertificates; len(certs) > 0 {
+		return certs[0]
 	}
 	return nil
 }

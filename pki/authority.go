@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,20 +43,29 @@ type Options struct {
 
 // Authority is an open directory. Its methods may be called from several goroutines.
 type Authority struct {
-	dir   string
-	opts  Options
-	root  credential
-	roots *x509.CertPool
+	dir  string
+	opts Options
 
 	renewing sync.Mutex
-	// node and admin are replaced by Renew while connections are made with them.
-	node, admin atomic.Pointer[tls.Certificate]
+	// present is what connections are made with. Renew replaces it as a whole, or not at all.
+	present atomic.Pointer[present]
+	// revoked judges certificates that were verified; nil while nobody does.
+	revoked atomic.Pointer[func(issuer, serial string) error]
+}
+
+// present is what of the directory is in use.
+type present struct {
+	*trust
+	node, admin *tls.Certificate // admin may be nil
 }
 
 // Open loads the directory. Where there is nothing yet it makes a CA, a certificate
 // for this node and one for a local admin: an interrupted first start is finished by
 // the next. Certificates in the last third of their life, and those that are not
 // valid yet, are renewed, and so is this node's when NodeID or Addresses changed.
+//
+// The CA may be the operator's: ca.pem is then a chain as [Anchor] describes it, and ca.key the
+// key of its first certificate. Without ca.key certificates are made elsewhere.
 //
 // Errors: [ErrNotInitialised], [*PermissionError], [*FileError], [*ValidityError],
 // [*InputError].
@@ -73,15 +83,8 @@ func Open(dir string, opts Options) (*Authority, error) {
 	if err := prepareDir(dir); err != nil {
 		return nil, err
 	}
-	unlock, err := lockDir(dir)
+	_, err := a.Renew()
 	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	if err := a.openRoot(); err != nil {
-		return nil, err
-	}
-	if _, err := a.refresh(); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -90,11 +93,15 @@ func Open(dir string, opts Options) (*Authority, error) {
 // Dir is the directory.
 func (a *Authority) Dir() string { return a.dir }
 
-// CAPEM is the root certificate in PEM: the content of ca.pem.
-func (a *Authority) CAPEM() []byte { return encodeCertificates(a.root.cert) }
+// CAPEM is what hosts and clients have to trust, in PEM: the content of ca.pem, and while the CA
+// is rotated both CAs' chains.
+func (a *Authority) CAPEM() []byte { return a.present.Load().pem() }
+
+// Anchors lists the CAs that are trusted, the one that issues first.
+func (a *Authority) Anchors() []Anchor { return a.present.Load().anchors() }
 
 // CanIssue says whether this node holds the CA's key.
-func (a *Authority) CanIssue() bool { return a.root.key != nil }
+func (a *Authority) CanIssue() bool { return a.present.Load().active.key != nil }
 
 // Expiry is when one of the directory's certificates ends.
 type Expiry struct {
@@ -106,31 +113,70 @@ type Expiry struct {
 	NotAfter time.Time
 }
 
-// Expiries lists the directory's certificates: ca, node and, where there is one, admin.
+// Expiries lists the directory's certificates: ca, node and, where there is one, admin. The ca's
+// is the first of its chain that ends.
 func (a *Authority) Expiries() []Expiry {
-	list := []Expiry{{nameCA, a.root.cert.Subject.String(), a.root.cert.NotAfter}}
-	if c := a.node.Load(); c != nil {
-		list = append(list, Expiry{nameNode, c.Leaf.Subject.String(), c.Leaf.NotAfter})
+	p := a.present.Load()
+	ends := p.active.Issuing()
+	for _, c := range p.active.Anchor {
+		if c.NotAfter.Before(ends.NotAfter) {
+			ends = c
+		}
 	}
-	if c := a.admin.Load(); c != nil {
-		list = append(list, Expiry{nameAdmin, c.Leaf.Subject.String(), c.Leaf.NotAfter})
+	list := []Expiry{{nameCA, ends.Subject.String(), ends.NotAfter}, {nameNode, p.node.Leaf.Subject.String(), p.node.Leaf.NotAfter}}
+	if p.admin != nil {
+		list = append(list, Expiry{nameAdmin, p.admin.Leaf.Subject.String(), p.admin.Leaf.NotAfter})
 	}
 	return list
 }
 
 // Renew reads the directory again and renews what is in the last third of its
 // life, or not valid yet. It returns the names of the certificates that changed;
-// connections made from then on use them. To be called from time to time, say every
+// connections made from then on use them, those there are go on. What cannot be used, all
+// of it, leaves in use what was before. To be called from time to time, say every
 // minute: it costs little while nothing is due.
 func (a *Authority) Renew() ([]string, error) {
 	a.renewing.Lock()
 	defer a.renewing.Unlock()
+	return a.reload()
+}
+
+// reload requires renewing.
+func (a *Authority) reload() ([]string, error) {
 	unlock, err := lockDir(a.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	return a.refresh()
+	t, err := a.loadTrust()
+	if err != nil {
+		return nil, err
+	}
+	now, err := a.loadLeaves(t)
+	if err != nil {
+		return nil, err
+	}
+	was := a.present.Swap(now)
+	return changed(was, now), nil
+}
+
+// changed names the certificates that differ.
+func changed(was, now *present) (names []string) {
+	if was == nil {
+		was = &present{trust: &trust{}}
+	}
+	if !slices.EqualFunc(was.active.Anchor, now.active.Anchor, (*x509.Certificate).Equal) {
+		names = append(names, nameCA)
+	}
+	for _, c := range []struct {
+		name     string
+		was, now *tls.Certificate
+	}{{nameNode, was.node, now.node}, {nameAdmin, was.admin, now.admin}} {
+		if c.now != nil && (c.was == nil || !c.was.Leaf.Equal(c.now.Leaf)) {
+			names = append(names, c.name)
+		}
+	}
+	return names
 }
 
 func (a *Authority) path(file string) string { return filepath.Join(a.dir, file) }
@@ -140,66 +186,59 @@ func (a *Authority) exists(file string) bool {
 	return err == nil
 }
 
-// openRoot loads the CA or makes it. The key is written before the certificate, so
+// loadTrust loads the CA or makes it. The key is written before the certificate, so
 // a key alone is an unfinished first start, unless there are certificates already.
-func (a *Authority) openRoot() error {
-	now := a.opts.Now()
-	certPath, keyPath := a.path(nameCA+certSuffix), a.path(nameCA+keySuffix)
-	key, err := readKey(keyPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		key, err = nil, nil
+func (a *Authority) loadTrust() (*trust, error) {
+	if err := a.finishSwitch(); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return err
-	}
-	certs, err := readCertificates(certPath)
+	active, err := a.readAnchor(nameCA)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		for _, f := range []string{nameNode + certSuffix, nameAdmin + certSuffix} {
 			if a.exists(f) {
-				return &FileError{certPath, "is missing, but " + f + " is there: restore it, or empty the directory for a new CA that every host must be told of"}
+				return nil, &FileError{a.path(nameCA + certSuffix), "is missing, but " + f + " is there: restore it, or empty the directory for a new CA that every host must be told of"}
 			}
 		}
-		return a.createRoot(key, now)
+		if active, err = a.createRoot(nameCA); err != nil {
+			return nil, err
+		}
 	case err != nil:
-		return err
+		return nil, err
 	}
-	root := certs[0]
-	switch {
-	case len(certs) != 1:
-		return &FileError{certPath, fmt.Sprintf("holds %d certificates, want the root alone", len(certs))}
-	case !root.IsCA || root.CheckSignatureFrom(root) != nil:
-		return &FileError{certPath, "is not a self-signed CA certificate, which hosts need to trust it"}
-	case key != nil && !sameKey(root, key):
-		return &FileError{keyPath, "is not the key of " + certPath}
+	next, err := a.readAnchor(nameNext)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	a.setRoot(credential{root, key})
-	return checkValidity(certPath, root, now)
-}
-
-func (a *Authority) createRoot(key crypto.Signer, now time.Time) (err error) {
-	if key == nil {
-		if key, err = newRSAKey(); err != nil {
-			return err
-		}
-		if err := a.writeKey(nameCA, key); err != nil {
-			return err
-		}
+	if next.key == nil {
+		next = anchor{}
 	}
-	cert, err := selfSign(key, now)
+	others, err := a.readOthers()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := writeFile(a.path(nameCA+certSuffix), encodeCertificates(cert), certMode); err != nil {
-		return err
-	}
-	a.setRoot(credential{cert, key})
-	return nil
+	return newTrust(active, next, others), nil
 }
 
-func (a *Authority) setRoot(c credential) {
-	a.root, a.roots = c, x509.NewCertPool()
-	a.roots.AddCert(c.cert)
+// createRoot makes a CA for the key that is there, or for a new one.
+func (a *Authority) createRoot(name string) (anchor, error) {
+	key, err := readKey(a.path(name + keySuffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		if key, err = newECKey(); err == nil {
+			err = a.writeKey(name, key)
+		}
+	}
+	if err != nil {
+		return anchor{}, err
+	}
+	cert, err := selfSign(key, a.opts.Now())
+	if err != nil {
+		return anchor{}, err
+	}
+	if err := writeFile(a.path(name+certSuffix), encodeCertificates(cert), certMode); err != nil {
+		return anchor{}, err
+	}
+	return anchor{Anchor{cert}, key}, nil
 }
 
 func (a *Authority) writeKey(name string, key crypto.Signer) error {
@@ -228,31 +267,20 @@ func (a *Authority) adminSpec() leafSpec {
 	return leafSpec{id: Identity{Kind: KindClient, Name: nameAdmin, Role: RolePoolAdmin}, life: lifeAdmin, newKey: newECKey}
 }
 
-// refresh loads or makes the leaf certificates and returns the names of those that
-// are not the ones in use before.
-func (a *Authority) refresh() ([]string, error) {
-	var changed []string
-	put := func(name string, spec leafSpec, in *atomic.Pointer[tls.Certificate]) error {
-		cert, err := a.leaf(name, spec)
-		if err != nil {
-			return err
-		}
-		if old := in.Load(); old == nil || !old.Leaf.Equal(cert.Leaf) {
-			in.Store(cert)
-			changed = append(changed, name)
-		}
-		return nil
+// loadLeaves loads or makes the leaf certificates.
+func (a *Authority) loadLeaves(t *trust) (_ *present, err error) {
+	out := &present{trust: t}
+	if out.node, err = a.leaf(t, nameNode, a.nodeSpec()); err != nil {
+		return nil, err
 	}
-	if err := put(nameNode, a.nodeSpec(), &a.node); err != nil {
-		return changed, err
+	if key := out.node.PrivateKey; !isRSA(key) {
+		return nil, &FileError{a.path(nameNode + keySuffix), fmt.Sprintf("is no RSA key (%T), which hosts need", key)}
 	}
-	if key := a.node.Load().PrivateKey; !isRSA(key) {
-		return changed, &FileError{a.path(nameNode + keySuffix), fmt.Sprintf("is no RSA key (%T), which hosts need", key)}
+	if t.active.key == nil && !a.exists(nameAdmin+certSuffix) {
+		return out, nil
 	}
-	if !a.CanIssue() && !a.exists(nameAdmin+certSuffix) {
-		return changed, nil
-	}
-	return changed, put(nameAdmin, a.adminSpec(), &a.admin)
+	out.admin, err = a.leaf(t, nameAdmin, a.adminSpec())
+	return out, err
 }
 
 func isRSA(key crypto.PrivateKey) bool {
@@ -260,8 +288,12 @@ func isRSA(key crypto.PrivateKey) bool {
 	return ok
 }
 
-// chain is what this node presents: the leaf and the root. Open vSwitch's bootstrap
+// presented is a leaf with its chain up to the root. Open vSwitch's bootstrap
 // stores the last certificate of the chain as its CA, so the root must be in it.
-func (a *Authority) chain(leaf *x509.Certificate, key crypto.Signer) *tls.Certificate {
-	return &tls.Certificate{Certificate: [][]byte{leaf.Raw, a.root.cert.Raw}, PrivateKey: key, Leaf: leaf}
+func presented(leaf *x509.Certificate, key crypto.Signer, issuer Anchor) *tls.Certificate {
+	out := &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+	for _, c := range issuer {
+		out.Certificate = append(out.Certificate, c.Raw)
+	}
+	return out
 }

@@ -187,10 +187,10 @@ func TestRefusedDirectories(t *testing.T) {
 		{"no key", put("admin.key", "junk"), "admin.key", "holds no PEM key"},
 		{"leaf for a CA", func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, "ca.pem"), certPEM(certificates(t, read(t, filepath.Join(dir, "node.pem")))[0]), 0o644)
-		}, "ca.pem", "not a self-signed CA"},
+		}, "ca.pem", "is not a CA certificate"},
 		{"two roots", func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, "ca.pem"), append(read(t, filepath.Join(dir, "ca.pem")), other.CAPEM()...), 0o644)
-		}, "ca.pem", "holds 2 certificates"},
+		}, "ca.pem", "holds 2 chains"},
 		{"client for a node", func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, "node.pem"), read(t, filepath.Join(dir, "admin.pem")), 0o644)
 			write(t, filepath.Join(dir, "node.key"), read(t, filepath.Join(dir, "admin.key")), 0o600)
@@ -326,7 +326,7 @@ func TestIssuedWhileTheClockWasAhead(t *testing.T) {
 func TestRenewalNearTheEndOfTheCA(t *testing.T) {
 	t.Parallel()
 	dir, o, now := copyDir(t), options(), &clock{}
-	now.Set((20*365 - 30) * day)
+	now.Set((10*365 - 30) * day)
 	o.Now = now.Now
 	a := open(t, dir, o)
 	ca, leaf := a.Expiries()[0], a.Expiries()[1]

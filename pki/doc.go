@@ -3,16 +3,20 @@
 //
 // A directory holds it:
 //
-//	ca.pem      root certificate, 0644: what hosts and clients are given
-//	ca.key      its key, 0600; absent on a node that was given its certificate
-//	node.pem    this node's certificate, then the root, 0644
-//	node.key    its key, 0600
-//	admin.pem   client certificate of the role admin for this machine, 0644
-//	admin.key   its key, 0600
+//	ca.pem       the CA: its certificate or, of an intermediate one, the chain up to the root
+//	             ([Anchor]), 0644: what hosts and clients are given
+//	ca.key       the key of its first certificate, 0600; absent on a node that was given its certificate
+//	node.pem     this node's certificate, then that chain, 0644
+//	node.key     its key, 0600
+//	admin.pem    client certificate of the role admin for this machine, 0644
+//	admin.key    its key, 0600
+//	next.pem, next.key, trusted.pem
+//	             while the CA is rotated: the next one, and what else is trusted meanwhile
 //
-// Keys are PKCS #8, certificates X.509v3 (RFC 5280), all in PEM. The CA, the nodes
-// and the hosts have RSA keys of 3072 bits and SHA-256 signatures, because the
-// OpenSSL 1.0.2 and the cipher list of XCP-ng hosts allow nothing newer.
+// Keys are PKCS #8, certificates X.509v3 (RFC 5280), all in PEM. A CA that is made here has an
+// ECDSA key on P-256; nodes and hosts have RSA keys of 3072 bits, because the ovsdb-server of
+// XCP-ng 8.3 takes no key exchange but RSA's. Signatures are made with SHA-256. An operator's own
+// CA may be RSA or ECDSA.
 //
 // Identity is a URI in the subjectAltName, never a common name:
 //

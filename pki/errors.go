@@ -11,6 +11,9 @@ import (
 var (
 	// ErrNoCAKey says that this node cannot issue or renew: it has no ca.key.
 	ErrNoCAKey = errors.New("this node has no CA key")
+	// ErrIntermediate says that the CA cannot serve IKE daemons: they read one certificate of the
+	// CA's file, and strongSwan follows it only when it is self-signed.
+	ErrIntermediate = errors.New("the CA is an intermediate one, which IKE daemons do not trust alone; let these hosts have keys instead of certificates")
 	// ErrNotInitialised says that the directory holds no CA and Options.NoCreate forbids making one.
 	ErrNotInitialised = errors.New("no CA in the directory")
 )
@@ -23,6 +26,8 @@ var (
 	ErrUntrusted = errors.New("certificate not signed by the controller's CA")
 	// ErrPeerExpired says that the certificate is outside its validity period.
 	ErrPeerExpired = errors.New("certificate expired or not valid yet")
+	// ErrRevoked says that the certificate was revoked.
+	ErrRevoked = errors.New("certificate revoked")
 	// ErrWrongIdentity says that the certificate is good, but somebody else's.
 	ErrWrongIdentity = errors.New("certificate names somebody else")
 	// ErrWrongFingerprint says that the certificate is not the pinned one.

@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/sha1"
 	"crypto/x509"
@@ -107,28 +106,7 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	var certs []*x509.Certificate
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			return nil, &FileError{path, fmt.Sprintf("holds a PEM %q, want only CERTIFICATE", block.Type)}
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, &FileError{path, err.Error()}
-		}
-		certs = append(certs, cert)
-	}
-	if len(certs) == 0 {
-		return nil, &FileError{path, "holds no PEM certificate"}
-	}
-	if len(bytes.TrimSpace(data)) > 0 {
-		return nil, &FileError{path, "holds something after the last PEM certificate"}
-	}
-	return certs, nil
+	return parseCertificates(path, data)
 }
 
 // maxKeyFile bounds a key's file, in bytes: the longest RSA key that makes sense has 12 KiB.

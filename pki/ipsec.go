@@ -3,7 +3,6 @@ package pki
 import (
 	"crypto/x509"
 	"encoding/asn1"
-	"encoding/pem"
 	"strings"
 	"time"
 )
@@ -20,13 +19,7 @@ var oidIKE = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 17}
 // Errors: [*InputError] for what is not a uuid, [ErrNoCAKey].
 func (a *Authority) IssueIPsec(hostUUID, name string) (Issued, error) {
 	id := Identity{Kind: KindIPsec, Name: strings.ToLower(hostUUID)}
-	issued, err := a.issue(leafSpec{id: id, unit: name, life: lifeIPsec, newKey: newRSAKey})
-	if err != nil {
-		return Issued{}, err
-	}
-	// The certificate alone: certutil and strongSwan read the first of a file, and the root has its own.
-	issued.CertPEM = encodeFirst(issued.CertPEM)
-	return issued, nil
+	return a.issue(leafSpec{id: id, unit: name, life: lifeIPsec, newKey: newRSAKey})
 }
 
 // nameForIKE has the certificate say what IKE daemons look at. The peer is asked for by the common name, which both
@@ -44,10 +37,4 @@ func (s leafSpec) nameForIKE(t *x509.Certificate) {
 	// without a profile for IKE in NSS, as on XCP-ng, wants that of a server.
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	t.UnknownExtKeyUsage = []asn1.ObjectIdentifier{oidIKE}
-}
-
-// encodeFirst keeps the first of some certificates in PEM.
-func encodeFirst(text []byte) []byte {
-	first, _ := pem.Decode(text)
-	return pem.EncodeToMemory(first)
 }

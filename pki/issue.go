@@ -21,11 +21,11 @@ import (
 // How long certificates live. Nodes and the local admin are renewed while the
 // daemon runs; what was handed out is not, so it lives longer.
 const (
-	lifeCA     = 20 * 365 * 24 * time.Hour
+	lifeCA     = 10 * 365 * 24 * time.Hour
 	lifeNode   = 365 * 24 * time.Hour
 	lifeAdmin  = 365 * 24 * time.Hour
 	lifeClient = 2 * 365 * 24 * time.Hour
-	lifeHost   = 10 * 365 * 24 * time.Hour
+	lifeHost   = 5 * 365 * 24 * time.Hour
 )
 
 // backdate is how far NotBefore lies in the past: hosts without NTP are often
@@ -34,16 +34,22 @@ const backdate = 24 * time.Hour
 
 const rsaBits = 3072
 
+// minRSABits is the least that OpenSSL takes from its security level 2 on, the default of Debian.
+const minRSABits = 2048
+
 // Issued is a new certificate with its key, which is kept nowhere else.
 type Issued struct {
-	// CertPEM is the certificate, then the root.
+	// CertPEM is the certificate, then its issuers up to the root.
 	CertPEM []byte
-	// KeyPEM is its private key, PKCS #8.
+	// KeyPEM is its private key, PKCS #8; empty where the owner has made it himself.
 	KeyPEM []byte
-	// CAPEM is the root certificate.
+	// CAPEM is what the owner is to trust, as [Authority.CAPEM].
 	CAPEM []byte
 	// NotAfter is when the certificate expires.
 	NotAfter time.Time
+	// Leaf is the certificate, Issuer the fingerprint of the CA that signed it.
+	Leaf   *x509.Certificate
+	Issuer string
 }
 
 // IssueHost makes a key and a certificate for a host: RSA, for `ovs-vsctl set-ssl`.
@@ -82,30 +88,54 @@ type leafSpec struct {
 }
 
 func (a *Authority) issue(spec leafSpec) (Issued, error) {
-	if a.root.key == nil {
-		return Issued{}, fmt.Errorf("issuing a certificate for %s: %w", spec.id, ErrNoCAKey)
-	}
 	// The template first: a bad name is found before a key is made, which takes a second.
-	template, err := spec.template(a.opts.Now())
-	if err != nil {
+	if _, err := spec.template(a.opts.Now()); err != nil {
 		return Issued{}, err
+	}
+	if !a.CanIssue() {
+		return Issued{}, fmt.Errorf("issuing a certificate for %s: %w", spec.id, ErrNoCAKey)
 	}
 	key, err := spec.newKey()
 	if err != nil {
 		return Issued{}, err
 	}
-	cert, err := a.root.sign(template, key.Public())
+	out, err := a.certify(spec, key.Public())
 	if err != nil {
 		return Issued{}, err
 	}
-	keyPEM, err := encodeKey(key)
+	out.KeyPEM, err = encodeKey(key)
+	return out, err
+}
+
+// certify signs a certificate for a key.
+func (a *Authority) certify(spec leafSpec, public crypto.PublicKey) (Issued, error) {
+	template, err := spec.template(a.opts.Now())
 	if err != nil {
 		return Issued{}, err
 	}
-	return Issued{
-		CertPEM: encodeCertificates(cert, a.root.cert), KeyPEM: keyPEM,
-		CAPEM: a.CAPEM(), NotAfter: cert.NotAfter,
-	}, nil
+	t := a.present.Load().trust
+	by := t.active
+	// While the CA is rotated, what is handed out is of the next one already. Nodes and IKE daemons
+	// show theirs to others that need not trust it yet.
+	if t.next.key != nil && (spec.id.Kind == KindHost || spec.id.Kind == KindClient) {
+		by = t.next
+	}
+	if by.key == nil {
+		return Issued{}, fmt.Errorf("issuing a certificate for %s: %w", spec.id, ErrNoCAKey)
+	}
+	if spec.id.Kind == KindIPsec && len(by.Anchor) > 1 {
+		return Issued{}, fmt.Errorf("issuing a certificate for %s: %w", spec.id, ErrIntermediate)
+	}
+	cert, err := by.sign(template, public)
+	if err != nil {
+		return Issued{}, err
+	}
+	out := Issued{CertPEM: append(encodeCertificates(cert), by.PEM()...), CAPEM: t.pem(), NotAfter: cert.NotAfter, Leaf: cert, Issuer: by.Fingerprint()}
+	if spec.id.Kind == KindIPsec {
+		// The certificate alone: certutil and strongSwan read the first of a file, and the CA has its own.
+		out.CertPEM, out.CAPEM = encodeCertificates(cert), by.PEM()
+	}
+	return out, nil
 }
 
 // template is the certificate without key, serial and issuer.
@@ -154,14 +184,14 @@ func unitName(s string) string {
 	return string(r[:min(len(r), 64)])
 }
 
-// credential is a certificate with its key; the key is nil where it is not held.
+// credential is a certificate with its key.
 type credential struct {
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
-// sign completes the template and signs it. What is signed never outlives the root.
-func (c credential) sign(template *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, error) {
+// sign completes the template and signs it. What is signed never outlives its issuer.
+func (c anchor) sign(template *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, error) {
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err
@@ -170,13 +200,20 @@ func (c credential) sign(template *x509.Certificate, public crypto.PublicKey) (*
 	if template.SubjectKeyId, err = keyID(public); err != nil {
 		return nil, err
 	}
-	if template.NotAfter.After(c.cert.NotAfter) {
-		template.NotAfter = c.cert.NotAfter
+	for _, above := range c.Anchor {
+		if template.NotAfter.After(above.NotAfter) {
+			template.NotAfter = above.NotAfter
+		}
+		if template.NotBefore.Before(above.NotBefore) {
+			template.NotBefore = above.NotBefore
+		}
 	}
-	if template.NotBefore.Before(c.cert.NotBefore) {
-		template.NotBefore = c.cert.NotBefore
+	// SHA-256 whatever the issuer's key: CreateCertificate would take SHA-384 for P-384.
+	template.SignatureAlgorithm = x509.SHA256WithRSA
+	if _, ok := c.key.Public().(*ecdsa.PublicKey); ok {
+		template.SignatureAlgorithm = x509.ECDSAWithSHA256
 	}
-	return createCertificate(template, c.cert, public, c.key)
+	return createCertificate(template, c.Issuing(), public, c.key)
 }
 
 // selfSign makes the root certificate of a key. The name carries part of the key's

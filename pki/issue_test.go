@@ -41,13 +41,13 @@ func TestExtensions(t *testing.T) {
 		rsaBits   int
 		life      time.Duration
 	}{
-		{"root", "", root, nil, 3072, 20 * 365 * day},
+		{"root", "", root, nil, 0, 10 * 365 * day},
 		{"node", "poolwire://node/" + nodeID, nodeCertificate(t, a), both, 3072, 365 * day},
-		{"host", "poolwire://host/" + hostUUID, certificates(t, host(t).CertPEM)[0], both, 3072, 10 * 365 * day},
+		{"host", "poolwire://host/" + hostUUID, certificates(t, host(t).CertPEM)[0], both, 3072, 5 * 365 * day},
 		{"client", "poolwire://client/alice@example", certificates(t, client.CertPEM)[0], []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, 0, 2 * 365 * day},
 	} {
 		c := tt.cert
-		if c.Version != 3 || c.SignatureAlgorithm != x509.SHA256WithRSA || !c.BasicConstraintsValid {
+		if c.Version != 3 || c.SignatureAlgorithm != x509.ECDSAWithSHA256 || !c.BasicConstraintsValid {
 			t.Errorf("%s: version %d, %v", tt.name, c.Version, c.SignatureAlgorithm)
 		}
 		if len(c.SubjectKeyId) != 20 || !bytes.Equal(c.AuthorityKeyId, root.SubjectKeyId) {

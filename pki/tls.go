@@ -3,7 +3,6 @@ package pki
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"path/filepath"
 	"time"
 )
 
@@ -16,6 +15,7 @@ func (a *Authority) ServerTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, CipherSuites: a.cipherSuites(), Time: a.opts.Now,
 		GetCertificate: a.serverCertificate, ClientAuth: tls.RequireAnyClientCert,
+		VerifyConnection: a.refuseRevoked,
 	}
 }
 
@@ -27,6 +27,7 @@ func (a *Authority) DialTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, CipherSuites: a.cipherSuites(), Time: a.opts.Now,
 		GetClientCertificate: a.clientCertificate, InsecureSkipVerify: true,
+		VerifyConnection: a.refuseRevoked,
 	}
 }
 
@@ -37,13 +38,10 @@ func (a *Authority) NodeTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, Time: a.opts.Now,
 		GetCertificate: a.serverCertificate, GetClientCertificate: a.clientCertificate,
-		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.roots,
+		ClientAuth: tls.RequireAnyClientCert,
 		// Nodes move between addresses; VerifyConnection does the whole check.
 		InsecureSkipVerify: true,
-		VerifyConnection: func(cs tls.ConnectionState) error {
-			_, err := a.VerifyPeer(cs.PeerCertificates, KindNode)
-			return err
-		},
+		VerifyConnection:   a.requireKind(KindNode),
 	}
 }
 
@@ -53,8 +51,8 @@ func (a *Authority) NodeTLS() *tls.Config {
 func (a *Authority) APIServerTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, CipherSuites: modernSuites(), Time: a.opts.Now, GetCertificate: a.serverCertificate,
-		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: a.roots,
-		VerifyConnection: requireKind(KindClient, KindNode),
+		// VerifyConnection does the whole check, against the CAs of that moment.
+		ClientAuth: tls.RequestClientCert, VerifyConnection: ifPresented(a.requireKind(KindClient, KindNode)),
 	}
 }
 
@@ -64,25 +62,30 @@ func (a *Authority) APIServerTLS() *tls.Config {
 func (a *Authority) MonitoringTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, CipherSuites: modernSuites(), Time: a.opts.Now, GetCertificate: a.serverCertificate,
-		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: a.roots,
+		ClientAuth: tls.RequestClientCert, VerifyConnection: ifPresented(func(cs tls.ConnectionState) error {
+			return a.verifyChain(cs.PeerCertificates, "a certificate of the controller's CA")
+		}),
 	}
 }
 
-// APIClientTLS is for a client on the controller's own machine that can read its
-// directory: the local admin's.
-func APIClientTLS(dir string) (*tls.Config, error) {
-	in := func(file string) string { return filepath.Join(dir, file) }
-	return LoadClientTLS(in(nameAdmin+certSuffix), in(nameAdmin+keySuffix), in(nameCA+certSuffix))
+// ifPresented leaves peers alone that have shown no certificate.
+func ifPresented(verify func(tls.ConnectionState) error) func(tls.ConnectionState) error {
+	return func(cs tls.ConnectionState) error {
+		if len(cs.PeerCertificates) == 0 {
+			return nil
+		}
+		return verify(cs)
+	}
 }
 
 func (a *Authority) serverCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return a.node.Load(), nil
+	return a.present.Load().node, nil
 }
 
 // clientCertificate ignores the list of CAs that the server asks for: there is but
 // one certificate to present, and a refusal says more than no certificate.
 func (a *Authority) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	return a.node.Load(), nil
+	return a.present.Load().node, nil
 }
 
 // modernSuites are what TLS 1.2 may use: forward secrecy, and AES-GCM alone (FIPS 140-3 approves it, and
@@ -104,20 +107,16 @@ func (a *Authority) cipherSuites() []uint16 {
 	return append(modernSuites(), tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384)
 }
 
-// requireKind completes a verification by the library: the chain of a peer that presented one is good
-// already, it must also be of one of these kinds.
-func requireKind(kinds ...Kind) func(tls.ConnectionState) error {
+// requireKind is the whole verification of a peer of one of these kinds.
+func (a *Authority) requireKind(kinds ...Kind) func(tls.ConnectionState) error {
 	return func(cs tls.ConnectionState) error {
-		if len(cs.PeerCertificates) == 0 {
-			return nil
-		}
-		_, err := identify(cs.PeerCertificates, kinds)
+		_, err := a.VerifyPeer(cs.PeerCertificates, kinds...)
 		return err
 	}
 }
 
-// VerifyPeer checks that the peer's certificate was signed by this CA, is valid
-// now, and is of one of these kinds. Errors: [*PeerError].
+// VerifyPeer checks that the peer's certificate was signed by a CA that is trusted, is valid
+// now, not revoked, of one of these kinds, and made for the use of that kind. Errors: [*PeerError].
 func (a *Authority) VerifyPeer(certs []*x509.Certificate, kinds ...Kind) (Identity, error) {
 	if err := a.verifyChain(certs, kindsText(kinds)); err != nil {
 		return Identity{}, err
@@ -126,23 +125,23 @@ func (a *Authority) VerifyPeer(certs []*x509.Certificate, kinds ...Kind) (Identi
 }
 
 // verifyChain checks signature and validity of the peer's first certificate. The
-// others are not looked at: this CA signs without intermediates, and hostile ones
-// can make path building expensive.
+// others are not looked at: the issuing certificates are known, what else their root has signed is
+// nobody here, and hostile ones can make path building expensive.
 func (a *Authority) verifyChain(certs []*x509.Certificate, expected string) error {
 	if len(certs) == 0 {
 		return &PeerError{Kind: ErrNoCertificate, Presented: "nothing", Expected: expected}
 	}
-	now := a.opts.Now()
+	now, t := a.opts.Now(), a.present.Load().trust
 	_, err := certs[0].Verify(x509.VerifyOptions{
-		Roots: a.roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		Roots: t.roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err == nil {
-		return nil
+		return a.checkRevoked(t, certs[0], expected)
 	}
 	kind := ErrUntrusted
-	if c := certs[0]; c.CheckSignatureFrom(a.root.cert) == nil && (now.Before(c.NotBefore) || now.After(c.NotAfter)) {
+	if c := certs[0]; (now.Before(c.NotBefore) || now.After(c.NotAfter)) && t.issuerOf(c) != nil {
 		kind = ErrPeerExpired
 		expected += " valid at " + now.UTC().Format(time.RFC3339)
 	}
-	return &PeerError{Kind: kind, Presented: describe(certs[0]), Expected: expected + ", signed by " + a.root.cert.Subject.String(), Cause: err}
+	return &PeerError{Kind: kind, Presented: describe(certs[0]), Expected: expected + ", signed by " + t.active.Issuing().Subject.String(), Cause: err}
 }

@@ -109,7 +109,7 @@ func TestLoadClientTLSRefuses(t *testing.T) {
 		{"missing.pem", "admin.key", "ca.pem", "missing.pem"},
 		{"admin.pem", "missing.key", "ca.pem", "missing.key"},
 		{"admin.pem", "admin.key", "missing.pem", "missing.pem"},
-		{"admin.pem", "admin.key", "admin.key", "holds no PEM certificate"},
+		{"admin.pem", "admin.key", "admin.key", "want only CERTIFICATE"},
 		{"admin.key", "admin.key", "ca.pem", "admin.key"},
 	} {
 		if _, err := pki.LoadClientTLS(in(tt.cert), in(tt.key), in(tt.ca)); err == nil || !strings.Contains(err.Error(), tt.want) {

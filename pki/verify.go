@@ -54,14 +54,14 @@ func (a *Authority) VerifyHost(certs []*x509.Certificate, want HostIdentity) (pi
 		return "", a.verifyNamedHost(certs, want.UUID)
 	case TrustFirstUse:
 		if want.PinnedSHA256 != "" {
-			return "", verifyPinned(certs, want.PinnedSHA256)
+			return "", a.verifyPinned(certs, want.PinnedSHA256)
 		}
 		if len(certs) == 0 {
 			return "", &PeerError{Kind: ErrNoCertificate, Presented: "nothing", Expected: "any certificate, to be pinned"}
 		}
-		return Fingerprint(certs[0]), nil
+		return Fingerprint(certs[0]), a.Usable(certs, OwnOrForeign)
 	case TrustPinned:
-		return "", verifyPinned(certs, want.PinnedSHA256)
+		return "", a.verifyPinned(certs, want.PinnedSHA256)
 	}
 	return "", &InputError{"trust", fmt.Sprint(int(trust)), "one of the Trust constants"}
 }
@@ -74,14 +74,17 @@ func (a *Authority) verifyNamedHost(certs []*x509.Certificate, hostUUID string) 
 	if err := a.verifyChain(certs, "a certificate naming "+want.String()); err != nil {
 		return err
 	}
-	got, err := IdentityOf(certs[0])
-	if err != nil || got != want {
+	got, err := identify(certs, []Kind{KindHost})
+	if err == nil && got != want {
+		err = fmt.Errorf("it is that of %s", got)
+	}
+	if err != nil {
 		return &PeerError{Kind: ErrWrongIdentity, Presented: describe(certs[0]), Expected: want.String(), Cause: err}
 	}
 	return nil
 }
 
-func verifyPinned(certs []*x509.Certificate, pinned string) error {
+func (a *Authority) verifyPinned(certs []*x509.Certificate, pinned string) error {
 	pin, err := ParseFingerprint(pinned)
 	if err != nil {
 		return err
@@ -93,7 +96,7 @@ func verifyPinned(certs []*x509.Certificate, pinned string) error {
 	if Fingerprint(certs[0]) != pin {
 		return &PeerError{Kind: ErrWrongFingerprint, Presented: describe(certs[0]), Expected: expected}
 	}
-	return nil
+	return a.Usable(certs, OwnOrForeign)
 }
 
 // Fingerprint is the SHA-256 of the whole certificate (DER), 64 hexadecimal digits
@@ -120,9 +123,31 @@ func identify(certs []*x509.Certificate, kinds []Kind) (Identity, error) {
 	}
 	id, err := IdentityOf(certs[0])
 	if err == nil && slices.Contains(kinds, id.Kind) {
-		return id, nil
+		if missing := missingUsage(certs[0], id.Kind); missing != "" {
+			err = fmt.Errorf("extendedKeyUsage lacks %s, which a %s needs", missing, id.Kind)
+		} else {
+			return id, nil
+		}
 	}
 	return Identity{}, &PeerError{Kind: ErrWrongIdentity, Presented: describe(certs[0]), Expected: kindsText(kinds), Cause: err}
+}
+
+// missingUsage names the extended key usage that a certificate of a kind must have and does not;
+// empty when it has all. Hosts and nodes dial and are dialled.
+func missingUsage(c *x509.Certificate, kind Kind) string {
+	need := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	switch kind {
+	case KindClient:
+		need = need[1:]
+	case KindIPsec:
+		need = need[:1]
+	}
+	for _, u := range need {
+		if !slices.Contains(c.ExtKeyUsage, u) {
+			return map[x509.ExtKeyUsage]string{x509.ExtKeyUsageServerAuth: "serverAuth", x509.ExtKeyUsageClientAuth: "clientAuth"}[u]
+		}
+	}
+	return ""
 }
 
 func kindsText(kinds []Kind) string {
