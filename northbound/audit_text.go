@@ -29,7 +29,7 @@ func auditRecord(v *raftstore.View, r *storev1.AuditRecord) *v1.AuditRecord {
 		out.Code = codeName(r.GetCode())
 	}
 	for _, c := range r.GetChanges() {
-		out.Changes = append(out.Changes, auditChange(v, c))
+		out.Changes = append(out.Changes, auditChange(c))
 	}
 	out.Summary = auditSummary(r, out)
 	return out
@@ -68,7 +68,7 @@ func auditSummary(r *storev1.AuditRecord, shown *v1.AuditRecord) string {
 }
 
 // auditChange is a change as the API shows it.
-func auditChange(v *raftstore.View, c *storev1.AuditChange) *v1.AuditChange {
+func auditChange(c *storev1.AuditChange) *v1.AuditChange {
 	out := &v1.AuditChange{
 		Kind: kindOfTable(c.GetTable()), Id: c.GetKey(), Name: c.GetName(), Made: c.GetMade(), Removed: c.GetRemoved(),
 		Added: c.GetAdded(), Lost: c.GetLost(),
@@ -76,7 +76,7 @@ func auditChange(v *raftstore.View, c *storev1.AuditChange) *v1.AuditChange {
 	before, after := raftstore.AuditImages(c)
 	fields := keepChanged(before, after)
 	out.BeforeJson, out.AfterJson = fieldsJSON(before), fieldsJSON(after)
-	out.Summary = changeSummary(v, out, before, after, fields)
+	out.Summary = changeSummary(out, before, after, fields)
 	return out
 }
 
@@ -84,14 +84,14 @@ func auditChange(v *raftstore.View, c *storev1.AuditChange) *v1.AuditChange {
 // returns the names of the fields that are left.
 func keepChanged(before, after proto.Message) []string {
 	var left []string
-	any := after
-	if any == nil {
-		any = before
+	one := after
+	if one == nil {
+		one = before
 	}
-	if any == nil {
+	if one == nil {
 		return nil
 	}
-	fields := any.ProtoReflect().Descriptor().Fields()
+	fields := one.ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
 		f := fields.Get(i)
 		switch f.Name() {
@@ -128,20 +128,16 @@ func fieldsJSON(m proto.Message) string {
 	if err != nil {
 		return ""
 	}
-	var plain json.RawMessage
-	if json.Unmarshal(b, &plain) != nil {
-		return ""
-	}
-	return string(compact(plain))
+	return string(compact(b))
 }
 
 // compact takes the white space out, which protojson varies on purpose.
 func compact(b []byte) []byte {
-	var any any
-	if json.Unmarshal(b, &any) != nil {
+	var value any
+	if json.Unmarshal(b, &value) != nil {
 		return b
 	}
-	out, err := json.Marshal(any)
+	out, err := json.Marshal(value)
 	if err != nil {
 		return b
 	}
@@ -155,7 +151,7 @@ const (
 )
 
 // changeSummary says what was changed about an object, in one line.
-func changeSummary(v *raftstore.View, c *v1.AuditChange, before, after proto.Message, fields []string) string {
+func changeSummary(c *v1.AuditChange, before, after proto.Message, fields []string) string {
 	what := strings.ReplaceAll(c.GetKind(), "_", " ")
 	name := c.GetName()
 	if name == "" {
@@ -169,7 +165,7 @@ func changeSummary(v *raftstore.View, c *v1.AuditChange, before, after proto.Mes
 	if image == nil {
 		image = before
 	}
-	if text := ruleSummary(v, image); text != "" && (c.GetMade() || c.GetRemoved()) {
+	if text := ruleSummary(image); text != "" && (c.GetMade() || c.GetRemoved()) {
 		what += ": " + text
 	}
 	switch {
@@ -215,7 +211,7 @@ func shortID(id string) string {
 }
 
 // ruleSummary is what a rule does; empty for other objects.
-func ruleSummary(v *raftstore.View, m proto.Message) string {
+func ruleSummary(m proto.Message) string {
 	switch r := m.(type) {
 	case *v1.Rule:
 		verb := "deny"

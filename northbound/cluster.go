@@ -54,7 +54,7 @@ func (s *clusterService) GetClusterStatus(ctx context.Context, _ *v1.GetClusterS
 		Hosts: map[string]uint32{}, Pools: uint32(len(v.Pools())), Vifs: uint32(len(v.Vifs())),
 		PrivateNetworks: uint32(len(v.PrivateNetworks())), Rules: uint32(len(v.Rules())), PolicyRules: uint32(len(v.PolicyRules())),
 		AddressGroups: uint32(len(v.AddressGroups())), VifGroups: uint32(len(v.VifGroups())),
-		RefusedConnections: s.cfg.Live.RefusedConnections(), Version: s.cfg.Version,
+		RefusedConnections: s.cfg.Live.RefusedConnections(), Version: s.cfg.Version, AuditHead: v.AuditEnds().String(),
 	}
 	if out.SecretKeys, err = s.secretKeys(v); err != nil {
 		return nil, statusOf(err, "")

@@ -47,6 +47,8 @@ func reads() map[string]proto.Message {
 		v1.VifGroupService_ListVifGroups_FullMethodName:             &v1.ListVifGroupsRequest{},
 		v1.ChangeService_ListPendingChanges_FullMethodName:          &v1.ListPendingChangesRequest{},
 		v1.ClusterService_GetClusterSettings_FullMethodName:         &v1.GetClusterSettingsRequest{},
+		v1.AuditService_ListAuditRecords_FullMethodName:             &v1.ListAuditRecordsRequest{},
+		v1.AuditService_GetAuditRecord_FullMethodName:               &v1.GetAuditRecordRequest{Sequence: 1},
 	}
 }
 
@@ -81,7 +83,7 @@ func TestReadsOnFollower(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	there, here := ca.dial(leader.api, "vera", "read-only"), ca.dial(follower.api, "vera", "read-only")
+	there, here := ca.dial(leader.api, "vera", "pool-admin"), ca.dial(follower.api, "vera", "pool-admin")
 	requests := reads()
 	requests[v1.PifService_GetPif_FullMethodName] = &v1.GetPifRequest{Pif: f.store.View().Pifs()[0].GetUuid()}
 	for method, req := range requests {

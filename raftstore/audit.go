@@ -43,6 +43,14 @@ type AuditEnds struct {
 	Bytes uint64
 }
 
+// String is the head as "NUMBER:HASH"; empty while there is no record.
+func (e AuditEnds) String() string {
+	if e.Head == 0 {
+		return ""
+	}
+	return auditchain.Head{Sequence: e.Head, Hash: e.HeadHash}.String()
+}
+
 // AuditEnds returns the ends of the audit chain.
 func (v *View) AuditEnds() AuditEnds {
 	h := v.meta()

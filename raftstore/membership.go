@@ -199,6 +199,7 @@ func (s *Store) SelfStatus() *poolwirev1.NodeStatus {
 	out := &poolwirev1.NodeStatus{
 		Node: s.self(), LastIndex: s.raft.LastIndex(), AppliedIndex: s.raft.AppliedIndex(), LastTerm: term,
 		DiskFree: s.space.free.Load(), DiskFull: s.space.short.Load(), DiskStalled: s.dog.silent.Load(), ClusterUuid: s.View().FoundingUUID(),
+		AuditHead: s.View().AuditEnds().String(),
 	}
 	if s.cfg.SecretKeys != nil {
 		out.SecretKeys = s.cfg.SecretKeys()

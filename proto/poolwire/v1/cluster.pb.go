@@ -190,7 +190,9 @@ type NodeStatus struct {
 	ClusterUuid string `protobuf:"bytes,12,opt,name=cluster_uuid,json=clusterUuid,proto3" json:"cluster_uuid,omitempty"`
 	// Ids of the keys that it can open sealed secrets with: 16 hexadecimal digits, which tell nothing of the keys. Empty from a
 	// node of an older version.
-	SecretKeys    []string `protobuf:"bytes,13,rep,name=secret_keys,json=secretKeys,proto3" json:"secret_keys,omitempty"`
+	SecretKeys []string `protobuf:"bytes,13,rep,name=secret_keys,json=secretKeys,proto3" json:"secret_keys,omitempty"`
+	// Head of its copy of the audit chain, "NUMBER:HASH"; empty while there is none.
+	AuditHead     string `protobuf:"bytes,14,opt,name=audit_head,json=auditHead,proto3" json:"audit_head,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -314,6 +316,13 @@ func (x *NodeStatus) GetSecretKeys() []string {
 		return x.SecretKeys
 	}
 	return nil
+}
+
+func (x *NodeStatus) GetAuditHead() string {
+	if x != nil {
+		return x.AuditHead
+	}
+	return ""
 }
 
 // SecretKey is a key that seals the secrets in the store. What it is, no node tells.
@@ -453,7 +462,9 @@ type GetClusterStatusResponse struct {
 	// Name of the cluster, given at bootstrap.
 	ClusterName string `protobuf:"bytes,16,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
 	// Keys that seal secrets, as far as nodes have told of them or secrets are sealed with them; by id.
-	SecretKeys    []*SecretKey `protobuf:"bytes,17,rep,name=secret_keys,json=secretKeys,proto3" json:"secret_keys,omitempty"`
+	SecretKeys []*SecretKey `protobuf:"bytes,17,rep,name=secret_keys,json=secretKeys,proto3" json:"secret_keys,omitempty"`
+	// Head of the audit chain, "NUMBER:HASH"; empty while there is none.
+	AuditHead     string `protobuf:"bytes,18,opt,name=audit_head,json=auditHead,proto3" json:"audit_head,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -605,6 +616,13 @@ func (x *GetClusterStatusResponse) GetSecretKeys() []*SecretKey {
 		return x.SecretKeys
 	}
 	return nil
+}
+
+func (x *GetClusterStatusResponse) GetAuditHead() string {
+	if x != nil {
+		return x.AuditHead
+	}
+	return ""
 }
 
 // WaitForHostsRequest names the revision to wait for.
@@ -1774,7 +1792,7 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\breplaces\x18\t \x01(\tR\breplaces\x12\x1a\n" +
 	"\bcommands\x18\n" +
 	" \x01(\rR\bcommands\x12\x18\n" +
-	"\ameaning\x18\v \x01(\rR\ameaning\"\xe6\x03\n" +
+	"\ameaning\x18\v \x01(\rR\ameaning\"\x85\x04\n" +
 	"\n" +
 	"NodeStatus\x12%\n" +
 	"\x04node\x18\x01 \x01(\v2\x11.poolwire.v1.NodeR\x04node\x12\x18\n" +
@@ -1792,13 +1810,15 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\tdisk_full\x18\v \x01(\bR\bdiskFull\x12!\n" +
 	"\fcluster_uuid\x18\f \x01(\tR\vclusterUuid\x12\x1f\n" +
 	"\vsecret_keys\x18\r \x03(\tR\n" +
-	"secretKeys\"R\n" +
+	"secretKeys\x12\x1d\n" +
+	"\n" +
+	"audit_head\x18\x0e \x01(\tR\tauditHead\"R\n" +
 	"\tSecretKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\rR\x06sealed\x12\x1d\n" +
 	"\n" +
 	"missing_on\x18\x03 \x03(\tR\tmissingOn\"\x19\n" +
-	"\x17GetClusterStatusRequest\"\xb0\x05\n" +
+	"\x17GetClusterStatusRequest\"\xcf\x05\n" +
 	"\x18GetClusterStatusResponse\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12'\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x11.poolwire.v1.NodeR\x05nodes\x12\x1b\n" +
@@ -1819,7 +1839,9 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"vif_groups\x18\x0f \x01(\rR\tvifGroups\x12!\n" +
 	"\fcluster_name\x18\x10 \x01(\tR\vclusterName\x127\n" +
 	"\vsecret_keys\x18\x11 \x03(\v2\x16.poolwire.v1.SecretKeyR\n" +
-	"secretKeys\x1a8\n" +
+	"secretKeys\x12\x1d\n" +
+	"\n" +
+	"audit_head\x18\x12 \x01(\tR\tauditHead\x1a8\n" +
 	"\n" +
 	"HostsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

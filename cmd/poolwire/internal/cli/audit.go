@@ -116,7 +116,6 @@ func (a *app) auditList() *cobra.Command {
 // listAudit prints records up to a limit, 0 for none.
 func (a *app) listAudit(ctx context.Context, api *client, req *poolwirev1.ListAuditRecordsRequest, limit uint32) error {
 	var records []*poolwirev1.AuditRecord
-	more := false
 	for {
 		req.PageSize = pageSize
 		if left := limit - uint32(len(records)); limit > 0 && left < pageSize {
@@ -128,14 +127,14 @@ func (a *app) listAudit(ctx context.Context, api *client, req *poolwirev1.ListAu
 		}
 		records = append(records, page.GetRecords()...)
 		req.PageToken = page.GetNextPageToken()
-		if more = req.GetPageToken() != ""; !more || limit > 0 && uint32(len(records)) >= limit {
+		if req.GetPageToken() == "" || limit > 0 && uint32(len(records)) >= limit {
 			break
 		}
 	}
 	if err := printList(a, records, auditColumns); err != nil {
 		return err
 	}
-	if more {
+	if req.GetPageToken() != "" {
 		a.say("there are more; see them with --limit 0")
 	}
 	return nil

@@ -63,6 +63,9 @@ func (a *app) printCluster(r *poolwirev1.GetClusterStatusResponse) error {
 			a.say("secrets   %s", secretKeyText(k))
 		}
 	}
+	if head := r.GetAuditHead(); head != "" {
+		a.say("audit     head %s", head)
+	}
 	for _, refused := range foldRefused(r.GetRefusedConnections()) {
 		a.say("refused   %s", refused.text(time.Now()))
 	}

@@ -33,6 +33,7 @@ var nodeStatusColumns = []column[*poolwirev1.NodeStatus]{
 	{title: "VERSION", value: func(n *poolwirev1.NodeStatus) string { return n.GetNode().GetVersion() }},
 	{title: "API", value: func(n *poolwirev1.NodeStatus) string { return n.GetNode().GetApiAddress() }},
 	{title: "RAFT", value: func(n *poolwirev1.NodeStatus) string { return n.GetNode().GetRaftAddress() }},
+	{title: "AUDIT-HEAD", value: func(n *poolwirev1.NodeStatus) string { return n.GetAuditHead() }, wide: true},
 	{title: "NOTE", value: nodeNote},
 }
 
