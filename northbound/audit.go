@@ -270,11 +270,10 @@ func isAuditKind(kind string) bool {
 
 // kindOfTable is what an object of a table is called: "policy_rule". Empty for tables that are not recorded.
 func kindOfTable(table uint32) string {
-	switch t := raftstore.Table(table); t {
-	case raftstore.TableBridges, raftstore.TablePorts, raftstore.TableHostFacts, raftstore.TableRequests, raftstore.TablePendingChanges,
-		raftstore.TableRelays, raftstore.TableProtections, raftstore.TableSubscriptions, raftstore.TableBackupParts, raftstore.TableAudit:
+	switch t := raftstore.Table(table); {
+	case !raftstore.AuditedTable(t):
 		return ""
-	case raftstore.TableSettings:
+	case t == raftstore.TableSettings:
 		return "settings"
 	default:
 		return strings.TrimSuffix(t.String(), "s")

@@ -34,17 +34,46 @@ func (t *tx) auditChanges(r *storev1.AuditRecord, c *storev1.Command, res Result
 	}
 }
 
+// auditing is what is recorded of the objects of a table.
+type auditing int
+
+const (
+	// auditUnsettled is for tables that nobody has thought about: as auditName.
+	auditUnsettled auditing = iota
+	// auditNothing is for what hosts report, and for what the store itself needs.
+	auditNothing
+	// auditName records that an object was made, changed or removed, and what it is called.
+	auditName
+	// auditWhole records the object before and after, as auditImage gives it.
+	auditWhole
+)
+
+func auditingOf(t Table) auditing {
+	switch t {
+	case TableBridges, TablePorts, TableHostFacts, TableRequests, TablePendingChanges, TableRelays, TableProtections,
+		TableSubscriptions, TableBackupParts, TableAudit:
+		return auditNothing
+	case TablePools, TableHosts, TableNetworks, TablePrivateNetworks, TableVifs, TableRules, TablePolicyRules, TableAddressGroups,
+		TableVifGroups, TableNodes, TablePairKeys, TableSettings:
+		return auditWhole
+	}
+	return auditUnsettled
+}
+
+// AuditedTable tells whether changes of a table's objects are recorded.
+func AuditedTable(t Table) bool { return auditingOf(t) != auditNothing }
+
 // isAudited tells whether a change is of what somebody asked for, the controller included. What hosts report is not,
 // but for the certificate that a host is known by from now on.
 func isAudited(c Change, cmd *storev1.Command, res Result) bool {
 	if c.Before == nil && c.After == nil {
 		return false
 	}
+	if auditingOf(c.Table) == auditNothing {
+		return false
+	}
 	asked := cmd.GetOrigin() != nil
 	switch c.Table {
-	case TableBridges, TablePorts, TableHostFacts, TableRequests, TablePendingChanges, TableRelays, TableProtections,
-		TableSubscriptions, TableBackupParts, TableAudit:
-		return false
 	case TablePairKeys:
 		return asked
 	case TableNodes:
