@@ -26,6 +26,7 @@ type fakeServer struct {
 	fakeLists
 	fakePolicy
 	fakeBackup
+	fakeAudit
 
 	added       *poolwirev1.AddRuleRequest
 	removed     *poolwirev1.RemoveRuleRequest
@@ -147,6 +148,7 @@ func (f *fakeServer) run(t *testing.T, args ...string) (code int, out, errs stri
 	poolwirev1.RegisterClusterServiceServer(s, f)
 	poolwirev1.RegisterPoolServiceServer(s, f)
 	poolwirev1.RegisterBackupServiceServer(s, &f.fakeBackup)
+	poolwirev1.RegisterAuditServiceServer(s, &f.fakeAudit)
 	poolwirev1.RegisterHostServiceServer(s, f)
 	poolwirev1.RegisterPifServiceServer(s, f)
 	poolwirev1.RegisterNetworkServiceServer(s, f)
