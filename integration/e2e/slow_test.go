@@ -1,0 +1,184 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// ports are those of the daemon, by what is listened for.
+var ports = map[string]uint16{"api": 6700, "openflow": 6653, "portflags": 6654, "ovsdb": 6640}
+
+// dripped sends one byte each tenth of a second, and returns how long the daemon put up with it.
+func dripped(ctx context.Context, c net.Conn, data []byte) (time.Duration, error) {
+	begin := time.Now()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, c)
+		ended <- err
+	}()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return 0, errors.New("the connection stays open")
+		case <-ended:
+			return time.Since(begin), nil
+		case <-tick.C:
+			_, _ = c.Write(data[i%len(data) : i%len(data)+1])
+		}
+	}
+}
+
+// hello is the beginning of a TLS ClientHello.
+func hello(t *testing.T) []byte {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	defer func() { _ = ours.Close() }()
+	go func() { _ = tls.Client(theirs, &tls.Config{InsecureSkipVerify: true}).Handshake() }() //nolint:gosec // nobody answers
+	b := make([]byte, 4096)
+	n, err := ours.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = theirs.Close()
+	return b[:n]
+}
+
+// A peer that begins a handshake and goes on a byte at a time is let go when its time is over, on
+// every port, below TLS and, with a good certificate, above it.
+func TestSlowHandshakes(t *testing.T) {
+	t.Parallel()
+	const patience = 2 * time.Second
+	p := &pair{World: newWorld(t, "slow", "--limits-handshake-time", patience.String(), "--listen-api", "0.0.0.0:6700")}
+	p.do(t, "pool", "create", "paris")
+	p.h1 = p.join(t, "paris1")
+	cert := credentials(t, p.h1)
+	begun := hello(t)
+	for name, port := range ports {
+		for _, secured := range []bool{false, true} {
+			if name == "api" && secured {
+				continue // a host's certificate opens nothing there
+			}
+			t.Run(fmt.Sprintf("%s, TLS %v", name, secured), func(t *testing.T) {
+				t.Parallel()
+				ctx := within(t, 30*time.Second)
+				c, err := p.h1.Dial(ctx, "tcp", netip.AddrPortFrom(p.Lab.ControllerAddr(), port).String())
+				data := begun
+				if secured {
+					c, err = p.reach(ctx, p.h1, port, cert)
+					// A long hello of OpenFlow, its elements all of the kind that is passed over, or JSON that does not end.
+					data = append([]byte{4, 0, 0x02, 0x00, 0, 0, 0, 1, 0, 9, 0x01, 0xf8}, make([]byte, 500)...)
+					switch name {
+					case "portflags":
+						data[0] = 1
+					case "ovsdb":
+						data = []byte(`{"id":0,"result":["` + fmt.Sprint(make([]byte, 200)))
+					}
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = c.Close() }()
+				took, err := dripped(ctx, c, data)
+				t.Logf("let go after %v", took)
+				// Hello of OpenFlow 1.0, and the first answer of an OVSDB, have 10 s.
+				if err != nil || took < patience/2 || took > 5*patience+5*time.Second {
+					t.Errorf("let go after %v: %v", took, err)
+				}
+			})
+		}
+	}
+}
+
+// One address gets as many connections as it may have, on every port, and others theirs.
+func TestConnectionsOfOneAddress(t *testing.T) {
+	t.Parallel()
+	const most = 8
+	p := &pair{World: newWorld(t, "many", "--limits-connections-per-address", fmt.Sprint(most), "--listen-api", "0.0.0.0:6700")}
+	p.do(t, "pool", "create", "paris")
+	p.h1 = p.join(t, "paris1")
+	for name, port := range ports {
+		ctx := within(t, time.Minute)
+		var open []net.Conn
+		for range 4 * most {
+			c, err := p.h1.Dial(ctx, "tcp", netip.AddrPortFrom(p.Lab.ControllerAddr(), port).String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			open = append(open, c)
+		}
+		eventually(t, p.metric(fmt.Sprintf(`poolwire_connections_limited_total{limit="connections_per_address",listener=%q}`, name)))
+		for _, c := range open {
+			_ = c.Close()
+		}
+	}
+	// Another host comes in all the same, and changes are made.
+	p.h2 = p.join(t, "paris2")
+	p.settled(t)
+}
+
+// An API client that opens as many streams as it can, resets them and pings without end is cut
+// off or slowed down; others get their answers.
+func TestFloodsOfFrames(t *testing.T) {
+	t.Parallel()
+	p := &pair{World: newWorld(t, "frames", "--listen-api", "0.0.0.0:6700")}
+	p.do(t, "pool", "create", "paris")
+	p.h1 = p.join(t, "paris1")
+	cert, err := tls.LoadX509KeyPair(filepath.Join(p.Dir, "pki", "admin.pem"), filepath.Join(p.Dir, "pki", "admin.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, flood := range map[string]func(i uint32) []byte{
+		"settings": func(uint32) []byte { return frameOf(4, 0, 0) },
+		"ping": func(i uint32) []byte {
+			return frameOf(6, 0, 0, 0, 0, 0, 0, byte(i>>24), byte(i>>16), byte(i>>8), byte(i))
+		},
+		// ":method: POST", ":scheme: https", ":path: /" of the static table (RFC 7541, appendix A), then RST_STREAM with CANCEL.
+		"reset": func(i uint32) []byte {
+			return append(frameOf(1, 4, 2*i+1, 0x83, 0x87, 0x84), frameOf(3, 0, 2*i+1, 0, 0, 0, 8)...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, err := floodFrames(within(t, time.Minute), p, cert, flood)
+			t.Logf("%d frames: %v", n, err)
+			if timeout := net.Error(nil); n == 0 || errors.As(err, &timeout) && timeout.Timeout() && name == "ping" {
+				t.Errorf("%d frames were taken: %v", n, err)
+			}
+			p.do(t, "pool", "list")
+		})
+	}
+}
+
+// frameOf is a frame of HTTP/2 (RFC 9113, 4.1).
+func frameOf(kind, flags byte, stream uint32, payload ...byte) []byte {
+	n := len(payload)
+	return append([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags, byte(stream >> 24), byte(stream >> 16), byte(stream >> 8), byte(stream)}, payload...)
+}
+
+// floodFrames sends frames for some seconds, or until it is cut off. What is answered is not read.
+func floodFrames(ctx context.Context, p *pair, cert tls.Certificate, flood func(uint32) []byte) (n uint32, err error) {
+	plain, err := p.h1.Dial(ctx, "tcp", netip.AddrPortFrom(p.Lab.ControllerAddr(), ports["api"]).String())
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = plain.Close() }()
+	c := tls.Client(plain, &tls.Config{Certificates: []tls.Certificate{cert}, InsecureSkipVerify: true, NextProtos: []string{"h2"}}) //nolint:gosec // a client that trusts anybody
+	if err := c.HandshakeContext(ctx); err != nil {
+		return 0, err
+	}
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_, err = io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+string(frameOf(4, 0, 0)))
+	for ; err == nil; n++ {
+		_, err = c.Write(flood(n))
+	}
+	return n, err
+}
