@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-//go:generate go run ./internal/genexample ../../deploy/poolwired.yaml
+//go:generate go run ./internal/genexample ../../deploy/poolwired.yaml ../../docs/limits.md
 
 const exampleHead = `# Configuration of poolwired. Every setting is shown with its default: take the
 # '#' away to change one. A setting can also be given in the environment
