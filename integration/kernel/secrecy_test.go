@@ -2,9 +2,7 @@ package kernel_test
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -15,19 +13,24 @@ import (
 	"time"
 
 	"poolwire/integration/lab/kernel"
+	"poolwire/integration/leak"
 )
 
 // secretsStayHome looks for every key that the hosts have had, in all that the controller writes, keeps and says of a run. It
 // must be nowhere but where ovs-monitor-ipsec and the IKE daemon read it, where the same search has to find it.
 func secretsStayHome(t *testing.T, d *duo) {
-	forms := map[string][]string{}
+	var search leak.Search
 	for _, key := range append(d.had, d.keys(t)...) {
-		forms[key] = formsOf(t, strings.Trim(key, `"`))
+		raw, err := hex.DecodeString(strings.Trim(key, `"`))
+		if err != nil || len(raw) != 32 {
+			t.Fatalf("a key of %d characters: %v", len(key), err)
+		}
+		search.Bytes(key, raw)
 	}
-	t.Logf("%d keys", len(forms))
+	t.Logf("%d keys", len(search.Names()))
 	holders := 0
 	for what, text := range d.homes(t) {
-		if !slices.Contains(found(forms, text), d.key(t, d.h1)) {
+		if !slices.Contains(search.In([]byte(text)), d.key(t, d.h1)) {
 			t.Errorf("the search does not find the key where it has to be: %s, %d bytes", what, len(text))
 		}
 		holders++
@@ -35,7 +38,7 @@ func secretsStayHome(t *testing.T, d *duo) {
 	looked := 0
 	for what, text := range d.said(t) {
 		looked++
-		if n := len(found(forms, text)); n > 0 {
+		if n := len(search.In([]byte(text))); n > 0 {
 			t.Errorf("%d keys in %s (%d bytes)", n, what, len(text))
 		}
 		if len(text) == 0 {
@@ -127,63 +130,4 @@ func (d *duo) metrics(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return text
-}
-
-// formsOf are the ways in which a key of hexadecimal digits may have been written: its bytes and its digits as they are, and
-// both in hexadecimal and base64, where they may be part of something longer.
-func formsOf(t *testing.T, key string) []string {
-	t.Helper()
-	raw, err := hex.DecodeString(key)
-	if err != nil || len(raw) != 32 {
-		t.Fatalf("a key of %d characters: %v", len(key), err)
-	}
-	var out []string
-	for _, b := range [][]byte{raw, []byte(key), []byte(strings.ToUpper(key))} {
-		out = append(out, string(b), hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)))
-		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			for before := range 3 {
-				text := encoding.EncodeToString(append(make([]byte, before), b...))
-				// Characters that also depend on what stands before or behind are no part of the key.
-				text = text[[]int{0, 2, 3}[before]:]
-				if (before+len(b))%3 != 0 {
-					text = text[:len(text)-1]
-				}
-				out = append(out, text)
-			}
-		}
-	}
-	return out
-}
-
-// found are the keys of which a text has any form.
-func found(forms map[string][]string, text string) []string {
-	var out []string
-	for key, all := range forms {
-		if slices.ContainsFunc(all, func(form string) bool { return strings.Contains(text, form) }) {
-			out = append(out, key)
-		}
-	}
-	return out
-}
-
-// The search finds a key in whatever way it has been written, and nothing where there is none.
-func TestTheSearchFindsKeys(t *testing.T) {
-	t.Parallel()
-	key := strings.Repeat("0f1e2d3c4b5a6978", 4)
-	raw, _ := hex.DecodeString(key)
-	forms := map[string][]string{key: formsOf(t, key)}
-	for i := range 7 {
-		filled := append(append(make([]byte, i), raw...), 0xff, 0xff)
-		for _, text := range []string{
-			string(filled), fmt.Sprintf("%x", filled), fmt.Sprintf("%X", filled), base64.StdEncoding.EncodeToString(filled), base64.URLEncoding.EncodeToString(filled),
-			base64.StdEncoding.EncodeToString([]byte(strings.Repeat(" ", i) + key + "\n")), "psk=" + key,
-		} {
-			if len(found(forms, text)) != 1 {
-				t.Errorf("%d bytes before it: not found in %q", i, text)
-			}
-		}
-	}
-	if got := found(forms, strings.Repeat("0f1e2d3c4b5a6979", 4)); len(got) != 0 {
-		t.Errorf("found in another: %v", got)
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -39,6 +40,9 @@ type System struct {
 	env       []string
 	wrap      []string                   // runs the first node's poolwired
 	others    map[string]*controllerNode // by their names
+
+	recording sync.Mutex    // what the client prints, and secrets
+	secrets   []namedSecret // to look for at the end
 }
 
 // Options describe a System.
@@ -176,6 +180,9 @@ func (s *System) Poolwire(ctx context.Context, args ...string) (string, error) {
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
+	if err := s.record(args, string(out), errs.String()); err != nil {
+		return string(out), err
+	}
 	if err != nil {
 		return string(out), &ClientError{Args: args, Code: cmd.ProcessState.ExitCode(), Message: strings.TrimSpace(errs.String())}
 	}
@@ -265,12 +272,13 @@ func (s *System) AwaitHost(ctx context.Context, name string) error {
 	}
 }
 
-// Close stops the daemon and removes the lab.
+// Close stops the daemon and removes the lab. It fails when a secret is where it must not be.
 func (s *System) Close() error {
+	err := s.leaks()
 	if s.conn != nil {
 		_ = s.conn.Close()
 	}
-	return s.Lab.Close()
+	return errors.Join(err, s.Lab.Close())
 }
 
 // JoinDummy registers a host without devices: as Join, but over the loopback of
