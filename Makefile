@@ -34,7 +34,7 @@ release: sbom ## Pack the programs, the unit and what they are made of into bin/
 	@rm -rf $(BIN)/release; mkdir -p $(BIN)/release; \
 	name=poolwire-$(VERSION)-$$($(GO) env GOOS)-$$($(GO) env GOARCH); \
 	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=go-w --transform "s,.*/,$$name/," -cf - \
-	  $(BIN)/poolwired $(BIN)/poolwire $(BIN)/poolwired.cdx.json $(BIN)/poolwire.cdx.json deploy/poolwired.service deploy/poolwired.yaml LICENSE README.md SECURITY.md 2>/dev/null \
+	  $(BIN)/poolwired $(BIN)/poolwire $(BIN)/poolwired.cdx.json $(BIN)/poolwire.cdx.json deploy/poolwired.service deploy/poolwired.yaml LICENSE README.md SECURITY.md \
 	  | gzip -n9 >$(BIN)/release/$$name.tar.gz; \
 	cp $(BIN)/poolwired.cdx.json $(BIN)/poolwire.cdx.json $(BIN)/release/; \
 	cd $(BIN)/release && sha256sum * >SHA256SUMS && cat SHA256SUMS

@@ -43,6 +43,12 @@ func readClaim(cfg config.Config) (founding, error) {
 	return f, nil
 }
 
+// Founded reports whether a cluster was founded with the CA in pki_dir, or is about to be.
+func Founded(cfg config.Config) bool {
+	f, err := readClaim(cfg)
+	return err != nil || f.name != ""
+}
+
 // check refuses a node that wants to found what the file does not say.
 func (f founding) check(cfg config.Config) error {
 	switch {

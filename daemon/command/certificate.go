@@ -3,12 +3,14 @@ package command
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"poolwire/daemon"
 	"poolwire/daemon/config"
 	"poolwire/pki"
 	"poolwire/privatefile"
@@ -113,11 +115,16 @@ func shareSecrets(cmd *cobra.Command, dir string) error {
 		return err
 	}
 	sources := cfg.SecretsSources(secrets.MayCreate)
-	if _, err := secrets.Load(sources); err != nil {
+	if daemon.Founded(cfg) {
+		// A cluster that is there has its keys; a file made now would be another one's.
+		sources.Create = secrets.MustExist
+	}
+	_, err = secrets.Load(sources)
+	if !sources.Environment.IsZero() || sources.Credential != "" || errors.Is(err, fs.ErrNotExist) {
+		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "the keys that seal secrets are in no file here: give them to the other node as they were given to this one")
 		return err
 	}
-	if !sources.Environment.IsZero() || sources.Credential != "" {
-		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "the keys that seal secrets are in no file here: give them to the other node as they were given to this one")
+	if err != nil {
 		return err
 	}
 	keys, err := os.ReadFile(cfg.SecretsPath())

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -22,7 +23,7 @@ const nobody = 65534
 // host, changes it, goes on after a restart; and root reaches its socket.
 func TestUnprivileged(t *testing.T) {
 	t.Parallel()
-	p := &pair{World: newWorldOf(t, scenario.Options{Name: "nobody", Bin: binaries, User: nobody})}
+	p := &pair{World: newWorldOf(t, scenario.Options{Name: "nobody", Bin: binaries, User: nobody, Env: []string{"CREDENTIALS_DIRECTORY=" + credentials(t)}})}
 	p.do(t, "pool", "create", "paris")
 	p.h1 = p.join(t, "paris1")
 	h2, err := p.Join(within(t, time.Minute), "paris", true, lab.HostOptions{Name: "paris2"})
@@ -43,6 +44,24 @@ func TestUnprivileged(t *testing.T) {
 	}
 	p.settled(t)
 	p.do(t, "backup", "save", filepath.Join(t.TempDir(), "b"))
+	if _, err := os.Stat(p.secretsFile("n1")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a key file was made beside the credential: %v", err)
+	}
+}
+
+// credentials is a directory as systemd makes it for a service, with keys that seal secrets.
+func credentials(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "poolwire-credentials-") // t.TempDir's parents are root's alone
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "poolwire-secrets-key")
+	if err := errors.Join(os.WriteFile(path, []byte(strings.Repeat("B", 43)+"=\n"), 0o400), os.Chown(path, nobody, nobody), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // isConfined checks what the kernel says that the daemon may do.
