@@ -32,7 +32,7 @@ const (
 	MayCreate
 )
 
-// ErrTwoSources: keys are given in more than one way.
+// ErrTwoSources says that keys are given in more than one way.
 var ErrTwoSources = errors.New("the keys that seal secrets are given twice")
 
 // Load opens the keys of the one source that is there.

@@ -29,7 +29,7 @@ type Config struct {
 	Authorise func(*http.Request) error
 }
 
-// ErrNoCredentials: the request presents nothing that tells who asks.
+// ErrNoCredentials says that a request presents nothing that tells who asks.
 var ErrNoCredentials = errors.New("metrics need a client certificate")
 
 // maxScrapes bounds how many scrapes run at once.
