@@ -23,6 +23,7 @@ type Store struct {
 	proof     *proof
 	space     *space
 	transport transport
+	beats     heartbeats
 	stream    *stream // nil without one
 
 	// members is held by who changes the membership: see holdMembers.
@@ -119,7 +120,7 @@ func (s *Store) start() error {
 	// One millisecond more, to be lowered below.
 	rc.HeartbeatTimeout += time.Millisecond
 	rc.ElectionTimeout = max(rc.ElectionTimeout, rc.HeartbeatTimeout)
-	others := provingTransport{quietTransport{s.transport, s.dog}, s.proof}
+	others := provingTransport{quietTransport{endingTransport{s.transport, &s.beats}, s.dog}, s.proof}
 	s.raft, err = raft.NewRaft(rc, s.fsm, s.disk.logs, s.disk.stable, s.disk.snapshots, others)
 	if err != nil {
 		return err
@@ -256,6 +257,7 @@ func (s *Store) release() error {
 	if s.raft != nil {
 		errs = append(errs, s.raft.Shutdown().Error())
 	}
+	s.beats.end()
 	if s.fsm != nil {
 		s.fsm.history.close()
 	}
