@@ -18,7 +18,7 @@ func (s *policyService) GetEffectivePolicy(ctx context.Context, req *v1.GetEffec
 		return nil, err
 	}
 	if req.GetAt() != nil || req.GetAtRevision() != 0 {
-		return effectiveAt(v, req)
+		return s.effectiveAt(ctx, v, req)
 	}
 	vif, err := findVif(v, "vif", req.GetVif())
 	if err != nil {

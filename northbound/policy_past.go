@@ -1,6 +1,7 @@
 package northbound
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -20,8 +21,15 @@ var notesOfThePast = [...]string{
 // clockSlack is how far a time may be in the future for a client whose clock is ahead.
 const clockSlack = 5 * time.Second
 
-// effectiveAt is the policy of a VIF at an earlier time.
-func effectiveAt(now *raftstore.View, req *v1.GetEffectivePolicyRequest) (*v1.GetEffectivePolicyResponse, error) {
+// effectiveAt is the policy of a VIF at an earlier time. To go a long way back costs a second of a processor: one call does so
+// at a time.
+func (s *Server) effectiveAt(ctx context.Context, now *raftstore.View, req *v1.GetEffectivePolicyRequest) (*v1.GetEffectivePolicyResponse, error) {
+	select {
+	case s.past <- struct{}{}:
+		defer func() { <-s.past }()
+	case <-ctx.Done():
+		return nil, statusOf(ctx.Err(), "")
+	}
 	past, err := pastOf(now, req)
 	if err != nil {
 		return nil, err

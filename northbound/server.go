@@ -75,6 +75,7 @@ type Server struct {
 	metrics  *grpcprom.ServerMetrics
 	refusals *refusals
 	usage    *usage
+	past     chan struct{} // held by who works out an earlier policy: see effectiveAt
 }
 
 // New returns a server; ServerOptions and Register bring it onto gRPC servers.
@@ -96,7 +97,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Log, usage: newUsage(cfg.Limits),
 		metrics: grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram()),
 	}
-	s.refusals = newRefusals(s.recordRefused)
+	s.refusals, s.past = newRefusals(s.recordRefused), make(chan struct{}, 1)
 	if cfg.Metrics != nil {
 		for _, c := range []prometheus.Collector{s.metrics, s.usage.refused} {
 			if err := cfg.Metrics.Register(c); err != nil {

@@ -157,3 +157,19 @@ func BenchmarkAudit(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPast is what the policy of an earlier time costs: as many records as are kept by default are undone.
+func BenchmarkPast(b *testing.B) {
+	m := newMachine(b)
+	m.must(asks("ada", putPolicy(policy("pr1"), true)))
+	for i := range defaultAuditKeepEntries - 1 {
+		m.must(asks("ada", putPolicy(policy("pr1", func(r *poolwirev1.PolicyRule) { r.NameLabel = fmt.Sprint("rule ", i) }), false)))
+	}
+	v := m.view()
+	b.ResetTimer()
+	for range b.N {
+		if _, err := v.PastRevision(1); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
