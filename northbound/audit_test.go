@@ -231,6 +231,17 @@ func TestEffectivePolicyOfThePast(t *testing.T) {
 	if status.Code(err) != codes.NotFound || !strings.Contains(err.Error(), "local root made it at") {
 		t.Errorf("a VIF that did not exist: %v", err)
 	}
+	made := f.store.View().Revision()
+	if _, err := f.DeleteVif(f.ctx, &v1.DeleteVifRequest{Vif: late}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := f.GetEffectivePolicy(f.ctx, &v1.GetEffectivePolicyRequest{Vif: late, AtRevision: made}); err != nil || r.GetVifUuid() != late {
+		t.Errorf("a VIF that is gone: %v, %v", r, err)
+	}
+	_, err = f.GetEffectivePolicy(f.ctx, &v1.GetEffectivePolicyRequest{Vif: id('c', 78), AtRevision: made})
+	if status.Code(err) != codes.NotFound || strings.Contains(err.Error(), "then") {
+		t.Errorf("a VIF that never existed: %v", err)
+	}
 }
 
 // A reader of the chain can verify it, and it is the same on every node.

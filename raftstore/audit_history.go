@@ -14,14 +14,14 @@ import (
 // Past is what was asked for at an earlier point of the audit chain. Where VIFs are plugged, and what else hosts
 // report, is as it is now.
 type Past struct {
-	// View is the state. Its own revision is the present one.
+	// View is the whole state, for who may see all of it. Its own revision is the present one.
 	View *View
 	// Record is the last record that it holds.
 	Record *storev1.AuditRecord
 	// Next is the first record that it does not hold; nil when there is none.
 	Next *storev1.AuditRecord
-	// Made are the VIFs that exist since a record after Record only, with its number.
-	Made map[string]uint64
+	// Made are the VIFs that exist since a record after Record only, with that.
+	Made map[string]*storev1.AuditRecord
 }
 
 // PastError says why the records do not tell what was asked for at some time.
@@ -51,8 +51,9 @@ func (v *View) PastRevision(revision uint64) (*Past, error) {
 // past undoes all records after the last one that is held. Times need not grow from record to record: a leader's clock may
 // have been wrong.
 func (v *View) past(held func(*storev1.AuditRecord) bool) (*Past, error) {
+	v = newView(v.txn) // the records and the past are whole, whatever of the present the view shows
 	ends := v.AuditEnds()
-	p := &Past{Made: map[string]uint64{}}
+	p := &Past{Made: map[string]*storev1.AuditRecord{}}
 	txn := v.branch()
 	defer txn.abort()
 	for n := ends.Head; n > ends.Anchor; n-- {
@@ -71,7 +72,7 @@ func (v *View) past(held func(*storev1.AuditRecord) bool) (*Past, error) {
 				Reason: fmt.Sprintf("what was before record %d, %s, cannot be worked out: it does not say all that it changed", n, commandName(r.GetCommand()))}
 		}
 		for _, c := range r.GetChanges() {
-			if err := p.undo(txn, c, n); err != nil {
+			if err := p.undo(txn, c, r); err != nil {
 				return nil, err
 			}
 		}
@@ -91,7 +92,7 @@ func (v *View) branch() *txn {
 }
 
 // undo takes one change back. Hosts, nodes and what else decides over no packet of a VM are left as they are.
-func (p *Past) undo(txn *txn, c *storev1.AuditChange, sequence uint64) error {
+func (p *Past) undo(txn *txn, c *storev1.AuditChange, of *storev1.AuditRecord) error {
 	table := Table(c.GetTable())
 	take := intentOf(table)
 	if take == nil || table == TableHosts {
@@ -101,7 +102,7 @@ func (p *Past) undo(txn *txn, c *storev1.AuditChange, sequence uint64) error {
 	now := txn.first(r.name, indexID, indexKey(c.GetKey()))
 	if c.GetMade() {
 		if table == TableVifs {
-			p.Made[c.GetKey()] = sequence
+			p.Made[c.GetKey()] = of
 		}
 		if table != TablePools && table != TableNetworks {
 			txn.remove(r.name, c.GetKey())
@@ -110,15 +111,15 @@ func (p *Past) undo(txn *txn, c *storev1.AuditChange, sequence uint64) error {
 	}
 	before := imageOf(&storev1.ChangedObject{Table: c.GetTable(), Before: c.GetBefore()})
 	if before == nil {
-		return &PastError{Reason: fmt.Sprintf("audit record %d cannot be read", sequence)}
+		return &PastError{Reason: fmt.Sprintf("audit record %d cannot be read", of.GetSequence())}
 	}
 	if len(c.GetAdded())+len(c.GetLost()) > 0 {
 		if now == nil {
-			return &PastError{Reason: fmt.Sprintf("audit record %d is of a group that is not there", sequence)}
+			return &PastError{Reason: fmt.Sprintf("audit record %d is of a group that is not there", of.GetSequence())}
 		}
 		list, err := replay(before, *membersOf(now.msg), c.GetAdded(), c.GetLost())
 		if err != nil {
-			return &PastError{Reason: fmt.Sprintf("audit record %d: %v", sequence, err)}
+			return &PastError{Reason: fmt.Sprintf("audit record %d: %v", of.GetSequence(), err)}
 		}
 		*membersOf(before) = list
 	} else if now != nil {
