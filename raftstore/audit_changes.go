@@ -38,12 +38,11 @@ func (t *tx) auditChanges(r *storev1.AuditRecord, c *storev1.Command, res Result
 type auditing int
 
 const (
-	// auditUnsettled is for tables that nobody has thought about: as auditName.
+	// auditUnsettled is for tables that nobody has thought about: that an object was made, changed or removed is recorded,
+	// and what it is called.
 	auditUnsettled auditing = iota
 	// auditNothing is for what hosts report, and for what the store itself needs.
 	auditNothing
-	// auditName records that an object was made, changed or removed, and what it is called.
-	auditName
 	// auditWhole records the object before and after, as auditImage gives it.
 	auditWhole
 )
