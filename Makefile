@@ -33,7 +33,7 @@ sbom: build $(BIN)/cyclonedx-gomod ## List what the programs are made of, in Cyc
 release: sbom ## Pack the programs, the unit and what they are made of into bin/release, with checksums
 	@rm -rf $(BIN)/release; mkdir -p $(BIN)/release; \
 	name=poolwire-$(VERSION)-$$($(GO) env GOOS)-$$($(GO) env GOARCH); \
-	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=go-w --transform "s,.*/,$$name/," -cf - \
+	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=go-w --transform "s,.*/,,;s,^,$$name/," -cf - \
 	  $(BIN)/poolwired $(BIN)/poolwire $(BIN)/poolwired.cdx.json $(BIN)/poolwire.cdx.json deploy/poolwired.service deploy/poolwired.yaml LICENSE README.md SECURITY.md \
 	  | gzip -n9 >$(BIN)/release/$$name.tar.gz; \
 	cp $(BIN)/poolwired.cdx.json $(BIN)/poolwire.cdx.json $(BIN)/release/; \

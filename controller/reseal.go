@@ -33,23 +33,32 @@ func chooseKey(own []string, members [][]string, sealed map[string]int) string {
 	return best
 }
 
-// reseal has what is stored be sealed with the key that should seal, some of it at a time, and tells whether it changed
-// anything. What this node cannot open stays as it is: the list of nodes says which key is missing.
-//
-// A leader that ends in the middle leaves some sealed with either key; every member has both, and the next leader goes on.
-func (k *keyring) reseal(ctx context.Context, view *raftstore.View) (bool, error) {
-	own, sealer := k.lead.cfg.Secrets.IDs(), k.lead.cfg.Secrets
+// choose has the key seal that should, before anything is sealed.
+func (k *keyring) choose(view *raftstore.View) error {
+	own := k.lead.cfg.Secrets.IDs()
 	if len(own) == 0 {
-		return false, nil
+		return nil
 	}
 	var members [][]string
 	if k.lead.cfg.MembersKeys != nil {
 		var err error
 		if members, err = k.lead.cfg.MembersKeys(); err != nil {
-			return false, fmt.Errorf("which keys the nodes have: %w", err)
+			return fmt.Errorf("which keys the nodes have: %w", err)
 		}
 	}
-	sealer.Use(chooseKey(own, members, view.SealedWith()))
+	k.lead.cfg.Secrets.Use(chooseKey(own, members, view.SealedWith()))
+	return nil
+}
+
+// reseal has what is stored be sealed with the key that should seal, some of it at a time, and tells whether it changed
+// anything. What this node cannot open stays as it is: the list of nodes says which key is missing.
+//
+// A leader that ends in the middle leaves some sealed with either key; every member has both, and the next leader goes on.
+func (k *keyring) reseal(ctx context.Context, view *raftstore.View) (bool, error) {
+	if err := k.choose(view); err != nil {
+		return false, err
+	}
+	sealer := k.lead.cfg.Secrets
 	stale := func(key *storev1.PairKey) bool {
 		return sealer.Stale(key.GetSealedPsk()) || len(key.GetSealedNextPsk()) > 0 && sealer.Stale(key.GetSealedNextPsk())
 	}

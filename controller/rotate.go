@@ -28,6 +28,9 @@ func (c *Controller) RotateKeys(ctx context.Context, q *poolwirev1.RotateTunnelK
 		return 0, 0, ctx.Err()
 	}
 	view := l.store.View()
+	if err := l.protection.keys.choose(view); err != nil {
+		return 0, 0, err
+	}
 	var put []*storev1.PairKey
 	if !view.Requested(q.GetRequestId()) {
 		var had int

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"poolwire/daemon/config"
+	"poolwire/secrets"
 )
 
 // load loads with a file's content, an environment and arguments.
@@ -232,5 +234,28 @@ func TestFlagsShowWhatTheyMean(t *testing.T) {
 	}
 	if err := fs.Parse([]string{"--tls-legacy-ciphers"}); err != nil {
 		t.Errorf("a switch without a value: %v", err)
+	}
+}
+
+// Keys come from the environment alone, and nothing that prints the configuration shows them.
+func TestSecretsFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	env := map[string]string{config.SecretsEnv: "hunter2", "CREDENTIALS_DIRECTORY": dir}
+	c, err := config.Load(config.Sources{LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.SecretsSources(secrets.MustExist); got.Environment.Reveal() != "hunter2" || got.Credential != "" || got.File != c.SecretsPath() {
+		t.Errorf("%+v", got)
+	}
+	if text := fmt.Sprintf("%v %+v %#v", c, c, c); strings.Contains(text, "hunter2") {
+		t.Error("the configuration shows keys")
+	}
+	if err := os.WriteFile(filepath.Join(dir, config.CredentialName), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.SecretsSources(secrets.MustExist); got.Credential != filepath.Join(dir, "poolwire-secrets-key") {
+		t.Errorf("%+v", got)
 	}
 }

@@ -98,7 +98,7 @@ func TestRotateEnvelopeKey(t *testing.T) {
 	if is == follower {
 		follower = "n3"
 	}
-	if err := os.WriteFile(p.secretsFile(follower), []byte("#\n"+strings.Repeat("A", 43)+"=\n"), 0o600); err != nil {
+	if err := os.WriteFile(p.secretsFile(follower), []byte("#\n"+strings.Repeat("Yp3", 14)+"Y=\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func(context.Context) error {
