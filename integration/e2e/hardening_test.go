@@ -23,7 +23,7 @@ const nobody = 65534
 // host, changes it, goes on after a restart; and root reaches its socket.
 func TestUnprivileged(t *testing.T) {
 	t.Parallel()
-	p := &pair{World: newWorldOf(t, scenario.Options{Name: "nobody", Bin: binaries, User: nobody, Env: []string{"CREDENTIALS_DIRECTORY=" + credentials(t)}})}
+	p := &pair{World: newWorldOf(t, scenario.Options{Name: "nobody", Bin: binaries, User: nobody, Env: []string{"CREDENTIALS_DIRECTORY=" + systemdCredentials(t)}})}
 	p.do(t, "pool", "create", "paris")
 	p.h1 = p.join(t, "paris1")
 	h2, err := p.Join(within(t, time.Minute), "paris", true, lab.HostOptions{Name: "paris2"})
@@ -49,8 +49,8 @@ func TestUnprivileged(t *testing.T) {
 	}
 }
 
-// credentials is a directory as systemd makes it for a service, with keys that seal secrets.
-func credentials(t *testing.T) string {
+// systemdCredentials is a directory as systemd makes it for a service, with keys that seal secrets.
+func systemdCredentials(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "poolwire-credentials-") // t.TempDir's parents are root's alone
 	if err != nil {
