@@ -42,6 +42,11 @@ func TestUnprivileged(t *testing.T) {
 	if err := p.StartDaemon(within(t, 30*time.Second)); err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range []string{"paris1", "paris2"} { // they are away at first
+		if err := p.AwaitHost(within(t, time.Minute), name); err != nil {
+			t.Fatal(err)
+		}
+	}
 	p.settled(t)
 	p.do(t, "backup", "save", filepath.Join(t.TempDir(), "b"))
 	if _, err := os.Stat(p.secretsFile("n1")); !errors.Is(err, os.ErrNotExist) {
