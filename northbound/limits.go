@@ -30,7 +30,7 @@ type Limits struct {
 	// Streams is how many calls may be in flight on one connection. Default 256.
 	Streams int
 	// Requests is how many calls of one client are begun a second, and twice as many at once.
-	// Default 1000.
+	// Default 5000.
 	Requests int
 	// Watchers is how many watches there may be, WatchersPerClient how many of one client.
 	// Defaults 4096 and 256.
@@ -44,7 +44,7 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	l.Message, l.List, l.Streams = cmp.Or(l.Message, 4<<20), cmp.Or(l.List, 100_000), cmp.Or(l.Streams, 256)
-	l.Requests, l.Watchers, l.WatchersPerClient = cmp.Or(l.Requests, 1000), cmp.Or(l.Watchers, 4096), cmp.Or(l.WatchersPerClient, 256)
+	l.Requests, l.Watchers, l.WatchersPerClient = cmp.Or(l.Requests, 5000), cmp.Or(l.Watchers, 4096), cmp.Or(l.WatchersPerClient, 256)
 	l.Handshake, l.Stall = cmp.Or(l.Handshake, 10*time.Second), cmp.Or(l.Stall, time.Minute)
 	return l
 }

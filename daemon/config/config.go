@@ -172,6 +172,6 @@ func Default() Config {
 		Backup:    Backup{Interval: 6 * time.Hour, Keep: 28},
 		Limits: Limits{DiskReserve: 256 << 20, OpenFlowConnections: 4096, OVSDBConnections: 1024, OVSDBMessage: 64 << 20,
 			PerAddress: 256, APIConnections: 4096, RaftConnections: 256, MetricsConnections: 64, Handshakes: 1024, HandshakeTime: 10 * time.Second,
-			APIMessage: 4 << 20, ListLength: 100_000, APIStreams: 256, Requests: 1000, Watchers: 4096, WatchersPerClient: 256, StalledStream: time.Minute},
+			APIMessage: 4 << 20, ListLength: 100_000, APIStreams: 256, Requests: 5000, Watchers: 4096, WatchersPerClient: 256, StalledStream: time.Minute},
 	}
 }

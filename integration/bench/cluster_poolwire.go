@@ -58,6 +58,8 @@ func (c *poolwireCluster) add(ctx context.Context, nodes, i int) error {
 	p, err := b.start(fmt.Sprintf("poolwired-%s-%d", id, nodes), append([]string{
 		filepath.Join(b.bin, "poolwired"), "--node-id", id, "--data-dir", dataDir(dir), "--pki-dir", pkiDir(dir), "--api-socket", "",
 		"--listen-api", addr + ":6700", "--listen-raft", addr + ":6701", "--listen-openflow", addr + ":6653", "--listen-ovsdb", "", "--listen-metrics", "",
+		// One client makes all the load.
+		"--limits-requests-per-second", "1000000",
 	}, role...)...)
 	if err != nil {
 		return err

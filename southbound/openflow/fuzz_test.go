@@ -50,6 +50,15 @@ func FuzzFeatures(f *testing.F) {
 	})
 }
 
+func FuzzAggregate(f *testing.F) {
+	f.Add(make([]byte, 24))
+	f.Fuzz(func(t *testing.T, part []byte) {
+		if _, err := decodeAggregate(part); err != nil && !isViolation(err) {
+			t.Errorf("%v is no protocol error", err)
+		}
+	})
+}
+
 func FuzzMeters(f *testing.F) {
 	f.Add([]byte{0, 24, 0, 1, 0, 0, 0, 7, 0, 1, 0, 16, 0, 0, 0, 10, 0, 0, 0, 10, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, body []byte) {

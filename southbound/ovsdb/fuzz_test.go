@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 )
 
@@ -21,6 +23,7 @@ func FuzzSession(f *testing.F) {
 			update2Of(`{"Bridge":{"`+bridgeUUID+`":{"modify":{"ports":["uuid","`+rootUUID+`"],"flow_tables":["map",[[3,["uuid","`+rootUUID+`"]]]]}}}}`),
 		update2Of(`{"Bridge":{"` + bridgeUUID + `":{"delete":null}}}`),
 		`{"id":null,"method":"update","params":["poolwire",{"Bridge":{"` + bridgeUUID + `":{"old":{},"new":{"name":"x"}}}}]}`,
+		fullHost(),
 	} {
 		f.Add([]byte(seed))
 	}
@@ -48,6 +51,71 @@ func FuzzSession(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// fullHost is an update with one port of each kind: a VIF with its tap, a tunnel with credentials and BFD, a patch, a fake
+// bridge, a bond, and the bridge's own, under a controller.
+func fullHost() string {
+	row := func(n int) string { return fmt.Sprintf("00000000-0000-0000-0000-0000000001%02d", n) }
+	var ports, interfaces, all []string
+	add := func(n int, port, name, columns string, members ...int) {
+		for i, member := range append(members, n) {
+			if len(members) > 0 && i == len(members) {
+				break
+			}
+			interfaces = append(interfaces, fmt.Sprintf(`%q:{"insert":{"name":%q,"mac_in_use":"6e:0b:9e:72:ab:%02d","ofport":%d,%s}}`, row(member), name+strings.Repeat("x", i), member, member, columns))
+			all = append(all, fmt.Sprintf(`["uuid",%q]`, row(member)))
+		}
+		ports = append(ports, fmt.Sprintf(`%q:{"insert":{"name":%q,"interfaces":["set",[%s]]%s}}`, row(n), name, strings.Join(all[len(all)-max(1, len(members)):], ","), port))
+	}
+	ids := `"external_ids":["map",[["xs-vif-uuid","v1"],["xs-vm-uuid","vm1"],["attached-mac","6e:0b:9e:72:ab:c6"],["poolwire-label-app","web"]]]`
+	add(1, "", "br0", `"type":"internal","mtu":1500`)
+	add(2, "", "vif1.0", ids+`,"mtu":["set",[]],"link_state":"up"`)
+	add(3, "", "tap1.0", `"type":"system","status":["map",[["driver_name","tun"]]]`)
+	add(4, `,"other_config":["map",[["xo:sdn-controller:private-network-uuid","n1"]]]`, "tun1", `"type":"vxlan","options":["map",[["remote_ip","192.0.2.1"],["key","7"],["psk","x"],["local_ip","::1"]]],`+
+		`"bfd":["map",[["enable","true"]]],"bfd_status":["map",[["state","up"]]],"status":["map",[["tunnel_egress_iface","eth0"],["tunnel_egress_iface_carrier","up"]]]`)
+	add(5, "", "patch1", `"type":"patch","options":["map",[["peer","patch2"]]]`)
+	add(6, `,"tag":10,"fake_bridge":true,"external_ids":["map",[["fake-bridge-xs-network-uuids","n2"],["a","b"]]]`, "xapi1", `"type":"internal"`)
+	add(7, `,"bond_active_slave":"6e:0b:9e:72:ab:08"`, "bond0", `"type":""`, 8, 9)
+	return update2Of(fmt.Sprintf(`{"Interface":{%s},"Port":{%s},"Controller":{%q:{"insert":{"target":"ssl:192.0.2.9:6653","is_connected":true,"role":"master"}}},
+		"Bridge":{%q:{"modify":{"ports":["set",[%s]],"controller":["uuid",%q]}}}}`, strings.Join(interfaces, ","), strings.Join(ports, ","), row(50),
+		bridgeUUID, strings.Join(portRefs(row, 7), ","), row(50)))
+}
+
+func portRefs(row func(int) string, n int) []string {
+	var out []string
+	for i := range n {
+		out = append(out, fmt.Sprintf(`["uuid",%q]`, row(i+1)))
+	}
+	return out
+}
+
+// The seed with a port of each kind is taken in whole: else fuzzing would begin far from what looks at ports.
+func TestFullHostIsReached(t *testing.T) {
+	t.Parallel()
+	sch, err := parseSchema(json.RawMessage(schemaText(t, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := newStore(sch, 1000, 1<<20)
+	if _, err := st.requests(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.apply(json.RawMessage(firstRows), formatUpdate2); err != nil {
+		t.Fatal(err)
+	}
+	if err := feed(st, []byte(fullHost())); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	kinds := map[PortKind]int{}
+	for _, p := range Discover(st.snapshot()).Ports {
+		kinds[p.Kind]++
+	}
+	for _, kind := range []PortKind{PortVIF, PortTunnel, PortPatch, PortLocal, PortInternal, PortBondMember} {
+		if kinds[kind] == 0 {
+			t.Errorf("no port of kind %v: %v", kind, kinds)
+		}
+	}
 }
 
 // feed does with input what a session's reader does.
