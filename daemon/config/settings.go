@@ -29,7 +29,7 @@ var sections = map[string]string{
 
 // settings declares every setting, in the order of the example file.
 func settings(c *Config) []setting {
-	return []setting{
+	all := []setting{
 		{"node_id", "Name of this node in the cluster. Empty: a random one, made at the first start and kept in data_dir. It never changes afterwards.",
 			nameValue(&c.NodeID)},
 		{"data_dir", "Directory of the replicated store.", pathValue(&c.DataDir, required)},
@@ -80,7 +80,13 @@ func settings(c *Config) []setting {
 			"They hold neither the certificates nor secrets.key: save pki_dir once. Empty: no copies.", pathValue(&c.Backup.Dir, optional)},
 		{"backup.interval", "How often a copy is made.", durationValue(&c.Backup.Interval, time.Minute, 30*24*time.Hour)},
 		{"backup.keep", "How many copies of a cluster are kept; the oldest goes first.", intValue(&c.Backup.Keep, 1, 10000)},
+	}
+	return append(all, limitSettings(c)...)
+}
 
+// limitSettings declares what bounds peers.
+func limitSettings(c *Config) []setting {
+	return []setting{
 		{"limits.disk_reserve", "Bytes that must be free on the file system of data_dir for this node to take changes. Below, another node leads, or changes are refused until there is room.",
 			intValue(&c.Limits.DiskReserve, 1<<20, 1<<40)},
 		{"limits.openflow_connections", "Connections from bridges, on each of listen.openflow and listen.portflags. A host has one per bridge.", intValue(&c.Limits.OpenFlowConnections, 1, 1<<20)},

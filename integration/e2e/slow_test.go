@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -81,7 +82,7 @@ func TestSlowHandshakes(t *testing.T) {
 					case "portflags":
 						data[0] = 1
 					case "ovsdb":
-						data = []byte(`{"id":0,"result":["` + fmt.Sprint(make([]byte, 200)))
+						data = []byte(`{"id":0,"result":["` + strings.Repeat("0", 400))
 					}
 				}
 				if err != nil {
@@ -91,7 +92,8 @@ func TestSlowHandshakes(t *testing.T) {
 				took, err := dripped(ctx, c, data)
 				t.Logf("let go after %v", took)
 				// Hello of OpenFlow 1.0, and the first answer of an OVSDB, have 10 s.
-				if err != nil || took < patience/2 || took > 5*patience+5*time.Second {
+				// The port for flags takes no hello that long, and need not wait for its end.
+				if err != nil || took < patience/2 && !(name == "portflags" && secured) || took > 5*patience+5*time.Second {
 					t.Errorf("let go after %v: %v", took, err)
 				}
 			})
