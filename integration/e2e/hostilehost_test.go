@@ -21,8 +21,8 @@ import (
 	"poolwire/southbound/openflow/openflowtest"
 )
 
-// credentials are the certificate and key of a host: what somebody has who has taken it over.
-func credentials(t *testing.T, h *lab.Host) tls.Certificate {
+// certificateOf is the certificate and key of a host: what somebody has who has taken it over.
+func certificateOf(t *testing.T, h *lab.Host) tls.Certificate {
 	t.Helper()
 	cert, err := tls.LoadX509KeyPair(filepath.Join(h.Dir, "pki", "cert.pem"), filepath.Join(h.Dir, "pki", "key.pem"))
 	if err != nil {
@@ -135,7 +135,7 @@ func TestHostileHostHarmsOnlyItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := credentials(t, p.h2)
+	cert := certificateOf(t, p.h2)
 	var sent, reports, sessions atomic.Int64
 	var running sync.WaitGroup
 	running.Go(func() {

@@ -62,7 +62,7 @@ func TestSlowHandshakes(t *testing.T) {
 	p := &pair{World: newWorld(t, "slow", "--limits-handshake-time", patience.String(), "--listen-api", "0.0.0.0:6700")}
 	p.do(t, "pool", "create", "paris")
 	p.h1 = p.join(t, "paris1")
-	cert := credentials(t, p.h1)
+	cert := certificateOf(t, p.h1)
 	begun := hello(t)
 	for name, port := range ports {
 		for _, secured := range []bool{false, true} {
