@@ -155,7 +155,7 @@ func (c *Client) repeatable(method string, args any) (any, bool) {
 // reads says whether a method changes nothing, by its verb.
 func reads(method string) bool {
 	name := method[strings.LastIndex(method, "/")+1:]
-	return slices.ContainsFunc([]string{"Get", "List", "Read", "Describe", "Explain", "WaitFor", "Watch", "Dump"}, func(verb string) bool {
+	return slices.ContainsFunc([]string{"Get", "List", "Read", "Describe", "Explain", "WaitFor", "Watch", "Dump", "WhoAmI"}, func(verb string) bool {
 		return strings.HasPrefix(name, verb)
 	})
 }

@@ -25,6 +25,9 @@ type Config struct {
 	Endpoints []string
 	// TLS is for the endpoints with an address; sockets go without. Required for those.
 	TLS *tls.Config
+	// Token is a bearer token that goes with every call, over TLS or a socket; empty for none. It says who calls, whatever
+	// certificate TLS has.
+	Token string
 	// Attempt bounds the time that one node gets for a call that says nothing of waiting;
 	// default 5 s. The next node is asked after it.
 	Attempt time.Duration
@@ -90,8 +93,8 @@ func New(cfg Config) (*Client, error) {
 }
 
 func (c *Client) connect(endpoint string) (*grpc.ClientConn, error) {
-	creds := insecure.NewCredentials()
-	if !strings.HasPrefix(endpoint, "unix:") {
+	creds, local := insecure.NewCredentials(), strings.HasPrefix(endpoint, "unix:")
+	if !local {
 		if c.cfg.TLS == nil {
 			return nil, errors.New("an address needs TLS")
 		}
@@ -105,6 +108,9 @@ func (c *Client) connect(endpoint string) (*grpc.ClientConn, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingEvery, Timeout: pingAnswer}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.cfg.MaxReply)),
 	}, c.cfg.Options...)
+	if c.cfg.Token != "" {
+		options = append(options, grpc.WithPerRPCCredentials(bearer{token: c.cfg.Token, secured: !local}))
+	}
 	return grpc.NewClient(endpoint, options...)
 }
 

@@ -1,5 +1,7 @@
 package northbound
 
+import v1 "poolwire/proto/poolwire/v1"
+
 // permission says who may call a method.
 type permission struct {
 	// role is the lowest role that may.
@@ -47,6 +49,12 @@ func access(method string) Role { return permissions[method].role }
 
 // mutates tells whether a method changes something.
 func mutates(method string) bool {
+	switch method {
+	case v1.TokenService_CreateToken_FullMethodName, v1.TokenService_DeleteToken_FullMethodName:
+		return true // of which everybody has his own
+	case v1.AccessService_ListGrants_FullMethodName:
+		return false
+	}
 	role := access(method)
 	return role == RolePoolOperator || role == RolePoolAdmin
 }

@@ -54,7 +54,8 @@ func readsState(method string) bool {
 		v1.AuditService_ListAuditRecords_FullMethodName, v1.AuditService_GetAuditRecord_FullMethodName,
 		v1.AddressGroupService_GetAddressGroup_FullMethodName, v1.AddressGroupService_ListAddressGroups_FullMethodName,
 		v1.VifGroupService_GetVifGroup_FullMethodName, v1.VifGroupService_ListVifGroups_FullMethodName,
-		v1.ChangeService_ListPendingChanges_FullMethodName, v1.ClusterService_GetClusterSettings_FullMethodName:
+		v1.ChangeService_ListPendingChanges_FullMethodName, v1.ClusterService_GetClusterSettings_FullMethodName,
+		v1.AccessService_ListGrants_FullMethodName, v1.TokenService_ListTokens_FullMethodName:
 		return true
 	}
 	return false

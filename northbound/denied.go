@@ -31,7 +31,11 @@ func (s *policyService) WatchDenied(req *v1.WatchDeniedRequest, out grpc.ServerS
 		if !f.passes(m) {
 			continue
 		}
-		m.RuleText = ruleText(s.cfg.Store.View(), m.GetRuleUuid())
+		now := s.cfg.Store.View()
+		m.RuleText = ruleText(now, m.GetRuleUuid())
+		if now = seen(ctx, now); now.Restricted() && !narrowSample(now, m) {
+			continue
+		}
 		if err := out.Send(m); err != nil {
 			return err
 		}
@@ -97,4 +101,25 @@ func ruleText(v *raftstore.View, uuid string) string {
 		return policytext.CompatRule(r)
 	}
 	return ""
+}
+
+// narrowSample leaves of a sample what is of a VIF that its reader may see, and tells whether there is one.
+func narrowSample(v *raftstore.View, m *v1.WatchDeniedResponse) bool {
+	if v.Vif(m.GetVifUuid()) == nil {
+		return false
+	}
+	m.Lost = 0 // of others too
+	if v.Vif(m.GetSourceVifUuid()) == nil {
+		m.SourceVifUuid = ""
+	}
+	if v.Vif(m.GetDestinationVifUuid()) == nil {
+		m.DestinationVifUuid = ""
+	}
+	if v.PolicyRule(m.GetRuleUuid()) == nil && v.Rule(m.GetRuleUuid()) == nil && m.GetRuleUuid() != "" {
+		m.RuleUuid, m.RuleText = "", hiddenText
+	}
+	if v.Host(m.GetHostUuid()) == nil {
+		m.HostUuid, m.HostNameLabel = "", ""
+	}
+	return true
 }

@@ -44,7 +44,7 @@ func (s *policyService) Explain(ctx context.Context, req *v1.ExplainRequest) (*v
 			Violations: []*errdetails.PreconditionFailure_Violation{{Type: "VIF_PLUGGED", Subject: "VIF " + q.GetVif(), Description: text}},
 		})
 	}
-	out, err := s.cfg.Live.Explain(ctx, v, q.ExplainRequest)
+	out, err := s.cfg.Live.Explain(ctx, v.Whole(), q.ExplainRequest)
 	if err != nil {
 		return nil, s.liveError(ctx, "following the packet", err)
 	}

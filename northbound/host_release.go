@@ -30,13 +30,16 @@ func (s *hostService) ReleaseHost(ctx context.Context, req *v1.ReleaseHostReques
 			if !h.GetManaged() {
 				return nil, nil
 			}
+			now := proto.CloneOf(h)
+			now.Managed, now.Status = false, nil
+			if err := permit(ctx, v, putHost(now, false)); err != nil {
+				return nil, err
+			}
 			if !req.GetValidateOnly() {
 				if err := s.release(ctx, h, "try again when it is connected"); err != nil {
 					return nil, err
 				}
 			}
-			now := proto.CloneOf(h)
-			now.Managed, now.Status = false, nil
 			return putHost(now, false), nil
 		},
 	})
@@ -65,6 +68,9 @@ func (s *hostService) DeleteHost(ctx context.Context, req *v1.DeleteHostRequest)
 			// Nothing may be taken away from a host that then stays.
 			if req.GetEtag() != "" && req.GetEtag() != h.GetEtag() {
 				return nil, statusOf(&raftstore.ConflictError{Kind: raftstore.KindHost, ID: h.GetUuid(), Have: h.GetEtag(), Want: req.GetEtag()}, "host")
+			}
+			if err := permit(ctx, v, command(h.GetUuid())); err != nil {
+				return nil, err
 			}
 			if !s.isClean(v, h) && !req.GetValidateOnly() {
 				err := s.release(ctx, h, "use force to forget it; what is on it then stays there")

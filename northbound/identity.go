@@ -78,14 +78,16 @@ const credentialSocket = "socket"
 
 // Identity is who calls.
 type Identity struct {
-	// Name is the name in the client's certificate.
+	// Name is the name in the client's certificate, or that of a token's owner.
 	Name string
+	// Role is the one in the whole cluster that the certificate or the socket gives. What has been granted to
+	// the name comes besides, see rights.
 	Role Role
 	// Via is the name of the node that forwarded the call; empty when the client
 	// called here.
 	Via string
 	// Credential is what proved the name: "certificate SERIAL" with the serial number in lower-case
-	// hexadecimal, or "socket".
+	// hexadecimal, "token ID", or "socket".
 	Credential string
 	// Address is where the client called from, "192.0.2.7:40112": that of the client itself also when
 	// a node forwarded the call. Empty on the unix socket.
@@ -113,30 +115,43 @@ const (
 	callerAddressKey    = "poolwire-caller-address-bin"
 )
 
-// identify finds out who calls. A peer on the unix socket, which only root can
-// open, is an administrator; any other needs a certificate.
+// identify finds out who calls. A token decides, where one comes with the call, whatever else there is. A peer on the
+// unix socket, which only root can open, is an administrator; any other needs a certificate.
 func (s *Server) identify(ctx context.Context) (Identity, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok || p.Addr == nil {
 		return Identity{}, status.Error(codes.Unauthenticated, "the caller is not known")
 	}
 	info, secured := p.AuthInfo.(credentials.TLSInfo)
-	if !secured {
-		if p.Addr.Network() == "unix" {
-			return Identity{Name: "local root", Role: RolePoolAdmin, Credential: credentialSocket}, nil
+	local := !secured && p.Addr.Network() == "unix"
+	if !secured && !local {
+		return Identity{}, status.Error(codes.Unauthenticated, "use TLS with a client certificate or a token, or the unix socket on the controller's own machine")
+	}
+	if md, _ := metadata.FromIncomingContext(ctx); len(md.Get(tokenKey)) > 0 {
+		address := ""
+		if !local {
+			address = p.Addr.String()
 		}
-		return Identity{}, status.Error(codes.Unauthenticated, "use TLS with a client certificate, or the unix socket on the controller's own machine")
+		return s.bearer(md.Get(tokenKey), address)
+	}
+	if local {
+		return Identity{Name: "local root", Role: RolePoolAdmin, Credential: credentialSocket}, nil
 	}
 	cert := leafOf(info)
 	if cert == nil {
-		return Identity{}, status.Error(codes.Unauthenticated, "no client certificate was presented")
+		return Identity{}, status.Error(codes.Unauthenticated, "neither a client certificate nor a token was presented")
 	}
 	who, err := s.cfg.Identify(cert)
 	if err != nil {
 		return Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate of %q is not accepted: %v", cert.Subject.CommonName, err)
 	}
 	who.Credential, who.Address = "certificate "+cert.SerialNumber.Text(16), p.Addr.String()
-	return spokenFor(ctx, who)
+	who, err = spokenFor(ctx, who)
+	if err != nil {
+		return Identity{}, err
+	}
+	// A node says that somebody had a token; whether it is still good, each node looks for itself.
+	return who, s.standing(who)
 }
 
 // leafOf returns the client's certificate, which the listener's own configuration has verified in the

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	v1 "poolwire/proto/poolwire/v1"
@@ -27,6 +28,8 @@ type call struct {
 	who    Identity
 	// passedOn says that another node was asked to answer.
 	passedOn atomic.Bool
+	// rights are what the caller has been granted; nil for one whose role is enough by itself.
+	rights *rights
 }
 
 type callKey struct{}
@@ -114,32 +117,147 @@ func (s *Server) logCall(ctx context.Context, c *call, err error) {
 	s.log.LogAttrs(ctx, level, name, attrs...)
 }
 
-// authorise lets a call through when the caller's role is high enough.
+// authorise lets a call through when the caller's role is high enough and reaches far enough. What exactly the caller may
+// see and touch is decided where states are read (seen) and commands written (permit).
 func (s *Server) authorise(ctx context.Context, method string) error {
 	who, err := s.identify(ctx)
 	if err != nil {
 		return err
 	}
-	callOf(ctx).who = who
-	need := access(method)
-	if need == RoleNone || who.Role < need {
-		return status.Errorf(codes.PermissionDenied, "%s needs the role %s; %q has the role %s", method, need, who, who.Role)
+	c := callOf(ctx)
+	c.who = who
+	p := permissions[method]
+	if p.reach != reachNobody && who.Role >= p.role {
+		return nil
 	}
+	rights := rightsOf(s.cfg.Store.View(), who)
+	if !rights.allows(p) {
+		return refuse(method, p, who, rights)
+	}
+	c.rights = rights
 	return nil
+}
+
+// refuse says what a caller would need.
+func refuse(method string, p permission, who Identity, r *rights) error {
+	have := r.highest(p.reach)
+	if p.reach == reachCluster && r.highest(reachNetwork) > have {
+		return status.Errorf(codes.PermissionDenied, "%s needs the role %s in the whole cluster; %q has the role %s there", method, p.role, who, have)
+	}
+	return status.Errorf(codes.PermissionDenied, "%s needs the role %s; %q has the role %s", method, p.role, who, have)
+}
+
+// own are the services that choose themselves what a caller gets.
+func isOwn(method string) bool {
+	return strings.HasPrefix(method, "/"+v1.AccessService_ServiceDesc.ServiceName+"/") || strings.HasPrefix(method, "/"+v1.TokenService_ServiceDesc.ServiceName+"/")
+}
+
+// redactorOf returns what an answer has to pass; nil for callers who may read everything.
+func (s *Server) redactorOf(ctx context.Context, req any) *redactor {
+	c := callOf(ctx)
+	if c.rights == nil || c.rights.role >= RoleReadOnly || isOwn(c.method) {
+		return nil
+	}
+	return newRedactor(c.rights, s.cfg.Store.View(), req)
 }
 
 func (s *Server) authoriseUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if err := s.authorise(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	return next(raftstore.WithOrigin(ctx, originOf(callOf(ctx))), req)
+	resp, err := next(raftstore.WithOrigin(ctx, originOf(callOf(ctx))), req)
+	d := s.redactorOf(ctx, req)
+	if d == nil {
+		return resp, err
+	}
+	if m, ok := resp.(proto.Message); ok && err == nil {
+		return d.answer(m), nil
+	}
+	return nil, d.failure(err)
 }
 
 func (s *Server) authoriseStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	if err := s.authorise(ss.Context(), info.FullMethod); err != nil {
+	ctx := ss.Context()
+	if err := s.authorise(ctx, info.FullMethod); err != nil {
 		return err
 	}
-	return next(srv, ss)
+	if callOf(ctx).rights == nil {
+		return next(srv, ss)
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.follow(ctx, end)
+	}()
+	narrow := &narrowStream{stream: stream{ServerStream: ss, ctx: ctx}, server: s}
+	err := next(srv, narrow)
+	// Why the stream was ended tells more than that it was.
+	if cause := context.Cause(ctx); cause != nil && ss.Context().Err() == nil {
+		err = cause
+	}
+	end(nil)
+	<-done
+	if d := s.redactorOf(ss.Context(), narrow.req.Load()); d != nil && err != nil {
+		return d.failure(err)
+	}
+	return err
+}
+
+// follow ends a stream whose caller has lost the right to it: grants and tokens change while it runs.
+func (s *Server) follow(ctx context.Context, end context.CancelCauseFunc) {
+	tick := time.NewTicker(s.cfg.Recheck)
+	defer tick.Stop()
+	c := callOf(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.standing(c.who); err != nil {
+			end(err)
+			return
+		}
+		now := rightsOf(s.cfg.Store.View(), c.who)
+		switch p := permissions[c.method]; {
+		case now.equal(c.rights):
+		case !now.allows(p):
+			end(refuse(c.method, p, c.who, now))
+			return
+		default:
+			end(status.Error(codes.Aborted, "what the caller has been granted has changed; call again"))
+			return
+		}
+	}
+}
+
+// narrowStream is a stream to a caller who may not see everything, or not for ever.
+type narrowStream struct {
+	stream
+	server *Server
+	req    atomic.Value
+}
+
+// RecvMsg keeps what was asked.
+func (n *narrowStream) RecvMsg(m any) error {
+	err := n.stream.RecvMsg(m)
+	if err == nil {
+		n.req.Store(m)
+	}
+	return err
+}
+
+// SendMsg sends what the caller may see.
+func (n *narrowStream) SendMsg(m any) error {
+	if cause := context.Cause(n.ctx); cause != nil {
+		return cause
+	}
+	d := n.server.redactorOf(n.ctx, n.req.Load())
+	if msg, ok := m.(proto.Message); ok && d != nil {
+		m = d.answer(msg)
+	}
+	return n.stream.SendMsg(m)
 }
 
 // boundUnary gives a deadline to calls that bring none, or one too far away.

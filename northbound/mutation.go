@@ -12,11 +12,18 @@ import (
 	"poolwire/raftstore"
 )
 
-// read returns the state that a call was given, or else one that holds every acknowledged write.
+// read returns what its caller may see of the state that a call was given, or else of one that holds every acknowledged write.
 func (s *Server) read(ctx context.Context) (*raftstore.View, error) {
 	if v := givenView(ctx); v != nil {
-		return v, nil
+		return seen(ctx, v), nil
 	}
+	v, err := s.readWhole(ctx)
+	return seen(ctx, v), err
+}
+
+// readWhole is read without regard to what the caller may see: for what decides about that, and for what
+// changes are made on.
+func (s *Server) readWhole(ctx context.Context) (*raftstore.View, error) {
 	v, err := s.cfg.Store.ReadView(ctx)
 	if err != nil {
 		return nil, statusOf(err, "")
@@ -91,6 +98,13 @@ func (s *Server) write(ctx context.Context, m mutation) (outcome, error) {
 	if err := checkChange(m.asked); err != nil {
 		return outcome{}, err
 	}
+	out, err := s.attempt(ctx, m)
+	out.view = seen(ctx, out.view)
+	return out, err
+}
+
+// attempt is write for a request that has been looked at.
+func (s *Server) attempt(ctx context.Context, m mutation) (outcome, error) {
 	if m.asked.GetValidateOnly() {
 		return s.try(ctx, m)
 	}
@@ -104,7 +118,10 @@ func (s *Server) write(ctx context.Context, m mutation) (outcome, error) {
 		if err != nil {
 			return outcome{}, err
 		}
-		cmd, err := m.plan(view)
+		cmd, err := m.plan(seen(ctx, view))
+		if err == nil && cmd != nil {
+			err = permit(ctx, view, cmd)
+		}
 		if err != nil || cmd == nil {
 			if first, done, probeErr := s.repeated(ctx, m); done || probeErr != nil {
 				return s.made(first), probeErr
@@ -130,7 +147,7 @@ func (s *Server) write(ctx context.Context, m mutation) (outcome, error) {
 // wants the proof before.
 func (s *Server) look(ctx context.Context, m mutation) (*raftstore.View, error) {
 	if m.acts {
-		return s.read(ctx)
+		return s.readWhole(ctx)
 	}
 	v, err := s.cfg.Store.Look(ctx)
 	if err != nil {

@@ -49,7 +49,7 @@ var permissions = map[string]permission{
 
 	v1.VifService_GetVif_FullMethodName:    {RoleReadOnly, reachNetwork},
 	v1.VifService_ListVifs_FullMethodName:  {RoleReadOnly, reachNetwork},
-	v1.VifService_CreateVif_FullMethodName: {RolePoolOperator, reachPool},
+	v1.VifService_CreateVif_FullMethodName: {RolePoolOperator, reachCluster},
 	v1.VifService_UpdateVif_FullMethodName: {RolePoolOperator, reachPool},
 	v1.VifService_DeleteVif_FullMethodName: {RolePoolOperator, reachPool},
 
@@ -117,6 +117,15 @@ var permissions = map[string]permission{
 	v1.BackupService_TakeOverCluster_FullMethodName: {RolePoolAdmin, reachCluster},
 
 	v1.WatchService_Watch_FullMethodName: {RoleReadOnly, reachNetwork},
+
+	v1.AccessService_WhoAmI_FullMethodName:      {RoleReadOnly, reachAnyone},
+	v1.AccessService_CreateGrant_FullMethodName: {RolePoolAdmin, reachPool},
+	v1.AccessService_ListGrants_FullMethodName:  {RolePoolAdmin, reachPool},
+	v1.AccessService_DeleteGrant_FullMethodName: {RolePoolAdmin, reachPool},
+
+	v1.TokenService_CreateToken_FullMethodName: {RoleReadOnly, reachNetwork},
+	v1.TokenService_ListTokens_FullMethodName:  {RoleReadOnly, reachNetwork},
+	v1.TokenService_DeleteToken_FullMethodName: {RoleReadOnly, reachNetwork},
 
 	healthv1.Health_Check_FullMethodName: {RoleReadOnly, reachAnyone},
 	healthv1.Health_List_FullMethodName:  {RoleReadOnly, reachAnyone},

@@ -24,7 +24,7 @@ func (s *policyService) GetEffectivePolicy(ctx context.Context, req *v1.GetEffec
 	if err != nil {
 		return nil, err
 	}
-	e := newEffective(v, vif)
+	e := newEffective(v.Whole(), vif)
 	return &v1.GetEffectivePolicyResponse{
 		VifUuid: vif.GetUuid(), Revision: v.Revision(), Beside: e.beside(),
 		Inbound:  e.entries(v1.TrafficDirection_TRAFFIC_DIRECTION_INBOUND),

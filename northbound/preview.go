@@ -48,11 +48,14 @@ func checkSessions(asked changing, v *violations) {
 
 // try finds out what a mutation would do, and does nothing.
 func (s *Server) try(ctx context.Context, m mutation) (outcome, error) {
-	before, err := s.read(ctx)
+	before, err := s.readWhole(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
-	cmd, err := m.plan(before)
+	cmd, err := m.plan(seen(ctx, before))
+	if err == nil && cmd != nil {
+		err = permit(ctx, before, cmd)
+	}
 	if err != nil {
 		return outcome{}, err
 	}
@@ -73,7 +76,7 @@ func (s *Server) try(ctx context.Context, m mutation) (outcome, error) {
 	preview.Warnings = append(preview.Warnings, changeWarnings(after, changes)...)
 	// A host without sessions is a host on which there are none.
 	if q, ok := m.asked.(sessioned); ok && q.GetSessionsHost() != "" {
-		host, err := findHost(before, "sessions_host", q.GetSessionsHost())
+		host, err := findHost(seen(ctx, before), "sessions_host", q.GetSessionsHost())
 		if err != nil {
 			return outcome{}, err
 		}

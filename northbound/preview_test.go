@@ -126,7 +126,7 @@ func TestEveryChangeCanBeTried(t *testing.T) {
 		if mutates(method) && requestType(method).Descriptor().Fields().ByName("request_id") != nil &&
 			!strings.Contains(method, ".ChangeService/") && method != v1.AdoptionService_AdoptNetwork_FullMethodName &&
 			method != v1.TunnelService_RotateTunnelKeys_FullMethodName && !strings.Contains(method, ".ClusterService/") &&
-			!strings.Contains(method, ".BackupService/") && !tried[method] {
+			!strings.Contains(method, ".BackupService/") && !isOwn(method) && !tried[method] {
 			t.Errorf("%s is not tried out here", method)
 		}
 	}

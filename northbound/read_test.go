@@ -49,6 +49,8 @@ func reads() map[string]proto.Message {
 		v1.ClusterService_GetClusterSettings_FullMethodName:         &v1.GetClusterSettingsRequest{},
 		v1.AuditService_ListAuditRecords_FullMethodName:             &v1.ListAuditRecordsRequest{},
 		v1.AuditService_GetAuditRecord_FullMethodName:               &v1.GetAuditRecordRequest{Sequence: 1},
+		v1.AccessService_ListGrants_FullMethodName:                  &v1.ListGrantsRequest{},
+		v1.TokenService_ListTokens_FullMethodName:                   &v1.ListTokensRequest{},
 	}
 }
 

@@ -32,7 +32,9 @@ type realizedAt struct {
 	revision uint64
 }
 
+// newRealizer works on the whole state: what is not for the caller's eyes is taken out of the answer.
 func newRealizer(v *raftstore.View, live Live) *realizer {
+	v = v.Whole()
 	return &realizer{view: v, live: live, seen: map[realizedAt]*v1.HostRealization{}, groups: map[string][]string{}, obstacles: map[policyScope]map[string]string{}, odd: newOdd(v)}
 }
 

@@ -45,6 +45,8 @@ type Config struct {
 	// Metrics gets the gRPC metrics, by method and code of the calls there were;
 	// nil for none.
 	Metrics prometheus.Registerer
+	// Recheck is how often streams look whether their caller may still have them; default 500 ms.
+	Recheck time.Duration
 	// Heartbeat is how often Watch gives a sign of life; default 15 s.
 	Heartbeat time.Duration
 	// Limits bound what clients can make this node spend.
@@ -64,6 +66,7 @@ type Peers interface {
 const (
 	defaultHeartbeat  = 15 * time.Second
 	defaultLeaderWait = 5 * time.Second
+	defaultRecheck    = 500 * time.Millisecond
 	// callTimeout ends unary calls that bring no earlier deadline.
 	callTimeout = 30 * time.Second
 )
@@ -76,6 +79,9 @@ type Server struct {
 	refusals *refusals
 	usage    *usage
 	past     chan struct{} // held by who works out an earlier policy: see effectiveAt
+
+	tokenRefusals tokenRefusals
+	tokenUse      tokenUse
 }
 
 // New returns a server; ServerOptions and Register bring it onto gRPC servers.
@@ -88,6 +94,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Heartbeat <= 0 {
 		cfg.Heartbeat = defaultHeartbeat
+	}
+	if cfg.Recheck <= 0 {
+		cfg.Recheck = defaultRecheck
 	}
 	if cfg.LeaderWait <= 0 {
 		cfg.LeaderWait = defaultLeaderWait
@@ -145,6 +154,8 @@ func (s *Server) Register(g *grpc.Server) {
 	v1.RegisterBackupServiceServer(g, &backupService{Server: s})
 	v1.RegisterAuditServiceServer(g, &auditService{Server: s})
 	v1.RegisterWatchServiceServer(g, &watchService{Server: s})
+	v1.RegisterAccessServiceServer(g, &accessService{Server: s})
+	v1.RegisterTokenServiceServer(g, &tokenService{Server: s})
 	healthv1.RegisterHealthServer(g, &healthService{store: s.cfg.Store, names: healthNames(g)})
 	reflection.Register(g)
 }

@@ -85,6 +85,7 @@ func (s *tunnelService) tunnels(ctx context.Context, host, network string) ([]*v
 	}
 	return slices.DeleteFunc(tunnels, func(t *v1.Tunnel) bool {
 		return hostUUID != "" && t.GetA().GetHostUuid() != hostUUID && t.GetB().GetHostUuid() != hostUUID ||
+			v.Host(t.GetA().GetHostUuid()) == nil && v.Host(t.GetB().GetHostUuid()) == nil && v.Restricted() ||
 			networkUUID != "" && !slices.Contains(t.GetPrivateNetworkUuids(), networkUUID)
 	}), v, nil
 }

@@ -38,6 +38,11 @@ func (s *watchService) Watch(req *v1.WatchRequest, out grpc.ServerStreamingServe
 		return watchError(err)
 	}
 	w := &watch{history: &history{sub: changes}, store: s.cfg.Store, kinds: kinds}
+	if r := callOf(ctx).rights; r != nil && r.role < RoleReadOnly {
+		if w.scope, err = newWatchScope(ctx, r, w, from); err != nil {
+			return watchError(err)
+		}
+	}
 	if err := out.Send(&v1.WatchResponse{Revision: min(from, s.cfg.Store.View().Revision())}); err != nil {
 		return err
 	}
@@ -138,6 +143,16 @@ type watch struct {
 	store   Store
 	kinds   []v1.ResourceKind
 	pifs    pifMirror
+	// scope is what its client may see; nil for everything.
+	scope *watchScope
+}
+
+// view is the state of now, as far as the client may see it.
+func (w *watch) view() *raftstore.View {
+	if w.scope == nil {
+		return w.store.View()
+	}
+	return w.scope.view()
 }
 
 func (w *watch) wants(k v1.ResourceKind) bool {

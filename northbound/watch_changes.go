@@ -23,6 +23,10 @@ func outOfRange(bad violations) error {
 // resources turns a change set into changes of the watched kinds, in the order
 // of kinds and keys.
 func (w *watch) resources(ctx context.Context, set raftstore.ChangeSet) ([]*v1.Change, error) {
+	whole := set
+	if w.scope != nil {
+		set = w.scope.filter(set)
+	}
 	var out []*v1.Change
 	plugged := map[string]bool{}
 	for _, c := range set.Changes {
@@ -48,10 +52,12 @@ func (w *watch) resources(ctx context.Context, set raftstore.ChangeSet) ([]*v1.C
 		out = append(out, w.vifChanges(set, plugged)...)
 	}
 	if w.wants(v1.ResourceKind_RESOURCE_KIND_PIF) {
-		pifs, err := w.pifs.changes(ctx, w, set)
+		// PIFs are worked out from the whole of a host, and are for who may see the host.
+		pifs, err := w.pifs.changes(ctx, w, whole)
 		if err != nil {
 			return nil, err
 		}
+		pifs = slices.DeleteFunc(pifs, func(c *v1.Change) bool { return w.scope != nil && w.view().Host(c.GetPif().GetHostUuid()) == nil })
 		out = append(out, pifs...)
 	}
 	slices.SortStableFunc(out, func(a, b *v1.Change) int { return rankOf(a) - rankOf(b) })
@@ -88,7 +94,7 @@ func (w *watch) vifChanges(set raftstore.ChangeSet, touched map[string]bool) []*
 	if len(touched) == 0 {
 		return nil
 	}
-	view := w.store.View()
+	view := w.view()
 	records := map[string]raftstore.Change{}
 	for _, c := range set.Changes {
 		if c.Table == raftstore.TableVifs {
@@ -102,11 +108,11 @@ func (w *watch) vifChanges(set raftstore.ChangeSet, touched map[string]bool) []*
 		case recorded && c.After == nil:
 			out = append(out, change(c.Before, nil))
 		case recorded:
-			out = append(out, change(nil, placedVif(view, c.After.(*v1.Vif))))
+			out = append(out, change(nil, placedVif(view.Whole(), c.After.(*v1.Vif))))
 		default:
 			// Gone meanwhile: its removal is still to come.
 			if vif := view.Vif(id); vif != nil {
-				out = append(out, change(nil, placedVif(view, vif)))
+				out = append(out, change(nil, placedVif(view.Whole(), vif)))
 			}
 		}
 	}

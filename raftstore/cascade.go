@@ -34,6 +34,10 @@ func (t *tx) follow(c Change) {
 		before, _ := c.Before.(*poolwirev1.PrivateNetwork)
 		after, _ := c.After.(*poolwirev1.PrivateNetwork)
 		t.followPrivateNetwork(before, after)
+	case TablePools, TableNetworks:
+		if c.After == nil {
+			t.dropGrants(c.Key)
+		}
 	case TableVifs:
 		before, _ := c.Before.(*poolwirev1.Vif)
 		after, _ := c.After.(*poolwirev1.Vif)
@@ -72,6 +76,9 @@ func (t *tx) followHost(before, after *poolwirev1.Host) {
 func (t *tx) followPrivateNetwork(before, after *poolwirev1.PrivateNetwork) {
 	if before == nil {
 		return
+	}
+	if after == nil {
+		t.dropGrants(before.GetUuid())
 	}
 	for _, r := range t.Relays(before.GetUuid()) {
 		t.refitRelay(r)

@@ -47,6 +47,10 @@ var commands = [...]command{
 	29: {"put_cluster_settings", on((*storev1.Command).GetPutClusterSettings, (*tx).putClusterSettings)},
 	30: {"restore_backup", on((*storev1.Command).GetRestoreBackup, (*tx).restoreBackup)},
 	31: {"take_over_cluster", on((*storev1.Command).GetTakeOverCluster, (*tx).takeOver)},
+	35: {"put_token", on((*storev1.Command).GetPutToken, (*tx).putToken)},
+	36: {"delete_token", on((*storev1.Command).GetDeleteToken, (*tx).deleteToken)},
+	37: {"put_grant", on((*storev1.Command).GetPutGrant, (*tx).putGrant)},
+	38: {"delete_grant", on((*storev1.Command).GetDeleteGrant, (*tx).deleteGrant)},
 	39: {"put_audit", on((*storev1.Command).GetPutAudit, (*tx).putAudit)},
 }
 

@@ -22,6 +22,8 @@ const (
 	KindAddressGroup   Kind = "address group"
 	KindVifGroup       Kind = "VIF group"
 	KindPendingChange  Kind = "pending change"
+	KindGrant          Kind = "grant"
+	KindToken          Kind = "token"
 )
 
 var (

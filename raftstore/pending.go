@@ -47,7 +47,8 @@ func (t *tx) settlePending(c *storev1.Command) (id string, err error) {
 	within := c.GetConfirmWithin()
 	switch c.GetBody().(type) {
 	case *storev1.Command_ObserveHost, *storev1.Command_ResolveChange, *storev1.Command_ExpirePolicyRules,
-		*storev1.Command_PutPairKeys, *storev1.Command_PutRelays, *storev1.Command_ObserveProtection, *storev1.Command_ObserveMulticast:
+		*storev1.Command_PutPairKeys, *storev1.Command_PutRelays, *storev1.Command_ObserveProtection, *storev1.Command_ObserveMulticast,
+		*storev1.Command_PutToken, *storev1.Command_DeleteToken, *storev1.Command_PutGrant, *storev1.Command_DeleteGrant:
 		// What hosts report, what follows from it and what time brings about goes on, and
 		// the way out of a pending change is always open.
 		if within != nil {

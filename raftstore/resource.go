@@ -65,6 +65,10 @@ const (
 	TableBackupParts Table = 21
 	// TableAudit holds *storev1.AuditEntry by number. Its changes are not part of change sets.
 	TableAudit Table = 22
+	// TableTokens holds *storev1.Token by id.
+	TableTokens Table = 23
+	// TableGrants holds *poolwirev1.Grant by UUID.
+	TableGrants Table = 24
 )
 
 // String returns the table's name, "table N" for an unknown one.
@@ -345,5 +349,18 @@ var resources = [...]resource{
 		table: TableAudit, name: "audit", blank: blank[storev1.AuditEntry],
 		key:    keyed(func(e *storev1.AuditEntry) string { return auditKey(e.GetSequence()) }),
 		silent: true,
+	},
+	{
+		table: TableTokens, name: "tokens", blank: blank[storev1.Token],
+		key:     keyed(func(t *storev1.Token) string { return t.GetToken().GetId() }),
+		indexes: map[string]func(proto.Message) []string{indexOwner: by(func(t *storev1.Token) []string { return []string{indexKey(t.GetToken().GetOwner())} })},
+	},
+	{
+		table: TableGrants, name: "grants", blank: blank[poolwirev1.Grant],
+		key: keyed((*poolwirev1.Grant).GetUuid),
+		indexes: map[string]func(proto.Message) []string{
+			indexOwner: byString((*poolwirev1.Grant).GetPrincipal),
+			indexScope: by(func(g *poolwirev1.Grant) []string { return indexKeys(grantScope(g)) }),
+		},
 	},
 }

@@ -41,6 +41,7 @@ const (
 	indexAdoptable     = "adoptable"
 	indexRestricted    = "restricted"
 	indexBound         = "bound"
+	indexOwner         = "owner"
 )
 
 // metaTable holds one row, the snapshot header of the state: revision, cluster

@@ -75,6 +75,9 @@ func full(t tester) *machine {
 	m.must(putSettings(&poolwirev1.ClusterSettings{MinVoters: 5}))
 	m.must(putAddressGroup(&poolwirev1.AddressGroup{Uuid: "ag1", NameLabel: "office", Addresses: []string{"192.0.2.0/24"}}, true))
 	m.must(putVifGroup(&poolwirev1.VifGroup{Uuid: "vg1", NameLabel: "web", Selector: "app=web"}, true))
+	m.must(&storev1.Command{Body: &storev1.Command_PutGrant{PutGrant: &storev1.PutGrant{Grant: &poolwirev1.Grant{
+		Uuid: "g1", Principal: "alice", Role: poolwirev1.Role_ROLE_POOL_OPERATOR, PoolUuid: "p1"}}}})
+	m.must(putToken("k1", time.Hour))
 	m.must(createHost("h2", "p1"))
 	m.must(putPrivate(shaped("pn2", star, of(onBridge(poolMember("p1"), "xenbr0")), centered("h2"), carriedBy(geneve, 0), encrypted), true))
 	m.must(putRelays(nil, relay("pn2", "", "h2", "h1")))

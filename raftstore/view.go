@@ -3,6 +3,7 @@ package raftstore
 import (
 	"cmp"
 	"iter"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -20,10 +21,43 @@ type View struct {
 	memo *memo
 	// term is the one this node led in when Look took the view, 0 for other views.
 	term uint64
+	// sees says which rows the view shows; nil for all.
+	sees func(*row) bool
+}
+
+// Restrict returns the view as somebody gets it who may see only what sees lets through. All that the view answers
+// comes from rows that it is asked about, once each: what it does not let through is not there, in lists, in
+// counts, nor by any name. sees gets an object and its key in its table (see Table). It is called from the goroutines that use the view, for all tables but the
+// header of the state; to find out it reads a view without restriction.
+//
+// What is to be written cannot be planned on it; see ApplyTo.
+func (v *View) Restrict(sees func(key string, m proto.Message) bool) *View {
+	var known sync.Map // *row: bool
+	return &View{txn: v.txn, memo: &memo{}, sees: func(r *row) bool {
+		if have, ok := known.Load(r); ok {
+			return have.(bool)
+		}
+		_, header := r.msg.(*storev1.SnapshotHeader)
+		shown := header || sees(r.key, r.msg)
+		known.Store(r, shown)
+		return shown
+	}}
 }
 
 // newView makes the view of a transaction that writes nothing.
 func newView(txn *txn) *View { return &View{txn: txn, memo: &memo{}} }
+
+// Whole returns the view without restriction: for what is computed from all there is, of which no more may be told than
+// whoever asked may see.
+func (v *View) Whole() *View {
+	if v.sees == nil {
+		return v
+	}
+	return newView(v.txn)
+}
+
+// Restricted tells whether the view is one of Restrict's.
+func (v *View) Restricted() bool { return v.sees != nil }
 
 // Revision returns the revision of the last command in the view; 0 when the
 // state is empty.
@@ -73,11 +107,31 @@ func (v *View) message(table Table, key string) proto.Message {
 
 // first looks an index up and returns the first row, or nil. An empty key
 // means any row.
-func (v *View) first(table, index, key string) *row { return v.txn.first(table, index, key) }
+func (v *View) first(table, index, key string) *row {
+	if v.sees == nil {
+		return v.txn.first(table, index, key)
+	}
+	for r := range v.each(table, index, key) {
+		return r
+	}
+	return nil
+}
 
 // each iterates over the rows of an index in its order; an empty key means all
 // rows. The table must not be written meanwhile.
-func (v *View) each(table, index, key string) iter.Seq[*row] { return v.txn.each(table, index, key) }
+func (v *View) each(table, index, key string) iter.Seq[*row] {
+	rows := v.txn.each(table, index, key)
+	if v.sees == nil {
+		return rows
+	}
+	return func(yield func(*row) bool) {
+		for r := range rows {
+			if v.sees(r) && !yield(r) {
+				return
+			}
+		}
+	}
+}
 
 // has says whether an index has a key.
 func (v *View) has(table Table, index, key string) bool {

@@ -126,7 +126,7 @@ func (a *app) flagged(ctx context.Context, method string, req, reply any, conn *
 // every method's name.
 func reads(method string) bool {
 	name := method[strings.LastIndex(method, "/")+1:]
-	return slices.ContainsFunc([]string{"Get", "List", "Describe", "Explain", "WaitFor", "Watch", "Dump"}, func(verb string) bool {
+	return slices.ContainsFunc([]string{"Get", "List", "Describe", "Explain", "WaitFor", "Watch", "Dump", "WhoAmI"}, func(verb string) bool {
 		return strings.HasPrefix(name, verb)
 	})
 }

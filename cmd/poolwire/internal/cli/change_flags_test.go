@@ -34,11 +34,11 @@ func leaves(c *cobra.Command) []*cobra.Command {
 func TestEveryChangeCanBeTriedAndUndone(t *testing.T) {
 	t.Parallel()
 	others := []string{"list", "show", "hits", "status", "certificate", "confirm", "rollback", "watch", "denied", "explain",
-		"wait", "verify", "history", "version", "dump-flows", "guard", "matrix", "groups", "export-host", "rotate-keys", "help", "bash", "zsh", "fish", "powershell"}
+		"wait", "verify", "history", "version", "dump-flows", "guard", "matrix", "groups", "export-host", "rotate-keys", "whoami", "help", "bash", "zsh", "fish", "powershell"}
 	for _, c := range leaves(Root()) {
 		want := !slices.Contains(others, c.Name())
 		for _, flag := range []string{dryRunFlag, confirmWithinFlag} {
-			if parent := c.Parent().Name(); parent == "cluster" || parent == "backup" {
+			if parent := c.Parent().Name(); parent == "cluster" || parent == "backup" || parent == "access" || parent == "token" {
 				want = false // what is about the nodes changes no flow
 			}
 			if c.Name() == "adopt" {
@@ -55,7 +55,8 @@ func TestEveryChangeCanBeTriedAndUndone(t *testing.T) {
 func TestEveryRequestThatChangesSomethingHasPlaceForTheFlags(t *testing.T) {
 	t.Parallel()
 	cannot := []protoreflect.Name{"AddNode", "IssueHostCertificate", "RemoveNode", "ConfirmChange", "RollbackChange", "RotateTunnelKeys", "AdoptNetwork",
-		"SaveBackup", "StageBackup", "RestoreBackup", "TakeOverCluster", "ReadRevision", "PromoteNode", "ReplaceNode", "TransferLeadership", "UpdateClusterSettings", "ReportRefusedCalls", "ReadAuditChain"}
+		"SaveBackup", "StageBackup", "RestoreBackup", "TakeOverCluster", "ReadRevision", "PromoteNode", "ReplaceNode", "TransferLeadership", "UpdateClusterSettings", "ReportRefusedCalls", "ReadAuditChain", "CreateGrant", "DeleteGrant",
+		"CreateToken", "DeleteToken"}
 	found := 0
 	protoregistry.GlobalFiles.RangeFilesByPackage("poolwire.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {

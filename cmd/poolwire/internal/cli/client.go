@@ -36,6 +36,8 @@ type client struct {
 	changes         poolwirev1.ChangeServiceClient
 	backup          poolwirev1.BackupServiceClient
 	audit           poolwirev1.AuditServiceClient
+	access          poolwirev1.AccessServiceClient
+	tokens          poolwirev1.TokenServiceClient
 }
 
 // api returns the client, connecting at first use.
@@ -47,9 +49,17 @@ func (a *app) api() (*client, error) {
 		Endpoints: []string{"unix:" + a.flags.socket}, MaxReply: maxReply, Rounds: rounds,
 		Options: []grpc.DialOption{grpc.WithUnaryInterceptor(a.intercept)},
 	}
+	var err error
+	if cfg.Token, err = a.flags.token(); err != nil {
+		return nil, err
+	}
 	if a.flags.server != "" {
-		var err error
-		if cfg.TLS, err = pki.LoadClientTLS(a.flags.cert, a.flags.key, a.flags.ca); err != nil {
+		if a.flags.cert == "" {
+			cfg.TLS, err = pki.ClientTLS(a.flags.ca)
+		} else {
+			cfg.TLS, err = pki.LoadClientTLS(a.flags.cert, a.flags.key, a.flags.ca)
+		}
+		if err != nil {
 			return nil, usageError{err}
 		}
 		cfg.Endpoints = strings.Split(a.flags.server, ",")
@@ -67,7 +77,7 @@ func (a *app) api() (*client, error) {
 		cluster: poolwirev1.NewClusterServiceClient(conn), watch: poolwirev1.NewWatchServiceClient(conn),
 		policy: poolwirev1.NewPolicyServiceClient(conn), addressGroups: poolwirev1.NewAddressGroupServiceClient(conn),
 		vifGroups: poolwirev1.NewVifGroupServiceClient(conn), changes: poolwirev1.NewChangeServiceClient(conn),
-		backup: poolwirev1.NewBackupServiceClient(conn), audit: poolwirev1.NewAuditServiceClient(conn),
+		backup: poolwirev1.NewBackupServiceClient(conn), audit: poolwirev1.NewAuditServiceClient(conn), access: poolwirev1.NewAccessServiceClient(conn), tokens: poolwirev1.NewTokenServiceClient(conn),
 	}
 	return a.client, nil
 }

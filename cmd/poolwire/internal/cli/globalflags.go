@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,7 @@ const defaultTimeout = 30 * time.Second
 // globalFlags are understood by every command.
 type globalFlags struct {
 	server, socket, cert, key, ca string
+	tokenFile                     string
 	output                        string
 	wait                          string
 	timeout                       time.Duration
@@ -40,6 +43,7 @@ func (f *globalFlags) register(root *cobra.Command) {
 	p.StringVar(&f.cert, "cert", f.env("CERT", ""), "client certificate, PEM")
 	p.StringVar(&f.key, "key", f.env("KEY", ""), "key of the client certificate, PEM")
 	p.StringVar(&f.ca, "ca", f.env("CA", ""), "root certificate of the controller, PEM")
+	p.StringVar(&f.tokenFile, "token-file", f.env("TOKEN_FILE", ""), "file with a bearer token, which says who you are; POOLWIRE_TOKEN holds the token itself")
 	p.StringVarP(&f.output, "output", "o", f.env("OUTPUT", "table"), "output format: table, wide, json or yaml")
 	p.StringVar(&f.wait, "wait", f.env("WAIT", waitHosts), "after a change, wait until the hosts have confirmed it: hosts or none")
 	p.DurationVar(&f.timeout, "timeout", f.envTimeout(), "longest time for a command, waiting included, like 30s or 2m")
@@ -92,8 +96,43 @@ func (f *globalFlags) check() error {
 	if f.timeout <= 0 {
 		return usageError{fmt.Errorf("%s %s: must be positive", f.origin("timeout", "TIMEOUT"), f.timeout)}
 	}
-	if f.server != "" && (f.cert == "" || f.key == "" || f.ca == "") {
-		return usageError{errors.New("--server needs --cert, --key and --ca: the API accepts nobody without a certificate")}
+	return f.checkServer()
+}
+
+// checkServer refuses a server that nothing is said to.
+func (f *globalFlags) checkServer() error {
+	switch {
+	case f.server == "":
+	case f.ca == "":
+		return usageError{errors.New("--server needs --ca: the controller is known by its root certificate")}
+	case (f.cert == "") != (f.key == ""):
+		return usageError{errors.New("--cert needs --key, and --key --cert")}
+	case f.cert == "" && f.tokenFile == "" && f.env("TOKEN", "") == "":
+		return usageError{errors.New("--server needs --cert and --key, or --token-file: the API accepts nobody without a certificate or a token")}
 	}
 	return nil
+}
+
+// maxTokenFile bounds a file with a token, in bytes.
+const maxTokenFile = 1024
+
+// token is the bearer token; empty for none. The file wins over the variable. It is never a flag, which other users of the
+// machine could read.
+func (f *globalFlags) token() (string, error) {
+	text := f.env("TOKEN", "")
+	if f.tokenFile != "" {
+		data, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return "", usageError{err}
+		}
+		if len(data) > maxTokenFile {
+			return "", usageError{fmt.Errorf("%s %q is too long for a token", f.origin("token-file", "TOKEN_FILE"), f.tokenFile)}
+		}
+		text = string(data)
+	}
+	text = strings.TrimSpace(text)
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", usageError{errors.New("the token holds characters that no token has")}
+	}
+	return text, nil
 }

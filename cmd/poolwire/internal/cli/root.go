@@ -77,9 +77,14 @@ socket. From elsewhere name a server and a client certificate:
 
   poolwire --server 192.0.2.10:6700 --cert me.pem --key me.key --ca ca.pem host list
 
+or a server and a token, which 'poolwire token create' makes:
+
+  poolwire --server 192.0.2.10:6700 --ca ca.pem --token-file token access whoami
+
 Every flag below can also be given in the environment: POOLWIRE_SERVER,
-POOLWIRE_SOCKET, POOLWIRE_CERT, POOLWIRE_KEY, POOLWIRE_CA, POOLWIRE_OUTPUT,
-POOLWIRE_WAIT, POOLWIRE_TIMEOUT. A flag wins over the environment.
+POOLWIRE_SOCKET, POOLWIRE_CERT, POOLWIRE_KEY, POOLWIRE_CA, POOLWIRE_TOKEN_FILE,
+POOLWIRE_OUTPUT, POOLWIRE_WAIT, POOLWIRE_TIMEOUT. A flag wins over the environment.
+POOLWIRE_TOKEN holds a token itself.
 
 A change is reported at once and then waited for until the hosts have confirmed
 it. With -o json or yaml there is one answer, printed after the wait: the
@@ -112,7 +117,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.poolCommand(), a.hostCommand(), a.pifCommand(), a.networkCommand(), a.privateNetworkCommand(), a.tunnelCommand(),
 		a.vifCommand(), a.ruleCommand(), a.policyCommand(), a.explainCommand(), a.deniedCommand(), a.addressGroupCommand(), a.vifGroupCommand(),
-		a.changeCommand(), a.auditCommand(), a.clusterCommand(), a.backupCommand(), a.pkiCommand(), a.watchCommand(), a.waitCommand(), a.versionCommand(), a.dumpFlowsCommand(),
+		a.changeCommand(), a.auditCommand(), a.clusterCommand(), a.backupCommand(), a.pkiCommand(), a.accessCommand(), a.tokenCommand(), a.watchCommand(), a.waitCommand(), a.versionCommand(), a.dumpFlowsCommand(),
 	)
 	a.addChanges(root, a.addRuleCommand(), a.delRuleCommand())
 	root.SetHelpCommand(helpCommand(root))

@@ -180,6 +180,10 @@ type Command struct {
 	//	*Command_PutClusterSettings
 	//	*Command_RestoreBackup
 	//	*Command_TakeOverCluster
+	//	*Command_PutToken
+	//	*Command_DeleteToken
+	//	*Command_PutGrant
+	//	*Command_DeleteGrant
 	//	*Command_PutAudit
 	Body isCommand_Body `protobuf_oneof:"body"`
 	// Client's id for safe retries; empty for none.
@@ -519,6 +523,42 @@ func (x *Command) GetTakeOverCluster() *TakeOverCluster {
 	return nil
 }
 
+func (x *Command) GetPutToken() *PutToken {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutToken); ok {
+			return x.PutToken
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteToken() *Delete {
+	if x != nil {
+		if x, ok := x.Body.(*Command_DeleteToken); ok {
+			return x.DeleteToken
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutGrant() *PutGrant {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutGrant); ok {
+			return x.PutGrant
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteGrant() *Delete {
+	if x != nil {
+		if x, ok := x.Body.(*Command_DeleteGrant); ok {
+			return x.DeleteGrant
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetPutAudit() *PutAudit {
 	if x != nil {
 		if x, ok := x.Body.(*Command_PutAudit); ok {
@@ -736,6 +776,26 @@ type Command_TakeOverCluster struct {
 	TakeOverCluster *TakeOverCluster `protobuf:"bytes,31,opt,name=take_over_cluster,json=takeOverCluster,proto3,oneof"`
 }
 
+type Command_PutToken struct {
+	// Records a bearer token.
+	PutToken *PutToken `protobuf:"bytes,35,opt,name=put_token,json=putToken,proto3,oneof"`
+}
+
+type Command_DeleteToken struct {
+	// Revokes a bearer token.
+	DeleteToken *Delete `protobuf:"bytes,36,opt,name=delete_token,json=deleteToken,proto3,oneof"`
+}
+
+type Command_PutGrant struct {
+	// Gives a role.
+	PutGrant *PutGrant `protobuf:"bytes,37,opt,name=put_grant,json=putGrant,proto3,oneof"`
+}
+
+type Command_DeleteGrant struct {
+	// Takes a role away.
+	DeleteGrant *Delete `protobuf:"bytes,38,opt,name=delete_grant,json=deleteGrant,proto3,oneof"`
+}
+
 type Command_PutAudit struct {
 	// Records calls that were refused before they became commands.
 	PutAudit *PutAudit `protobuf:"bytes,39,opt,name=put_audit,json=putAudit,proto3,oneof"`
@@ -802,6 +862,14 @@ func (*Command_PutClusterSettings) isCommand_Body() {}
 func (*Command_RestoreBackup) isCommand_Body() {}
 
 func (*Command_TakeOverCluster) isCommand_Body() {}
+
+func (*Command_PutToken) isCommand_Body() {}
+
+func (*Command_DeleteToken) isCommand_Body() {}
+
+func (*Command_PutGrant) isCommand_Body() {}
+
+func (*Command_DeleteGrant) isCommand_Body() {}
 
 func (*Command_PutAudit) isCommand_Body() {}
 
@@ -2664,11 +2732,158 @@ func (x *ObserveHost) GetFacts() *HostFacts {
 	return nil
 }
 
+// PutToken records a bearer token.
+type PutToken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token.
+	Token         *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutToken) Reset() {
+	*x = PutToken{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutToken) ProtoMessage() {}
+
+func (x *PutToken) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutToken.ProtoReflect.Descriptor instead.
+func (*PutToken) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *PutToken) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+// Token is a bearer token as it is stored.
+type Token struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is known of it.
+	Token *v1.Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// SHA-256 of its 32 secret bytes.
+	SecretSha256  []byte `protobuf:"bytes,2,opt,name=secret_sha256,json=secretSha256,proto3" json:"secret_sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Token) Reset() {
+	*x = Token{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Token) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Token) ProtoMessage() {}
+
+func (x *Token) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Token.ProtoReflect.Descriptor instead.
+func (*Token) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Token) GetToken() *v1.Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *Token) GetSecretSha256() []byte {
+	if x != nil {
+		return x.SecretSha256
+	}
+	return nil
+}
+
+// PutGrant gives a role.
+type PutGrant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The grant.
+	Grant         *v1.Grant `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutGrant) Reset() {
+	*x = PutGrant{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutGrant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutGrant) ProtoMessage() {}
+
+func (x *PutGrant) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutGrant.ProtoReflect.Descriptor instead.
+func (*PutGrant) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *PutGrant) GetGrant() *v1.Grant {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
 var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpoolwire/store/v1/audit.proto\x1a poolwire/store/v1/observed.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x8e\x14\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpoolwire/store/v1/audit.proto\x1a poolwire/store/v1/observed.proto\x1a\x18poolwire/v1/access.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x86\x16\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -2708,6 +2923,10 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x14put_cluster_settings\x18\x1d \x01(\v2%.poolwire.store.v1.PutClusterSettingsH\x00R\x12putClusterSettings\x12I\n" +
 	"\x0erestore_backup\x18\x1e \x01(\v2 .poolwire.store.v1.RestoreBackupH\x00R\rrestoreBackup\x12P\n" +
 	"\x11take_over_cluster\x18\x1f \x01(\v2\".poolwire.store.v1.TakeOverClusterH\x00R\x0ftakeOverCluster\x12:\n" +
+	"\tput_token\x18# \x01(\v2\x1b.poolwire.store.v1.PutTokenH\x00R\bputToken\x12>\n" +
+	"\fdelete_token\x18$ \x01(\v2\x19.poolwire.store.v1.DeleteH\x00R\vdeleteToken\x12:\n" +
+	"\tput_grant\x18% \x01(\v2\x1b.poolwire.store.v1.PutGrantH\x00R\bputGrant\x12>\n" +
+	"\fdelete_grant\x18& \x01(\v2\x19.poolwire.store.v1.DeleteH\x00R\vdeleteGrant\x12:\n" +
 	"\tput_audit\x18' \x01(\v2\x1b.poolwire.store.v1.PutAuditH\x00R\bputAudit\x12\x1e\n" +
 	"\n" +
 	"request_id\x18\xe8\a \x01(\tR\trequestId\x12/\n" +
@@ -2840,7 +3059,14 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x05ports\x18\x04 \x03(\v2\x17.poolwire.store.v1.PortR\x05ports\x12\x1d\n" +
 	"\n" +
 	"ports_gone\x18\x05 \x03(\tR\tportsGone\x122\n" +
-	"\x05facts\x18\x06 \x01(\v2\x1c.poolwire.store.v1.HostFactsR\x05facts*v\n" +
+	"\x05facts\x18\x06 \x01(\v2\x1c.poolwire.store.v1.HostFactsR\x05facts\":\n" +
+	"\bPutToken\x12.\n" +
+	"\x05token\x18\x01 \x01(\v2\x18.poolwire.store.v1.TokenR\x05token\"V\n" +
+	"\x05Token\x12(\n" +
+	"\x05token\x18\x01 \x01(\v2\x12.poolwire.v1.TokenR\x05token\x12#\n" +
+	"\rsecret_sha256\x18\x02 \x01(\fR\fsecretSha256\"4\n" +
+	"\bPutGrant\x12(\n" +
+	"\x05grant\x18\x01 \x01(\v2\x12.poolwire.v1.GrantR\x05grant*v\n" +
 	"\vRestoreStep\x12\x1c\n" +
 	"\x18RESTORE_STEP_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12RESTORE_STEP_STAGE\x10\x01\x12\x17\n" +
@@ -2865,7 +3091,7 @@ func file_poolwire_store_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(RestoreStep)(0),              // 0: poolwire.store.v1.RestoreStep
 	(PutMode)(0),                  // 1: poolwire.store.v1.PutMode
@@ -2900,24 +3126,29 @@ var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(*PutNode)(nil),               // 30: poolwire.store.v1.PutNode
 	(*PutClusterSettings)(nil),    // 31: poolwire.store.v1.PutClusterSettings
 	(*ObserveHost)(nil),           // 32: poolwire.store.v1.ObserveHost
-	(*PutAudit)(nil),              // 33: poolwire.store.v1.PutAudit
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
-	(*Origin)(nil),                // 36: poolwire.store.v1.Origin
-	(*v1.Pool)(nil),               // 37: poolwire.v1.Pool
-	(*v1.Host)(nil),               // 38: poolwire.v1.Host
-	(*v1.Network)(nil),            // 39: poolwire.v1.Network
-	(*v1.PrivateNetwork)(nil),     // 40: poolwire.v1.PrivateNetwork
-	(*v1.Vif)(nil),                // 41: poolwire.v1.Vif
-	(*v1.Rule)(nil),               // 42: poolwire.v1.Rule
-	(*v1.PolicyRule)(nil),         // 43: poolwire.v1.PolicyRule
-	(*v1.AddressGroup)(nil),       // 44: poolwire.v1.AddressGroup
-	(*v1.VifGroup)(nil),           // 45: poolwire.v1.VifGroup
-	(*v1.Node)(nil),               // 46: poolwire.v1.Node
-	(*v1.ClusterSettings)(nil),    // 47: poolwire.v1.ClusterSettings
-	(*Bridge)(nil),                // 48: poolwire.store.v1.Bridge
-	(*Port)(nil),                  // 49: poolwire.store.v1.Port
-	(*HostFacts)(nil),             // 50: poolwire.store.v1.HostFacts
+	(*PutToken)(nil),              // 33: poolwire.store.v1.PutToken
+	(*Token)(nil),                 // 34: poolwire.store.v1.Token
+	(*PutGrant)(nil),              // 35: poolwire.store.v1.PutGrant
+	(*PutAudit)(nil),              // 36: poolwire.store.v1.PutAudit
+	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 38: google.protobuf.Duration
+	(*Origin)(nil),                // 39: poolwire.store.v1.Origin
+	(*v1.Pool)(nil),               // 40: poolwire.v1.Pool
+	(*v1.Host)(nil),               // 41: poolwire.v1.Host
+	(*v1.Network)(nil),            // 42: poolwire.v1.Network
+	(*v1.PrivateNetwork)(nil),     // 43: poolwire.v1.PrivateNetwork
+	(*v1.Vif)(nil),                // 44: poolwire.v1.Vif
+	(*v1.Rule)(nil),               // 45: poolwire.v1.Rule
+	(*v1.PolicyRule)(nil),         // 46: poolwire.v1.PolicyRule
+	(*v1.AddressGroup)(nil),       // 47: poolwire.v1.AddressGroup
+	(*v1.VifGroup)(nil),           // 48: poolwire.v1.VifGroup
+	(*v1.Node)(nil),               // 49: poolwire.v1.Node
+	(*v1.ClusterSettings)(nil),    // 50: poolwire.v1.ClusterSettings
+	(*Bridge)(nil),                // 51: poolwire.store.v1.Bridge
+	(*Port)(nil),                  // 52: poolwire.store.v1.Port
+	(*HostFacts)(nil),             // 53: poolwire.store.v1.HostFacts
+	(*v1.Token)(nil),              // 54: poolwire.v1.Token
+	(*v1.Grant)(nil),              // 55: poolwire.v1.Grant
 }
 var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	3,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
@@ -2951,43 +3182,50 @@ var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	31, // 28: poolwire.store.v1.Command.put_cluster_settings:type_name -> poolwire.store.v1.PutClusterSettings
 	4,  // 29: poolwire.store.v1.Command.restore_backup:type_name -> poolwire.store.v1.RestoreBackup
 	5,  // 30: poolwire.store.v1.Command.take_over_cluster:type_name -> poolwire.store.v1.TakeOverCluster
-	33, // 31: poolwire.store.v1.Command.put_audit:type_name -> poolwire.store.v1.PutAudit
-	34, // 32: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
-	35, // 33: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
-	36, // 34: poolwire.store.v1.Command.origin:type_name -> poolwire.store.v1.Origin
-	0,  // 35: poolwire.store.v1.RestoreBackup.step:type_name -> poolwire.store.v1.RestoreStep
-	37, // 36: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
-	38, // 37: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
-	39, // 38: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
-	40, // 39: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
-	41, // 40: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
-	42, // 41: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
-	1,  // 42: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
-	43, // 43: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
-	44, // 44: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
-	45, // 45: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
-	34, // 46: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
-	20, // 47: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
-	35, // 48: poolwire.store.v1.PendingChange.within:type_name -> google.protobuf.Duration
-	34, // 49: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
-	21, // 50: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
-	21, // 51: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
-	23, // 52: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
-	34, // 53: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
-	25, // 54: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
-	25, // 55: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
-	27, // 56: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
-	27, // 57: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
-	46, // 58: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
-	47, // 59: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
-	48, // 60: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
-	49, // 61: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
-	50, // 62: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	33, // 31: poolwire.store.v1.Command.put_token:type_name -> poolwire.store.v1.PutToken
+	29, // 32: poolwire.store.v1.Command.delete_token:type_name -> poolwire.store.v1.Delete
+	35, // 33: poolwire.store.v1.Command.put_grant:type_name -> poolwire.store.v1.PutGrant
+	29, // 34: poolwire.store.v1.Command.delete_grant:type_name -> poolwire.store.v1.Delete
+	36, // 35: poolwire.store.v1.Command.put_audit:type_name -> poolwire.store.v1.PutAudit
+	37, // 36: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
+	38, // 37: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
+	39, // 38: poolwire.store.v1.Command.origin:type_name -> poolwire.store.v1.Origin
+	0,  // 39: poolwire.store.v1.RestoreBackup.step:type_name -> poolwire.store.v1.RestoreStep
+	40, // 40: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
+	41, // 41: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
+	42, // 42: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
+	43, // 43: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
+	44, // 44: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
+	45, // 45: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
+	1,  // 46: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
+	46, // 47: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
+	47, // 48: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
+	48, // 49: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
+	37, // 50: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
+	20, // 51: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
+	38, // 52: poolwire.store.v1.PendingChange.within:type_name -> google.protobuf.Duration
+	37, // 53: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
+	21, // 54: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
+	21, // 55: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
+	23, // 56: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
+	37, // 57: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
+	25, // 58: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
+	25, // 59: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
+	27, // 60: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
+	27, // 61: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
+	49, // 62: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
+	50, // 63: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
+	51, // 64: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
+	52, // 65: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
+	53, // 66: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
+	34, // 67: poolwire.store.v1.PutToken.token:type_name -> poolwire.store.v1.Token
+	54, // 68: poolwire.store.v1.Token.token:type_name -> poolwire.v1.Token
+	55, // 69: poolwire.store.v1.PutGrant.grant:type_name -> poolwire.v1.Grant
+	70, // [70:70] is the sub-list for method output_type
+	70, // [70:70] is the sub-list for method input_type
+	70, // [70:70] is the sub-list for extension type_name
+	70, // [70:70] is the sub-list for extension extendee
+	0,  // [0:70] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_command_proto_init() }
@@ -3029,6 +3267,10 @@ func file_poolwire_store_v1_command_proto_init() {
 		(*Command_PutClusterSettings)(nil),
 		(*Command_RestoreBackup)(nil),
 		(*Command_TakeOverCluster)(nil),
+		(*Command_PutToken)(nil),
+		(*Command_DeleteToken)(nil),
+		(*Command_PutGrant)(nil),
+		(*Command_DeleteGrant)(nil),
 		(*Command_PutAudit)(nil),
 	}
 	type x struct{}
@@ -3037,7 +3279,7 @@ func file_poolwire_store_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_command_proto_rawDesc), len(file_poolwire_store_v1_command_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   31,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

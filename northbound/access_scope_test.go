@@ -1,0 +1,324 @@
+package northbound
+
+import (
+	"context"
+	"crypto/tls"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	v1 "poolwire/proto/poolwire/v1"
+)
+
+// scopeCase is where somebody has been granted a role; seen from pool paris and its network xenbr0.
+type scopeCase struct {
+	name          string
+	pool, network string
+	far           reach // of the grant
+}
+
+func (f *fixture) scopes() []scopeCase {
+	other := f.store.View().NetworkByPoolBridge(lyon, "xenbr0").GetUuid()
+	return []scopeCase{
+		{"cluster", "", "", reachCluster}, {"own pool", paris, "", reachPool}, {"other pool", lyon, "", reachPool},
+		{"own network", "", f.network1().GetUuid(), reachNetwork}, {"other network", "", other, reachNetwork},
+	}
+}
+
+// allowed is what the table says of a grant, without a look at the code that enforces it.
+func allowed(method string, role Role, far reach) bool {
+	p := permissions[method]
+	return p.reach == reachAnyone || p.role <= role && p.reach <= far && p.reach != reachNobody
+}
+
+// principal is somebody who comes with a certificate or a token.
+type principal struct {
+	name string
+	conn *grpc.ClientConn
+}
+
+// grant gives a role, directly in the store's way.
+func (f *fixture) grant(name string, role Role, s scopeCase) *v1.Grant {
+	f.t.Helper()
+	r, err := v1.NewAccessServiceClient(f.conn).CreateGrant(f.ctx, &v1.CreateGrantRequest{Grant: &v1.Grant{
+		Principal: name, Role: v1.Role(role), PoolUuid: s.pool, NetworkUuid: s.network}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return r.GetGrant()
+}
+
+// token makes a token and returns its id and itself.
+func (f *fixture) token(owner string, spoil func(*v1.Token)) (id, secret string) {
+	f.t.Helper()
+	t := &v1.Token{Owner: owner}
+	if spoil != nil {
+		spoil(t)
+	}
+	r, err := v1.NewTokenServiceClient(f.conn).CreateToken(f.ctx, &v1.CreateTokenRequest{Token: t})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return r.GetToken().GetId(), r.GetSecret()
+}
+
+// bearing is a client with a token.
+type bearing string
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (b bearing) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(b)}, nil
+}
+
+// RequireTransportSecurity implements credentials.PerRPCCredentials.
+func (bearing) RequireTransportSecurity() bool { return true }
+
+func (a *authority) dialToken(address, token string) *grpc.ClientConn {
+	a.t.Helper()
+	cfg := &tls.Config{RootCAs: a.config("", "none").RootCAs, MinVersion: tls.VersionTLS13}
+	conn, err := grpc.NewClient("passthrough:"+address, grpc.WithTransportCredentials(credentials.NewTLS(cfg)), grpc.WithPerRPCCredentials(bearing(token)))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// secured is a world that is also served over TLS.
+type secured struct {
+	*fixture
+	ca      *authority
+	address string
+	server  *grpc.Server
+}
+
+func newSecured(t *testing.T) *secured {
+	f := newWorld(t)
+	f.live.change(func() { // a watch of denied packets ends at once
+		f.live.policy.ends = make(chan struct{})
+		close(f.live.policy.ends)
+	})
+	ca, l := newAuthority(t), listen(t)
+	cfg := serverConfig(f.store, f.live)
+	cfg.Recheck = 10 * time.Millisecond
+	g := ca.serve(newServer(t, cfg), l)
+	return &secured{fixture: f, ca: ca, address: l.Addr().String(), server: g}
+}
+
+// everyone makes a principal of each role, scope and credential.
+func (s *secured) everyone(use func(who principal, role Role, at scopeCase, token bool)) {
+	for _, at := range append(s.scopes(), scopeCase{name: "nothing"}) {
+		for _, role := range []Role{RoleReadOnly, RolePoolOperator, RolePoolAdmin} {
+			name := strings.ReplaceAll(at.name, " ", "-") + "." + role.String()
+			if at.far != reachNobody {
+				s.grant(name, role, at)
+			}
+			_, secret := s.token(name, nil)
+			use(principal{name, s.ca.dial(s.address, name, "none")}, role, at, false)
+			use(principal{name + " (token)", s.ca.dialToken(s.address, secret)}, role, at, true)
+		}
+	}
+}
+
+// TestEveryRPC calls every method that is registered as everyone: of each role, granted for the cluster, a pool or a
+// network, or nothing, with a certificate that carries no role and with a token.
+func TestEveryRPC(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t)
+	calls := 0
+	s.everyone(func(who principal, role Role, at scopeCase, token bool) {
+		for service, info := range s.server.GetServiceInfo() {
+			for _, m := range info.Methods {
+				method := "/" + service + "/" + m.Name
+				if token && method == v1.TokenService_CreateToken_FullMethodName && at.far != reachNobody && (role < RolePoolAdmin || at.far < reachCluster) {
+					continue // allowed by the table, and refused to tokens: TestTokens
+				}
+				calls++
+				got := status.Code(callEmpty(s.ctx, who.conn, method, m))
+				if may := got != codes.PermissionDenied && got != codes.Unauthenticated; may != allowed(method, role, at.far) {
+					t.Errorf("%s as %s: %s, needs %s on %s", method, who.name, got, permissions[method].role, permissions[method].reach)
+				}
+			}
+		}
+	})
+	if calls < 2500 {
+		t.Errorf("only %d calls", calls)
+	}
+}
+
+// spanning says which changes of trials do not touch pool paris alone, whatever their methods may.
+func spanning(method string) bool {
+	return strings.Contains(method, "PrivateNetworkService") || // also with a host of lyon
+		method == v1.PoolService_DeletePool_FullMethodName // another, empty one
+}
+
+// TestEveryChange tries every change of pool paris and what is in it as everyone.
+func TestEveryChange(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t)
+	trials := s.trials()
+	s.everyone(func(who principal, role Role, at scopeCase, _ bool) {
+		for _, c := range trials {
+			may := allowed(c.method, role, at.far)
+			if at.far != reachCluster {
+				may = may && strings.HasPrefix(at.name, "own") && !spanning(c.method)
+			}
+			c := c.with("validate_only", true)
+			if fd := c.asked.ProtoReflect().Descriptor().Fields().ByName("pool"); at.name == "own network" && strings.Contains(c.method, "/poolwire.v1.RuleService/") && fd != nil && fd.Message() == nil {
+				c = c.with("pool", "") // which who has but a network cannot see, and need not name
+			}
+			err := who.conn.Invoke(s.ctx, c.method, c.asked, answerType(c.method).New().Interface())
+			if (err == nil) != may {
+				t.Errorf("%s as %s: %v, want it done: %v", c.method, who.name, err, may)
+			}
+		}
+	})
+}
+
+// TestAdminsRules: a grant for a network covers rules of its default section only. Mandatory rules on it, rules of the pool and of everybody
+// are not the tenant's.
+func TestAdminsRules(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t)
+	network := s.network1().GetUuid()
+	s.grant("tenant", RolePoolOperator, scopeCase{network: network})
+	tenant := v1.NewPolicyServiceClient(s.ca.dial(s.address, "tenant", "none"))
+	for _, tt := range []struct {
+		level   v1.PolicyLevel
+		scope   string
+		section v1.PolicySection
+		want    codes.Code
+	}{
+		{v1.PolicyLevel_POLICY_LEVEL_NETWORK, network, v1.PolicySection_POLICY_SECTION_DEFAULT, codes.OK},
+		{v1.PolicyLevel_POLICY_LEVEL_VIF, vif1, v1.PolicySection_POLICY_SECTION_DEFAULT, codes.OK},
+		{v1.PolicyLevel_POLICY_LEVEL_NETWORK, network, v1.PolicySection_POLICY_SECTION_MANDATORY, codes.PermissionDenied},
+		{v1.PolicyLevel_POLICY_LEVEL_VIF, vif1, v1.PolicySection_POLICY_SECTION_MANDATORY, codes.PermissionDenied},
+		{v1.PolicyLevel_POLICY_LEVEL_GLOBAL, "", v1.PolicySection_POLICY_SECTION_DEFAULT, codes.PermissionDenied},
+		{v1.PolicyLevel_POLICY_LEVEL_POOL, paris, v1.PolicySection_POLICY_SECTION_DEFAULT, codes.InvalidArgument},
+		{v1.PolicyLevel_POLICY_LEVEL_VIF, vif3, v1.PolicySection_POLICY_SECTION_DEFAULT, codes.InvalidArgument},
+	} {
+		spoil := func(r *v1.PolicyRule) { r.Level, r.ScopeUuid, r.Section = tt.level, tt.scope, tt.section }
+		_, err := tenant.CreatePolicyRule(s.ctx, &v1.CreatePolicyRuleRequest{PolicyRule: policyRule(spoil)})
+		if status.Code(err) != tt.want {
+			t.Errorf("a rule of %s %s: %v, want %s", tt.section, tt.level, err, tt.want)
+		}
+	}
+	mandatory := s.addPolicy(func(r *v1.PolicyRule) { r.Section = v1.PolicySection_POLICY_SECTION_MANDATORY })
+	_, err := tenant.DeletePolicyRule(s.ctx, &v1.DeletePolicyRuleRequest{PolicyRule: mandatory.GetUuid()})
+	refusal{code: codes.PermissionDenied}.check(t, err)
+}
+
+// TestGranting: nobody grants what he is not pool-admin of, nor sees or takes such grants away.
+func TestGranting(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t)
+	s.grant("paula", RolePoolAdmin, scopeCase{pool: paris})
+	root := s.grant("root", RolePoolAdmin, scopeCase{})
+	paula := v1.NewAccessServiceClient(s.ca.dial(s.address, "paula", "none"))
+	give := func(g *v1.Grant) error {
+		g.Principal, g.Role = "friend", v1.Role_ROLE_READ_ONLY
+		_, err := paula.CreateGrant(s.ctx, &v1.CreateGrantRequest{Grant: g})
+		return err
+	}
+	for _, ok := range []*v1.Grant{{PoolUuid: "paris"}, {NetworkUuid: s.network1().GetUuid()}} {
+		if err := give(ok); err != nil {
+			t.Error(err)
+		}
+	}
+	refusal{code: codes.PermissionDenied}.check(t, give(&v1.Grant{}))
+	refusal{code: codes.NotFound}.check(t, give(&v1.Grant{PoolUuid: lyon}))
+	if r, err := paula.ListGrants(s.ctx, &v1.ListGrantsRequest{}); err != nil || len(r.GetGrants()) != 3 {
+		t.Errorf("%v, %v", r, err)
+	}
+	_, err := paula.DeleteGrant(s.ctx, &v1.DeleteGrantRequest{Uuid: root.GetUuid()})
+	refusal{code: codes.NotFound}.check(t, err)
+}
+
+// TestTokens: who has a token is its owner, whatever certificate there is; one that is wrong, over or revoked is refused without a
+// word why, and many of them are counted.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t)
+	s.grant("ui", RolePoolOperator, scopeCase{pool: paris})
+	id, secret := s.token("ui", nil)
+	_, narrow := s.token("ui", func(k *v1.Token) { k.Role, k.NetworkUuid = v1.Role_ROLE_READ_ONLY, s.network1().GetUuid() })
+	whoami := func(conn grpc.ClientConnInterface, ctx context.Context) (*v1.WhoAmIResponse, error) {
+		return v1.NewAccessServiceClient(conn).WhoAmI(ctx, &v1.WhoAmIRequest{})
+	}
+	r, err := whoami(s.ca.dialToken(s.address, secret), s.ctx)
+	if err != nil || r.GetName() != "ui" || r.GetCredential() != "token "+id || len(r.GetGrants()) != 1 {
+		t.Errorf("%v, %v", r, err)
+	}
+	r, err = whoami(s.ca.dialToken(s.address, narrow), s.ctx)
+	if g := r.GetGrants(); err != nil || len(g) != 1 || g[0].GetRole() != v1.Role_ROLE_READ_ONLY || g[0].GetNetworkUuid() != s.network1().GetUuid() || g[0].GetPoolUuid() != "" {
+		t.Errorf("%v, %v", r, err)
+	}
+	// Beside an administrator's certificate, and on the socket of root.
+	ctx := metadata.AppendToOutgoingContext(s.ctx, "authorization", "Bearer "+secret)
+	for name, conn := range map[string]*grpc.ClientConn{"certificate": s.ca.dial(s.address, "ada", "pool-admin"), "socket": s.conn} {
+		if r, err := whoami(conn, ctx); err != nil || r.GetName() != "ui" || r.GetRole() != 0 {
+			t.Errorf("with a %s: %v, %v", name, r, err)
+		}
+	}
+	_, err = v1.NewTokenServiceClient(s.ca.dialToken(s.address, secret)).CreateToken(s.ctx, &v1.CreateTokenRequest{})
+	refusal{code: codes.PermissionDenied, says: []string{"outlive"}}.check(t, err)
+	list, err := v1.NewTokenServiceClient(s.conn).ListTokens(s.ctx, &v1.ListTokensRequest{})
+	if err != nil || len(list.GetTokens()) != 2 || strings.Contains(list.String(), secret[len(secret)-8:]) || list.GetTokens()[0].GetExpireTime() == nil {
+		t.Errorf("%v, %v", list, err)
+	}
+	if _, err := v1.NewTokenServiceClient(s.conn).DeleteToken(s.ctx, &v1.DeleteTokenRequest{Id: id}); err != nil {
+		t.Fatal(err)
+	}
+	unknown := tokenPrefix + strings.Repeat("0", 16) + "_" + strings.Repeat("0", 64)
+	for name, bad := range map[string]string{"revoked": secret, "unknown": unknown, "no token": "x", "wrong secret": narrow[:len(narrow)-2] + "00"} {
+		_, err := whoami(s.ca.dialToken(s.address, bad), s.ctx)
+		if st := status.Convert(err); st.Code() != codes.Unauthenticated || st.Message() != "the token is not accepted" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	conn := s.ca.dialToken(s.address, unknown)
+	for range maxRefused {
+		_, err = whoami(conn, s.ctx)
+	}
+	refusal{code: codes.ResourceExhausted}.check(t, err)
+	for _, life := range []time.Duration{-1, time.Second, 10_000 * time.Hour} {
+		_, err := v1.NewTokenServiceClient(s.conn).CreateToken(s.ctx, &v1.CreateTokenRequest{Token: &v1.Token{Owner: "x"}, Lifetime: durationpb.New(life)})
+		refusal{code: codes.InvalidArgument, field: "lifetime"}.check(t, err)
+	}
+}
+
+// TestWatchEndsWithTheGrant: a watch lives no longer than the grant or the token that it lives on.
+func TestWatchEndsWithTheGrant(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t)
+	g := s.grant("tenant", RoleReadOnly, scopeCase{network: s.network1().GetUuid()})
+	id, secret := s.token("tenant", nil)
+	begin := func(conn *grpc.ClientConn) grpc.ServerStreamingClient[v1.WatchResponse] {
+		w, err := v1.NewWatchServiceClient(conn).Watch(s.ctx, &v1.WatchRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	byToken, byCertificate := begin(s.ca.dialToken(s.address, secret)), begin(s.ca.dial(s.address, "tenant", "none"))
+	if _, err := v1.NewTokenServiceClient(s.conn).DeleteToken(s.ctx, &v1.DeleteTokenRequest{Id: id}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := byToken.Recv()
+	refusal{code: codes.Unauthenticated}.check(t, err)
+	if _, err := v1.NewAccessServiceClient(s.conn).DeleteGrant(s.ctx, &v1.DeleteGrantRequest{Uuid: g.GetUuid()}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = byCertificate.Recv()
+	refusal{code: codes.PermissionDenied}.check(t, err)
+}

@@ -1,0 +1,155 @@
+package northbound
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	v1 "poolwire/proto/poolwire/v1"
+)
+
+// A bearer token is "pwt_ID_SECRET" in the metadata of a call, "authorization: Bearer TOKEN" (RFC 6750 section 2.1). The
+// secret has 256 random bits: nobody guesses it, nor finds it by trying from its hash, so one round of SHA-256
+// keeps it as well as a slow hash would a password.
+const (
+	tokenKey     = "authorization"
+	tokenPrefix  = "pwt_"
+	tokenIDBytes = 8
+	secretBytes  = 32
+)
+
+// Bounds of refused tokens from one address.
+const (
+	maxRefused     = 20
+	refusedFor     = time.Minute
+	maxRefusedFrom = 4096 // addresses
+)
+
+// formToken writes a token down.
+func formToken(id string, secret []byte) string {
+	return tokenPrefix + id + "_" + hex.EncodeToString(secret)
+}
+
+// parseToken reads the header of a call; false for what is no token.
+func parseToken(header string) (id string, sum [sha256.Size]byte, ok bool) {
+	scheme, text, found := strings.Cut(header, " ")
+	text, prefixed := strings.CutPrefix(strings.TrimSpace(text), tokenPrefix)
+	id, digits, parted := strings.Cut(text, "_")
+	if !found || !strings.EqualFold(scheme, "Bearer") || !prefixed || !parted || len(id) != 2*tokenIDBytes || len(digits) != 2*secretBytes {
+		return "", sum, false
+	}
+	secret, err := hex.DecodeString(digits)
+	return id, sha256.Sum256(secret), err == nil
+}
+
+// bearer finds out whose token a call has. What is wrong with one that is refused is not told.
+func (s *Server) bearer(headers []string, address string) (Identity, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	if s.tokenRefusals.tooMany(host, time.Now()) {
+		return Identity{}, status.Error(codes.ResourceExhausted, "too many tokens from this address were refused; try again in a minute")
+	}
+	id, sum, ok := parseToken(headers[0])
+	k := s.cfg.Store.View().Token(id)
+	have := k.GetSecretSha256()
+	if len(have) != len(sum) {
+		have = make([]byte, len(sum))
+	}
+	same := subtle.ConstantTimeCompare(have, sum[:]) == 1
+	if len(headers) != 1 || !ok || k == nil || !same || isOver(k.GetToken()) {
+		s.tokenRefusals.add(host, time.Now())
+		return Identity{}, errToken()
+	}
+	s.tokenUse.note(id, time.Now())
+	return Identity{Name: k.GetToken().GetOwner(), Credential: credentialToken + id, Address: address}, nil
+}
+
+func errToken() error { return status.Error(codes.Unauthenticated, "the token is not accepted") }
+
+// isOver tells whether a token has expired.
+func isOver(t *v1.Token) bool { return !t.GetExpireTime().AsTime().After(time.Now()) }
+
+// standing tells whether the token of somebody who was let in is still good.
+func (s *Server) standing(who Identity) error {
+	id, ok := strings.CutPrefix(who.Credential, credentialToken)
+	if !ok {
+		return nil
+	}
+	if t := s.cfg.Store.View().Token(id).GetToken(); t == nil || isOver(t) || t.GetOwner() != who.Name {
+		return errToken()
+	}
+	return nil
+}
+
+// tokenRefusals counts the tokens that were refused, by address.
+type tokenRefusals struct {
+	mu   sync.Mutex
+	from map[string]*refused // guarded by mu
+}
+
+// refused are those of one address since the first one of a minute.
+type refused struct {
+	since time.Time
+	n     int
+}
+
+func (r *tokenRefusals) tooMany(address string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	have := r.from[address]
+	return have != nil && now.Sub(have.since) < refusedFor && have.n >= maxRefused
+}
+
+func (r *tokenRefusals) add(address string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.from == nil {
+		r.from = map[string]*refused{}
+	}
+	have := r.from[address]
+	if have == nil || now.Sub(have.since) >= refusedFor {
+		r.makeRoom(now)
+		have = &refused{since: now}
+		r.from[address] = have
+	}
+	have.n++
+}
+
+// makeRoom forgets the addresses whose minute is over, and all when that is not enough. mu is held.
+func (r *tokenRefusals) makeRoom(now time.Time) {
+	if len(r.from) < maxRefusedFrom {
+		return
+	}
+	for a, have := range r.from {
+		if now.Sub(have.since) >= refusedFor {
+			delete(r.from, a)
+		}
+	}
+	if len(r.from) >= maxRefusedFrom {
+		clear(r.from)
+	}
+}
+
+// tokenUse remembers when tokens were last seen, to the minute.
+type tokenUse struct {
+	at sync.Map // id: time.Time
+}
+
+func (u *tokenUse) note(id string, now time.Time) { u.at.Store(id, now.Truncate(time.Minute)) }
+
+func (u *tokenUse) of(id string) (time.Time, bool) {
+	at, ok := u.at.Load(id)
+	if !ok {
+		return time.Time{}, false
+	}
+	return at.(time.Time), true
+}

@@ -1,0 +1,173 @@
+package raftstore
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"regexp"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	storev1 "poolwire/proto/poolwire/store/v1"
+	poolwirev1 "poolwire/proto/poolwire/v1"
+)
+
+// Bounds of tokens and grants.
+const (
+	maxTokenLife = 366 * 24 * time.Hour
+	maxTokens    = 10_000
+	maxGrants    = 10_000
+)
+
+// Grants returns all grants.
+func (v *View) Grants() []*poolwirev1.Grant { return all[*poolwirev1.Grant](v, TableGrants) }
+
+// Grant returns a grant by UUID.
+func (v *View) Grant(uuid string) *poolwirev1.Grant {
+	return get[*poolwirev1.Grant](v, TableGrants, uuid)
+}
+
+// GrantsOf returns what has been granted to a name.
+func (v *View) GrantsOf(principal string) []*poolwirev1.Grant {
+	return list[*poolwirev1.Grant](v, TableGrants, indexOwner, indexKey(principal))
+}
+
+// Tokens returns all tokens.
+func (v *View) Tokens() []*storev1.Token { return all[*storev1.Token](v, TableTokens) }
+
+// Token returns a token by id, also one that has expired.
+func (v *View) Token(id string) *storev1.Token { return get[*storev1.Token](v, TableTokens, id) }
+
+// grantScope is the object that a grant is for; nothing for the cluster.
+func grantScope(g *poolwirev1.Grant) []string {
+	switch {
+	case g.GetPoolUuid() != "":
+		return []string{g.GetPoolUuid()}
+	case g.GetNetworkUuid() != "":
+		return []string{g.GetNetworkUuid()}
+	}
+	return nil
+}
+
+// A name as certificates have it.
+var principalPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
+
+func checkPrincipal(field, name string) error {
+	if principalPattern.MatchString(name) {
+		return nil
+	}
+	return &InvalidError{Field: field, Value: clip(name), Reason: "must be 1 to 64 letters, digits, '.', '_', '@' or '-', the first a letter or digit"}
+}
+
+func checkRole(role poolwirev1.Role) error {
+	if role < poolwirev1.Role_ROLE_UNSPECIFIED || role > poolwirev1.Role_ROLE_POOL_ADMIN {
+		return &InvalidError{Field: "role", Value: role.String(), Reason: "is no role"}
+	}
+	return nil
+}
+
+// checkReach checks what a grant or a token is for.
+func (t *tx) checkReach(pool, network string) error {
+	switch {
+	case pool != "" && network != "":
+		return &InvalidError{Field: "network_uuid", Value: clip(network), Reason: "must be empty beside pool_uuid: either one"}
+	case pool != "" && t.Pool(pool) == nil:
+		return &NotFoundError{Kind: KindPool, ID: clip(pool)}
+	case network != "" && t.Network(network) == nil && t.PrivateNetwork(network) == nil:
+		return &NotFoundError{Kind: KindNetwork, ID: clip(network)}
+	}
+	return nil
+}
+
+// putGrant gives a role. The same one is not given twice.
+func (t *tx) putGrant(c *storev1.PutGrant) (Result, error) {
+	g := proto.CloneOf(c.GetGrant())
+	if g == nil || g.GetRole() == poolwirev1.Role_ROLE_UNSPECIFIED {
+		return Result{}, &InvalidError{Field: "role", Reason: "is required"}
+	}
+	if err := firstError(checkKey("uuid", g.GetUuid()), checkPrincipal("principal", g.GetPrincipal()), checkRole(g.GetRole()),
+		t.checkReach(g.GetPoolUuid(), g.GetNetworkUuid())); err != nil {
+		return Result{}, err
+	}
+	for _, have := range t.GrantsOf(g.GetPrincipal()) {
+		if have.GetRole() == g.GetRole() && have.GetPoolUuid() == g.GetPoolUuid() && have.GetNetworkUuid() == g.GetNetworkUuid() {
+			return wrote(have.GetUuid()), nil
+		}
+	}
+	if t.Grant(g.GetUuid()) != nil {
+		return Result{}, &ExistsError{Kind: KindGrant, Field: "uuid", Value: g.GetUuid(), By: g.GetUuid()}
+	}
+	if n := len(t.Grants()); n >= maxGrants {
+		return Result{}, &PreconditionError{Kind: KindCluster, ID: t.ClusterUUID(), Reason: fmt.Sprintf("there are %d grants already", n)}
+	}
+	g.CreateTime, g.Author = t.time, t.author
+	t.put(TableGrants, g)
+	return wrote(g.GetUuid()), nil
+}
+
+func (t *tx) deleteGrant(c *storev1.Delete) (Result, error) {
+	if t.Grant(c.GetUuid()) == nil {
+		return Result{}, &NotFoundError{Kind: KindGrant, ID: clip(c.GetUuid())}
+	}
+	t.del(TableGrants, c.GetUuid())
+	return wrote(c.GetUuid()), nil
+}
+
+// dropGrants takes away the grants for an object that is gone, and the tokens that were good for nothing else.
+func (t *tx) dropGrants(scope string) {
+	for _, g := range list[*poolwirev1.Grant](&t.View, TableGrants, indexScope, indexKey(scope)) {
+		t.del(TableGrants, g.GetUuid())
+	}
+	for _, k := range t.Tokens() {
+		if k.GetToken().GetPoolUuid() == scope || k.GetToken().GetNetworkUuid() == scope {
+			t.del(TableTokens, k.GetToken().GetId())
+		}
+	}
+}
+
+// putToken records a token, and forgets those that have expired.
+func (t *tx) putToken(c *storev1.PutToken) (Result, error) {
+	k := proto.CloneOf(c.GetToken())
+	if k.GetToken() == nil {
+		return Result{}, &InvalidError{Field: "token", Reason: "is required"}
+	}
+	m := k.GetToken()
+	if err := firstError(checkKey("id", m.GetId()), checkPrincipal("owner", m.GetOwner()), checkDescription(m.GetNote()), checkRole(m.GetRole()),
+		t.checkReach(m.GetPoolUuid(), m.GetNetworkUuid())); err != nil {
+		return Result{}, err
+	}
+	end := m.GetExpireTime()
+	switch {
+	case t.Token(m.GetId()) != nil:
+		return Result{}, &ExistsError{Kind: KindToken, Field: "id", Value: m.GetId(), By: m.GetId()}
+	case len(k.GetSecretSha256()) != sha256.Size:
+		return Result{}, &InvalidError{Field: "secret_sha256", Reason: "must have 32 bytes"}
+	case end.CheckValid() != nil || !end.AsTime().After(t.time.AsTime()) || end.AsTime().Sub(t.time.AsTime()) > maxTokenLife:
+		return Result{}, &InvalidError{Field: "expire_time", Value: end.AsTime().Format(time.RFC3339), Reason: "must be within 366 days"}
+	}
+	t.forgetTokens()
+	if n := len(t.Tokens()); n >= maxTokens {
+		return Result{}, &PreconditionError{Kind: KindCluster, ID: t.ClusterUUID(), Reason: fmt.Sprintf("there are %d tokens already", n)}
+	}
+	m.CreateTime, m.Author, m.LastUsed = t.time, t.author, (*timestamppb.Timestamp)(nil)
+	t.put(TableTokens, k)
+	return wrote(m.GetId()), nil
+}
+
+// forgetTokens removes the tokens that are worth nothing any more.
+func (t *tx) forgetTokens() {
+	for _, k := range t.Tokens() {
+		if !k.GetToken().GetExpireTime().AsTime().After(t.time.AsTime()) {
+			t.del(TableTokens, k.GetToken().GetId())
+		}
+	}
+}
+
+func (t *tx) deleteToken(c *storev1.Delete) (Result, error) {
+	if t.Token(c.GetUuid()) == nil {
+		return Result{}, &NotFoundError{Kind: KindToken, ID: clip(c.GetUuid())}
+	}
+	t.del(TableTokens, c.GetUuid())
+	return wrote(c.GetUuid()), nil
+}
