@@ -1,6 +1,12 @@
 package northbound
 
-import v1 "poolwire/proto/poolwire/v1"
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	v1 "poolwire/proto/poolwire/v1"
+)
 
 // permission says who may call a method.
 type permission struct {
@@ -57,4 +63,33 @@ func mutates(method string) bool {
 	}
 	role := access(method)
 	return role == RolePoolOperator || role == RolePoolAdmin
+}
+
+// Permission is one line of the table of who may call what.
+type Permission struct {
+	// Method is service and method: "PoolService/GetPool"; methods of other packages have theirs in front.
+	Method string
+	// Role is the lowest role that may call it; RoleNone for everyone who is known.
+	Role Role
+	// Reach is what the role must have been granted for at least: "cluster", "pool" or "network"; "anyone" for nothing.
+	Reach string
+}
+
+// Permissions returns the table of who may call what, by method.
+func Permissions() []Permission {
+	var out []Permission
+	for method, p := range permissions {
+		one := Permission{Method: shortMethod(method), Role: p.role, Reach: p.reach.String()}
+		if p.reach == reachAnyone {
+			one.Role = RoleNone
+		}
+		out = append(out, one)
+	}
+	slices.SortFunc(out, func(a, b Permission) int { return cmp.Compare(a.Method, b.Method) })
+	return out
+}
+
+// shortMethod turns "/poolwire.v1.RuleService/AddRule" into "RuleService/AddRule".
+func shortMethod(method string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(method, "/"), string(v1.File_poolwire_v1_pool_proto.Package())+".")
 }

@@ -18,3 +18,5 @@
 // one row per field, with its check. What only the state can decide comes back
 // from raftstore as a typed error, and statusOf (errors.go) maps it.
 package northbound
+
+//go:generate go run ./internal/accessdocs

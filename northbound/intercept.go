@@ -112,9 +112,7 @@ func (s *Server) logCall(ctx context.Context, c *call, err error) {
 	if err != nil {
 		attrs = append(attrs, slog.String("error", status.Convert(err).Message()))
 	}
-	// "/poolwire.v1.RuleService/AddRule" reads RuleService/AddRule.
-	name := strings.TrimPrefix(strings.TrimPrefix(c.method, "/"), string(v1.File_poolwire_v1_pool_proto.Package())+".")
-	s.log.LogAttrs(ctx, level, name, attrs...)
+	s.log.LogAttrs(ctx, level, shortMethod(c.method), attrs...)
 }
 
 // authorise lets a call through when the caller's role is high enough and reaches far enough. What exactly the caller may
