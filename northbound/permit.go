@@ -121,13 +121,8 @@ func (t touch) vif(id string) bool {
 }
 
 func (t touch) rule(r *v1.Rule) bool {
-	switch {
-	case r.GetVifUuid() != "":
-		return t.vif(r.GetVifUuid())
-	case r.GetNetworkUuid() != "":
-		return t.network(r.GetNetworkUuid())
-	}
-	return false
+	vif, network := r.GetVifUuid(), r.GetNetworkUuid()
+	return (vif != "" || network != "") && (vif == "" || t.vif(vif)) && (network == "" || t.network(network))
 }
 
 // policyRule: with a grant for a network, rules of the default section, which those of pool and cluster stand above. Mandatory

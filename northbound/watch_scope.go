@@ -13,13 +13,14 @@ import (
 // watchScope makes of the changes of the state those that a caller may see, for a watch that does not see everything.
 //
 // Where an object belongs is often told by others: a VIF's pool by its network. These may be gone when a change is
-// looked at. So what was shown once is told of to its end, and of what is gone the watch remembers where it was.
+// looked at. So what was shown once is told of to its end; and of what went between the revision that the watch begins at and the time
+// when it does, it remembers where it was.
 type watchScope struct {
 	rights *rights
 	store  Store
 	// shown is what the client was shown, or could have listed when the watch began.
 	shown map[objectKey]bool
-	// gone holds networks, hosts and VIFs that are no more, by UUID, as they were.
+	// gone holds networks, hosts and VIFs that were no more when the watch began, by UUID, as they were.
 	gone map[string]proto.Message
 }
 
@@ -83,7 +84,6 @@ func (s *watchScope) view() *raftstore.View {
 
 // filter leaves of a change set what the caller may see: what comes into his sight is new to him, what leaves it is gone.
 func (s *watchScope) filter(set raftstore.ChangeSet) raftstore.ChangeSet {
-	s.learn(set)
 	view := s.store.View()
 	out := raftstore.ChangeSet{Revision: set.Revision}
 	for _, c := range set.Changes {
