@@ -27,6 +27,8 @@ type redactor struct {
 	sees        func(key string, m proto.Message) bool
 	// said is what the request itself says: to repeat it tells nothing, and not to would.
 	said string
+	// failing: a refusal repeats the UUIDs of the request, or it would tell by what it leaves out that they are there.
+	failing bool
 	// names are those of what is hidden; nil until they are needed.
 	names []string
 }
@@ -98,6 +100,7 @@ func (d *redactor) failure(err error) error {
 	if err == nil {
 		return nil
 	}
+	d.failing = true
 	p := proto.CloneOf(status.Convert(err).Proto())
 	p.Message = d.prose(p.GetMessage())
 	var details []*anypb.Any
@@ -153,6 +156,15 @@ func (d *redactor) message(m protoreflect.Message, within bool) {
 	})
 }
 
+// keepsPlace tells whether a part of an answer stays when it is about something hidden: the rest would not be right without it.
+func keepsPlace(m proto.Message) bool {
+	switch m.(type) {
+	case *v1.PolicyEntry, *v1.ExplainStep, *v1.BridgeDiff:
+		return true
+	}
+	return isResource(m)
+}
+
 // messages goes on with the messages of a field, and drops those that are hidden as a whole.
 func (d *redactor) messages(m protoreflect.Message, fd protoreflect.FieldDescriptor, v protoreflect.Value, within bool) {
 	if !fd.IsList() {
@@ -167,13 +179,7 @@ func (d *redactor) messages(m protoreflect.Message, fd protoreflect.FieldDescrip
 	for i := range list.Len() {
 		one := list.Get(i)
 		inner := one.Message()
-		switch inner.Interface().(type) {
-		case *v1.HostRealization, *v1.VifLocation:
-			if d.tells(inner) {
-				continue
-			}
-		}
-		if !d.shows(inner.Interface()) {
+		if !d.shows(inner.Interface()) || !keepsPlace(inner.Interface()) && d.tells(inner) {
 			continue
 		}
 		d.message(inner, within)
@@ -247,7 +253,7 @@ var uuidPattern = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{
 
 // hidden tells whether a string is the UUID of something that is there, and not for the caller.
 func (d *redactor) hidden(id string) bool {
-	return id != "" && !d.seenUUID(id) && isThere(d.whole, id)
+	return id != "" && !d.seenUUID(id) && isThere(d.whole, id) && !(d.failing && strings.Contains(d.said, id))
 }
 
 func (d *redactor) seenUUID(id string) bool { return isThere(d.seen, id) }

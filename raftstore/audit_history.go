@@ -163,6 +163,10 @@ func auditMessage(c *storev1.AuditChange, data []byte) proto.Message {
 		m = &poolwirev1.ClusterSettings{}
 	case TablePairKeys:
 		m = &storev1.PairKey{}
+	case TableGrants:
+		m = &poolwirev1.Grant{}
+	case TableTokens:
+		m = &poolwirev1.Token{}
 	default:
 		return nil
 	}

@@ -108,3 +108,27 @@ func TestRestrictedView(t *testing.T) {
 		t.Error("the header is hidden")
 	}
 }
+
+// The audit tells of grants and tokens, and nothing of a token's secret.
+func TestAuditOfTokens(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.must(createPool("p1"))
+	m.must(grantTo("alice", "p1", ""))
+	m.must(putToken("k1", time.Hour))
+	told := 0
+	for n := uint64(1); n <= m.view().AuditEnds().Head; n++ {
+		for _, c := range m.view().AuditRecord(n).GetChanges() {
+			if Table(c.GetTable()) != TableGrants && Table(c.GetTable()) != TableTokens {
+				continue
+			}
+			told++
+			if len(c.GetAfter()) == 0 || strings.Contains(string(c.GetAfter()), "xxxx") {
+				t.Errorf("recorded %q", c.GetAfter())
+			}
+		}
+	}
+	if told != 2 {
+		t.Errorf("%d changes of grants and tokens are recorded", told)
+	}
+}

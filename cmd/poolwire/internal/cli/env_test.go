@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -35,5 +37,43 @@ func TestEnvironmentGivesDefaultsAndFlagsWin(t *testing.T) {
 	}
 	if _, _, _ = f.run(t, "add-rule", "bridge=xenbr0", "allow=true"); f.waited != nil {
 		t.Error("POOLWIRE_WAIT=none waited")
+	}
+}
+
+// A token comes from a file or the environment, and is said nowhere: neither in help nor in a complaint.
+func TestTokenIsReadAndNotTold(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("pwt_file_1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lookup := func(name string) (string, bool) {
+		v := map[string]string{"POOLWIRE_TOKEN": "pwt_env_1"}[name]
+		return v, v != ""
+	}
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{{nil, "pwt_env_1"}, {[]string{"--token-file", file}, "pwt_file_1"}} {
+		a := newApp(Streams{}, lookup)
+		root := a.root()
+		if err := root.ParseFlags(tc.args); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := a.flags.token(); err != nil || got != tc.want {
+			t.Errorf("%v: %q, %v", tc.args, got, err)
+		}
+	}
+	if err := os.WriteFile(file, []byte("pwt two words"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := &fakeServer{environment: map[string]string{"POOLWIRE_TOKEN": "pwt_env_1"}}
+	for _, args := range [][]string{{"pool", "list", "--token-file", file}, {"pool", "list", "--token-file", file + ".gone"}} {
+		if code, out, errs := f.run(t, args...); code != exitUsage || strings.Contains(out+errs, "pwt") {
+			t.Errorf("%v: exit %d %q", args, code, errs)
+		}
+	}
+	if _, out, _ := f.run(t, "pool", "list", "--help"); strings.Contains(out, "pwt_env") {
+		t.Error("the help tells the token")
 	}
 }
