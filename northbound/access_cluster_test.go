@@ -2,6 +2,7 @@ package northbound
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 
@@ -79,5 +80,30 @@ func BenchmarkAuthorised(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkTenantList lists the one VIF that a tenant may see among 100 and among 10,000, and a page of them as an administrator.
+func BenchmarkTenantList(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		f := newWorld(b)
+		ports := make([]*storev1.Port, n)
+		for i := range ports {
+			ports[i] = vifPort(xcp3, fmt.Sprintf("vif%d.1", i+10), "xapi1", id('e', i+10), mac(7), uint32(i+10))
+		}
+		f.observe(&storev1.ObserveHost{HostUuid: xcp3, Ports: ports})
+		ca, l := newAuthority(b), listen(b)
+		ca.serve(newServer(b, serverConfig(f.store, f.live)), l)
+		f.grant("tenant", RoleReadOnly, scopeCase{network: f.network1().GetUuid()})
+		for name, role := range map[string]string{"tenant": "none", "ada": "pool-admin"} {
+			vifs := v1.NewVifServiceClient(ca.dial(l.Addr().String(), name, role))
+			b.Run(fmt.Sprint(name, "/", n), func(b *testing.B) {
+				for b.Loop() {
+					if _, err := vifs.ListVifs(b.Context(), &v1.ListVifsRequest{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }

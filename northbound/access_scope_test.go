@@ -101,6 +101,9 @@ type secured struct {
 
 func newSecured(t *testing.T) *secured {
 	f := newWorld(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute) // for thousands of calls, under the race detector
+	t.Cleanup(cancel)
+	f.ctx = ctx
 	f.live.change(func() { // a watch of denied packets ends at once
 		f.live.policy.ends = make(chan struct{})
 		close(f.live.policy.ends)
@@ -321,4 +324,25 @@ func TestWatchEndsWithTheGrant(t *testing.T) {
 	}
 	_, err = byCertificate.Recv()
 	refusal{code: codes.PermissionDenied}.check(t, err)
+}
+
+// TestWideEyesNarrowHands: who may read everything and has been granted changes of one network changes that one only.
+func TestWideEyesNarrowHands(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t)
+	s.grant("nora", RolePoolOperator, scopeCase{network: s.network1().GetUuid()})
+	conn := s.ca.dial(s.address, "nora", "read-only")
+	if _, err := v1.NewVifServiceClient(conn).GetVif(s.ctx, &v1.GetVifRequest{Vif: vif3}); err != nil {
+		t.Error(err)
+	}
+	for vif, want := range map[string]codes.Code{vif1: codes.OK, vif3: codes.PermissionDenied} {
+		req := &v1.CreatePolicyRuleRequest{PolicyRule: policyRule(func(r *v1.PolicyRule) { r.ScopeUuid = vif })}
+		if _, err := v1.NewPolicyServiceClient(conn).CreatePolicyRule(s.ctx, req); status.Code(err) != want {
+			t.Errorf("a rule of %s: %v, want %s", vif, err, want)
+		}
+		rule := &v1.CreateRuleRequest{Rule: &v1.Rule{VifUuid: vif, Direction: 1, Protocol: 1}}
+		if _, err := v1.NewRuleServiceClient(conn).CreateRule(s.ctx, rule); status.Code(err) != want {
+			t.Errorf("a rule of XCP-ng's form of %s: %v, want %s", vif, err, want)
+		}
+	}
 }
