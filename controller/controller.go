@@ -40,7 +40,7 @@ type Store interface {
 	ReadView(ctx context.Context) (*raftstore.View, error)
 }
 
-// Config is what a Controller works with. All fields but PortFlagsPort, Clock, Gate,
+// Config is what a Controller works with. All fields but PortFlagsPort, IssuerOf, Clock, Gate,
 // Registerer and ResyncInterval are required.
 type Config struct {
 	// NodeID is the Raft id of this node.
@@ -57,6 +57,8 @@ type Config struct {
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Verify checks a peer's certificates against what is known of a host.
 	Verify func(v *raftstore.View, hostUUID string, certs []*x509.Certificate) error
+	// IssuerOf is the fingerprint of the trusted CA that signed a certificate, empty for none; nil where nobody knows.
+	IssuerOf func(*x509.Certificate) string
 	// Secrets seals the keys of encrypted private networks.
 	Secrets Sealer
 	// MembersKeys are the ids of the keys that each member of the cluster can open sealed values with, nil for one that
@@ -91,6 +93,9 @@ func New(cfg Config) (*Controller, error) {
 	}
 	if cfg.ResyncInterval <= 0 {
 		cfg.ResyncInterval = DefaultResyncInterval
+	}
+	if cfg.IssuerOf == nil {
+		cfg.IssuerOf = func(*x509.Certificate) string { return "" }
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = systemClock{time.Now()}

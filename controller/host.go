@@ -34,6 +34,8 @@ type hostActor struct {
 
 	state atomic.Pointer[hostState]
 	label atomic.Pointer[string] // name_label
+	// presented is the certificate of the last session; nil before the first.
+	presented atomic.Pointer[x509.Certificate]
 
 	mu sync.Mutex
 	// bridges holds the actors by bridge name. Guarded by mu.
@@ -264,6 +266,14 @@ func (h *hostActor) connectAndServe(ctx context.Context, host *poolwirev1.Host) 
 		return &refusedError{err}
 	}
 	h.log.Info("ovsdb session up", "remote", s.RemoteAddr())
+	if certs := s.PeerCertificates(); len(certs) > 0 {
+		h.presented.Store(certs[0])
+	}
+	if host.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE {
+		judging, stop := context.WithCancel(ctx)
+		defer stop()
+		go h.judgeArrivals(judging, host.GetSystemId())
+	}
 	work := &hostSession{hostActor: h, db: s}
 	return work.serve(ctx, host)
 }
@@ -308,6 +318,21 @@ func (h *hostActor) awaitDialIn(ctx context.Context, host *poolwirev1.Host) (*ov
 			if now := h.lead.store.View().Host(h.uuid); now == nil || reachedOtherwise(host, now) {
 				return nil, errRegistration
 			}
+		}
+	}
+}
+
+// judgeArrivals turns away who dials in as this host beside its session and is another: until
+// somebody looked, such a session would stay.
+func (h *hostActor) judgeArrivals(ctx context.Context, systemID string) {
+	arrivals := h.lead.board.sessions.watch(systemID)
+	defer h.lead.board.sessions.unwatch(systemID, arrivals)
+	for {
+		h.lead.board.sessions.verified(systemID, h.verify)
+		select {
+		case <-ctx.Done():
+			return
+		case <-arrivals:
 		}
 	}
 }

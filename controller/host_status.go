@@ -1,6 +1,9 @@
 package controller
 
 import (
+	"crypto/sha256"
+	"time"
+
 	"fmt"
 	"slices"
 	"strings"
@@ -125,6 +128,7 @@ func (h *hostActor) status(processed uint64) *poolwirev1.HostStatus {
 	if st.err != nil {
 		out.LastError = said(st.err)
 	}
+	h.describeCertificate(out)
 	for _, a := range h.bridgeActors() {
 		a.describe(view, out)
 	}
@@ -169,4 +173,35 @@ func (a *bridgeActor) describe(v *raftstore.View, out *poolwirev1.HostStatus) {
 	for _, f := range st.shadowing {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("bridge %s: a foreign flow wins over Poolwire's: %s", a.name, f))
 	}
+}
+
+// warnBefore is how long before its end a host's certificate is warned of.
+const warnBefore = 30 * 24 * time.Hour
+
+// describeCertificate tells which certificate the host has shown last, and warns of its end. One that is pinned
+// may end; see pki.TrustPinned.
+func (h *hostActor) describeCertificate(out *poolwirev1.HostStatus) {
+	c := h.presented.Load()
+	if c == nil {
+		return
+	}
+	issuer := h.lead.cfg.IssuerOf(c)
+	out.Certificate = &poolwirev1.PresentedCertificate{Sha256: fmt.Sprintf("%x", sha256.Sum256(c.Raw)), NotAfter: timestamppb.New(c.NotAfter), Issuer: issuer}
+	if left := c.NotAfter.Sub(h.lead.cfg.Clock.Now()); issuer != "" && left < warnBefore {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("the host's certificate ends on %s: give it another one, with 'poolwire pki export-host'", c.NotAfter.UTC().Format(time.DateOnly)))
+	}
+}
+
+// CertificateEnds says until when the certificates are valid that hosts have shown, by name_label; nothing on a node
+// that does not lead. Names are unique, so there are no more than hosts.
+func (c *Controller) CertificateEnds() map[string]time.Time {
+	out := map[string]time.Time{}
+	if l := c.current.Load(); l != nil {
+		l.everyHost(func(h *hostActor) {
+			if cert, label := h.presented.Load(), h.label.Load(); cert != nil && label != nil {
+				out[*label] = cert.NotAfter
+			}
+		})
+	}
+	return out
 }

@@ -160,6 +160,22 @@ func (f *shelf[K, S]) judge(p *place[S], err error) (report bool) {
 	return report
 }
 
+// endIf ends and reports the sessions whose certificates judge has something against.
+func (f *shelf[K, S]) endIf(judge func([]*x509.Certificate) error) {
+	f.mu.Lock()
+	var all []*place[S]
+	for _, places := range f.parked {
+		all = append(all, places...)
+	}
+	f.mu.Unlock()
+	for _, p := range all {
+		if err := judge(p.session.PeerCertificates()); err != nil {
+			f.refuse(p.session.RemoteAddr(), err)
+			f.end(p.session, err)
+		}
+	}
+}
+
 // newest is the most recent of the verified sessions.
 func (f *shelf[K, S]) newest(key K, verify func([]*x509.Certificate) error) (s S, ok bool) {
 	all := f.verified(key, verify)

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"slices"
@@ -72,6 +73,14 @@ func (b *Switchboard) AcceptOVSDB(ctx context.Context, conn net.Conn) {
 	id := ovsdb.Discover(s.Snapshot()).SystemID
 	b.log.Info("host dialled in", "remote", conn.RemoteAddr(), "system_id", id)
 	b.sessions.park(id, s)
+}
+
+// End ends the sessions whose certificates judge has something against, and remembers them as
+// refused. Whether a certificate belongs to the host in question is not what it is asked.
+func (b *Switchboard) End(judge func([]*x509.Certificate) error) {
+	b.switches.endIf(judge)
+	b.flags.endIf(judge)
+	b.sessions.endIf(judge)
 }
 
 // Refuse remembers a connection that was turned away. A peer that tries again

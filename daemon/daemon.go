@@ -29,10 +29,6 @@ import (
 // shutdownGrace is how long a stopping daemon may take to hand over its work.
 const shutdownGrace = 10 * time.Second
 
-// certificateCheck is how often certificates are looked at for renewal. They live long; but
-// one that was made while the clock was wrong keeps the node apart until it is replaced.
-const certificateCheck = time.Minute
-
 // node is one running controller node.
 type node struct {
 	cfg       config.Config
@@ -48,10 +44,15 @@ type node struct {
 	keys           *secrets.Keyring
 	board          *controller.Switchboard
 	// gate gives out the turns of whatever hosts make the node compute when they come.
-	gate    *gate.Gate
-	control *controller.Controller
-	south   *southbound
-	north   *northboundServers
+	gate *gate.Gate
+	// own are connections with clients and nodes, passive those to hosts.
+	own, passive *connections
+	reloads      reloads
+	// trustChanged asks for a look at the certificates.
+	trustChanged chan struct{}
+	control      *controller.Controller
+	south        *southbound
+	north        *northboundServers
 }
 
 // Run starts a node and works until ctx ends or something it cannot do
@@ -98,6 +99,7 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 	if n.keys, err = n.openKeys(adv); err != nil {
 		return nil, err
 	}
+	n.watchOver(log)
 	n.peers, n.leaders = newPeers(n.dialNode), newPeers(n.dialNode)
 	if err := n.askBefore(ctx); err != nil {
 		return nil, err
@@ -112,15 +114,16 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 			err = errors.Join(err, n.store.Close(closing))
 		}
 	}()
+	n.authority.SetRevoked(judgeRevoked(n.store))
 	session := ovsdb.SessionConfig{Log: log, MaxMessage: cfg.Limits.OVSDBMessage}
 	n.board = controller.NewSwitchboard(log, session)
 	if n.south, err = listenSouthbound(n); err != nil {
 		return nil, err
 	}
-	reach := hosts{authority: n.authority, gate: n.gate}
+	reach := hosts{authority: n.authority, gate: n.gate, open: n.passive}
 	n.control, err = controller.New(controller.Config{
 		NodeID: n.cfg.NodeID, OpenFlowPort: n.south.port(), PortFlagsPort: n.south.flagsPort(), Store: n.store, Board: n.board,
-		Dial: reach.dial, Verify: reach.verify, Session: session, Secrets: n.keys, MembersKeys: n.membersKeys, Gate: n.gate,
+		Dial: reach.dial, Verify: reach.verify, IssuerOf: n.authority.IssuerOf, Session: session, Secrets: n.keys, MembersKeys: n.membersKeys, Gate: n.gate,
 		ResyncInterval: cfg.Reconcile.ResyncInterval, Log: log, Registerer: n.metrics,
 	})
 	if err != nil {
@@ -162,7 +165,7 @@ func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
 	rules := n.rules("raft", n.cfg.Limits.RaftConnections, "raft_connections")
 	rules.PerAddress, rules.Refused = min(rules.PerAddress, maxNodeConnections), logRefusals(n.log)
 	stream, err := newRaftStream(raftStreamConfig{
-		listen: n.cfg.Listen.Raft, advertise: adv.Raft, authority: n.authority, refused: logRefusals(n.log), patience: n.cfg.Limits.HandshakeTime, rules: rules,
+		listen: n.cfg.Listen.Raft, advertise: adv.Raft, authority: n.authority, open: n.own, refused: logRefusals(n.log), patience: n.cfg.Limits.HandshakeTime, rules: rules,
 	})
 	if err != nil {
 		return fmt.Errorf("listen.raft %q: %w", n.cfg.Listen.Raft, err)
@@ -191,6 +194,7 @@ func (n *node) serve(ctx context.Context) error {
 	g.Go(func() error { return n.noteFounding(ctx) })
 	g.Go(func() error { return n.join(ctx) })
 	g.Go(func() error { return n.renewCertificates(ctx) })
+	g.Go(func() error { return n.followRevocations(ctx) })
 	g.Go(func() error { return n.keepCopies(ctx) })
 	g.Go(func() error { return n.rereadSecrets(ctx) })
 	g.Go(func() error {
@@ -223,26 +227,6 @@ func (n *node) awaitReplay(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-	}
-}
-
-// renewCertificates replaces certificates in good time.
-func (n *node) renewCertificates(ctx context.Context) error {
-	tick := time.NewTicker(certificateCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		renewed, err := n.authority.Renew()
-		if err != nil {
-			n.log.Error("certificates could not be renewed", "error", err)
-		}
-		for _, name := range renewed {
-			n.log.Info("certificate renewed", "certificate", name)
 		}
 	}
 }

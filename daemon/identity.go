@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -18,6 +19,7 @@ import (
 type hosts struct {
 	authority *pki.Authority
 	gate      *gate.Gate
+	open      *connections
 }
 
 // dial opens an OVSDB connection to a passive host.
@@ -28,7 +30,24 @@ func (h hosts) dial(ctx context.Context, address string) (net.Conn, error) {
 	if _, _, err := net.SplitHostPort(strings.TrimPrefix(address, "ssl:")); err != nil {
 		address = "ssl:" + net.JoinHostPort(strings.Trim(strings.TrimPrefix(address, "ssl:"), "[]"), ovsdbPort)
 	}
-	return ovsdb.Dialer{TLS: h.authority.DialTLS(), Gate: h.gate}.Dial(ctx, address)
+	conn, err := ovsdb.Dialer{TLS: h.authority.DialTLS(), Gate: h.gate}.Dial(ctx, address)
+	if secured, ok := conn.(*tls.Conn); ok && err == nil {
+		h.keep(secured)
+	}
+	return conn, err
+}
+
+// keep has the connection ended when something turns up against the host's certificate.
+func (h hosts) keep(conn *tls.Conn) {
+	below, ok := conn.NetConn().(*gate.Conn)
+	if !ok {
+		return
+	}
+	go func() {
+		<-below.Done()
+		h.open.forget(below)
+	}()
+	h.open.keep(below, conn.ConnectionState().PeerCertificates)
 }
 
 // ovsdbPort is the port of OVSDB (IANA service ovsdb).

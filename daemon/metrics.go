@@ -1,6 +1,9 @@
 package daemon
 
 import (
+	"sync/atomic"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -15,28 +18,33 @@ type nodeMetrics struct {
 	authority *pki.Authority
 	gate      *gate.Gate
 
-	leader, term, applied, last, objects, expiry *prometheus.Desc
-	running, waiting, abandoned                  *prometheus.Desc
+	reloads *reloads
+	// hosts tells when the certificates end that hosts have shown, by name.
+	hosts func() map[string]time.Time
+
+	leader, term, applied, last, objects, expiry, refusedFiles *prometheus.Desc
+	running, waiting, abandoned                                *prometheus.Desc
 }
 
 func registerNodeMetrics(n *node) {
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &nodeMetrics{
-		store: n.store, authority: n.authority, gate: n.gate,
-		leader:    prometheus.NewDesc("poolwire_raft_leader", "1 while this node leads.", nil, nil),
-		term:      prometheus.NewDesc("poolwire_raft_term", "Raft term.", nil, nil),
-		applied:   prometheus.NewDesc("poolwire_raft_applied_index", "Index of the last log entry applied on this node.", nil, nil),
-		last:      prometheus.NewDesc("poolwire_raft_last_index", "Last index in this node's log.", nil, nil),
-		objects:   prometheus.NewDesc("poolwire_store_objects", "Objects in the replicated store.", []string{"kind"}, nil),
-		expiry:    prometheus.NewDesc("poolwire_certificate_expiry_timestamp_seconds", "When a certificate of this node expires, in Unix time.", []string{"certificate"}, nil),
-		running:   prometheus.NewDesc("poolwire_setups_running", "Setting up of sessions that is at work: handshakes, first rows, and compilations for hosts.", nil, nil),
-		waiting:   prometheus.NewDesc("poolwire_setups_waiting", "Setting up of sessions that waits for its turn.", nil, nil),
-		abandoned: prometheus.NewDesc("poolwire_setups_abandoned_total", "Connections whose peers hung up before it was their turn.", nil, nil),
+		store: n.store, authority: n.authority, gate: n.gate, reloads: &n.reloads, hosts: n.control.CertificateEnds,
+		leader:       prometheus.NewDesc("poolwire_raft_leader", "1 while this node leads.", nil, nil),
+		term:         prometheus.NewDesc("poolwire_raft_term", "Raft term.", nil, nil),
+		applied:      prometheus.NewDesc("poolwire_raft_applied_index", "Index of the last log entry applied on this node.", nil, nil),
+		last:         prometheus.NewDesc("poolwire_raft_last_index", "Last index in this node's log.", nil, nil),
+		objects:      prometheus.NewDesc("poolwire_store_objects", "Objects in the replicated store.", []string{"kind"}, nil),
+		expiry:       prometheus.NewDesc("poolwire_certificate_expiry_timestamp_seconds", "When a certificate of this node expires, or on the leader one that a host has shown, in Unix time.", []string{"certificate"}, nil),
+		refusedFiles: prometheus.NewDesc("poolwire_certificate_reload_failed", "1 while the files in pki_dir cannot be used as they are, so that what was read before stays in use.", nil, nil),
+		running:      prometheus.NewDesc("poolwire_setups_running", "Setting up of sessions that is at work: handshakes, first rows, and compilations for hosts.", nil, nil),
+		waiting:      prometheus.NewDesc("poolwire_setups_waiting", "Setting up of sessions that waits for its turn.", nil, nil),
+		abandoned:    prometheus.NewDesc("poolwire_setups_abandoned_total", "Connections whose peers hung up before it was their turn.", nil, nil),
 	})
 }
 
 // Describe implements prometheus.Collector.
 func (m *nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.leader, m.term, m.applied, m.last, m.objects, m.expiry, m.running, m.waiting, m.abandoned} {
+	for _, d := range []*prometheus.Desc{m.leader, m.term, m.applied, m.last, m.objects, m.expiry, m.refusedFiles, m.running, m.waiting, m.abandoned} {
 		ch <- d
 	}
 }
@@ -64,7 +72,24 @@ func (m *nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	} {
 		gauge(m.objects, float64(n), kind)
 	}
+	gauge(m.refusedFiles, m.reloads.failed())
 	for _, e := range m.authority.Expiries() {
 		gauge(m.expiry, float64(e.NotAfter.Unix()), e.Name)
 	}
+	for name, end := range m.hosts() {
+		gauge(m.expiry, float64(end.Unix()), "host/"+name)
+	}
+}
+
+// reloads remembers how reading the certificates again went last.
+type reloads struct{ bad atomic.Bool }
+
+func (r *reloads) note(err error) { r.bad.Store(err != nil) }
+
+// failed is 1 or 0.
+func (r *reloads) failed() float64 {
+	if r.bad.Load() {
+		return 1
+	}
+	return 0
 }

@@ -44,7 +44,7 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 	}()
 	s.api, err = northbound.New(northbound.Config{
 		NodeID: n.cfg.NodeID, Store: n.store, Live: n.control,
-		IssueHost: issuer(n.authority.IssueHost), IssueIPsec: issuer(n.authority.IssueIPsec), HasCAKey: n.authority.CanIssue(),
+		CA:       n.authority,
 		Identify: identify, Peers: n.leaders,
 		Version: version.Version, Log: n.log, Metrics: n.metrics, Limits: apiLimits(n.cfg.Limits),
 	})
@@ -57,7 +57,7 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		}
 		rules := n.rules("api", n.cfg.Limits.APIConnections, "api_connections")
 		s.tlsListener = door.Listen(s.tlsListener, rules)
-		creds := door.Handshakes(credentials.NewTLS(n.authority.APIServerTLS()), n.cfg.Limits.Handshakes, rules)
+		creds := door.Handshakes(watched{credentials.NewTLS(n.authority.APIServerTLS()), n.own}, n.cfg.Limits.Handshakes, rules)
 		s.tls = grpc.NewServer(append(s.api.ServerOptions(), grpc.Creds(creds))...)
 		s.api.Register(s.tls)
 	}
@@ -167,17 +167,9 @@ func (s *northboundServers) close() {
 	}
 }
 
-// issuer gives what the CA makes the API's words.
-func issuer(issue func(uuid, name string) (pki.Issued, error)) func(uuid, name string) (northbound.HostCertificate, error) {
-	return func(uuid, name string) (northbound.HostCertificate, error) {
-		c, err := issue(uuid, name)
-		return northbound.HostCertificate{CertificatePEM: c.CertPEM, PrivateKeyPEM: c.KeyPEM, CAPEM: c.CAPEM}, err
-	}
-}
-
 // dialNode connects to another node's API as this node.
 func (n *node) dialNode(apiAddress string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(apiAddress, grpc.WithTransportCredentials(credentials.NewTLS(n.authority.NodeTLS())),
+	return grpc.NewClient(apiAddress, grpc.WithTransportCredentials(watched{credentials.NewTLS(n.authority.NodeTLS()), n.own}),
 		// A node that comes back is to be found again at once, and one that is cut off to be noticed.
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: nodeBackoff(), MinConnectTimeout: nodeConnect}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: nodePing, Timeout: nodePong}))

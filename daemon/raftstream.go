@@ -30,6 +30,7 @@ const (
 type raftStream struct {
 	net.Listener
 	authority *pki.Authority
+	open      *connections
 	advertise string
 	// refused is told who was turned away, and why.
 	refused func(net.Addr, error)
@@ -45,7 +46,9 @@ type raftStreamConfig struct {
 	// listen is where nodes connect, advertise what they are told to dial: listen when empty.
 	listen, advertise string
 	authority         *pki.Authority
-	refused           func(net.Addr, error)
+	// open keeps the connections that there are.
+	open    *connections
+	refused func(net.Addr, error)
 	// patience bounds a TLS handshake.
 	patience time.Duration
 	// rules are what is let in; everything when they have no name.
@@ -66,7 +69,7 @@ func newRaftStream(cfg raftStreamConfig) (*raftStream, error) {
 		advertise = l.Addr().String()
 	}
 	s := &raftStream{
-		Listener: l, authority: cfg.authority, advertise: advertise, refused: cfg.refused, patience: cfg.patience,
+		Listener: l, authority: cfg.authority, open: cfg.open, advertise: advertise, refused: cfg.refused, patience: cfg.patience,
 		ready: make(chan net.Conn), done: make(chan struct{}),
 	}
 	go s.serve()
@@ -93,16 +96,18 @@ func (s *raftStream) serve() {
 func (s *raftStream) handshake(conn net.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
-	t := tls.Server(conn, s.authority.NodeTLS())
+	below := s.open.below(conn)
+	t := tls.Server(below, s.authority.NodeTLS())
 	if err := t.HandshakeContext(ctx); err != nil {
 		s.refused(conn.RemoteAddr(), err)
 		_ = conn.Close()
 		return
 	}
+	s.open.keep(below, t.ConnectionState().PeerCertificates)
 	select {
 	case s.ready <- t:
 	case <-s.done:
-		_ = conn.Close()
+		_ = below.Close()
 	}
 }
 
@@ -156,10 +161,20 @@ func (s *raftStream) Dial(address raft.ServerAddress, timeout time.Duration) (ne
 	if address == "" {
 		return nil, errors.New("daemon: node without an address")
 	}
-	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: timeout}, Config: s.authority.NodeTLS()}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return d.DialContext(ctx, "tcp", string(address))
+	conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", string(address))
+	if err != nil {
+		return nil, err
+	}
+	below := s.open.below(conn)
+	t := tls.Client(below, s.authority.NodeTLS())
+	if err := t.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	s.open.keep(below, t.ConnectionState().PeerCertificates)
+	return t, nil
 }
 
 // advertisedAddr is an address as it was configured: a name is not resolved here.

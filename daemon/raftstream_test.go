@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
@@ -35,6 +37,7 @@ func TestOnlyNodesReachRaft(t *testing.T) {
 	}
 	refusals := make(chan refusal, 16)
 	s, err := newRaftStream(raftStreamConfig{listen: "127.0.0.1:0", authority: authority, patience: 10 * time.Second,
+		open:    newConnections(slog.New(slog.DiscardHandler), func([]*x509.Certificate) error { return nil }),
 		refused: func(from net.Addr, err error) { refusals <- refusal{from.String(), err} }})
 	if err != nil {
 		t.Fatal(err)

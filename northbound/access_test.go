@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"poolwire/pki"
 	v1 "poolwire/proto/poolwire/v1"
 )
 
@@ -146,7 +147,7 @@ func TestRoles(t *testing.T) {
 			if need == RoleNone {
 				t.Errorf("%s has no role in access", method)
 			}
-			if reads := slices.ContainsFunc([]string{"Get", "List", "Describe", "Dump", "Watch", "Wait", "Check", "Explain", "ServerReflectionInfo", "WhoAmI"},
+			if reads := slices.ContainsFunc([]string{"Get", "List", "Describe", "Dump", "Watch", "Wait", "Check", "Explain", "ServerReflectionInfo", "WhoAmI", "RenewCertificate"},
 				func(p string) bool { return strings.HasPrefix(m.Name, p) }); reads != (need == RoleReadOnly) && !isOwn(method) && !strings.Contains(service, ".AuditService") {
 				t.Errorf("%s needs %s", method, need)
 			}
@@ -280,7 +281,7 @@ func TestLogAndRecovery(t *testing.T) {
 	var log lines
 	f := newFixtureWith(t, func(c *Config) {
 		c.Log = slog.New(recorder{slog.DiscardHandler, &log})
-		c.IssueHost = func(string, string) (HostCertificate, error) { panic("boom") }
+		c.CA = signing{realCA(), func(pki.Request) (pki.Issued, error) { panic("boom") }}
 	})
 	f.populate()
 	if _, err := f.GetPool(f.ctx, &v1.GetPoolRequest{Pool: "paris"}); err != nil {

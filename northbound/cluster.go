@@ -59,6 +59,7 @@ func (s *clusterService) GetClusterStatus(ctx context.Context, _ *v1.GetClusterS
 	if out.SecretKeys, err = s.secretKeys(v); err != nil {
 		return nil, statusOf(err, "")
 	}
+	out.Warnings = certificateWarnings(v, time.Now())
 	for _, h := range v.Hosts() {
 		out.Hosts[s.cfg.Live.HostStatus(h.GetUuid()).GetState().String()]++
 	}

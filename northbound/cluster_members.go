@@ -30,7 +30,18 @@ func (s *clusterService) ListNodes(ctx context.Context, _ *v1.ListNodesRequest) 
 
 // GetNodeStatus returns what this node knows of itself.
 func (s *clusterService) GetNodeStatus(context.Context, *v1.GetNodeStatusRequest) (*v1.GetNodeStatusResponse, error) {
-	return &v1.GetNodeStatusResponse{Status: s.cfg.Store.SelfStatus()}, nil
+	return &v1.GetNodeStatusResponse{Status: s.selfStatus()}, nil
+}
+
+// selfStatus adds to what the store knows of this node what its certificates are.
+func (s *Server) selfStatus() *v1.NodeStatus {
+	out := s.cfg.Store.SelfStatus()
+	out.HasCaKey = s.cfg.CA.CanIssue()
+	out.CertificateIssuer = s.cfg.CA.IssuerOf(s.cfg.CA.Own()[0])
+	for _, a := range s.cfg.CA.Anchors() {
+		out.TrustedCas = append(out.TrustedCas, a.Fingerprint())
+	}
+	return out
 }
 
 // ReadRevision proves that this node leads, and returns the revision it then had.

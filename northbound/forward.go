@@ -29,7 +29,8 @@ func isLocal(method string) bool {
 	// reflection are about the node that is asked, and so are Watch and the chain of audit records.
 	switch method {
 	case v1.WatchService_Watch_FullMethodName, v1.ClusterService_GetNodeStatus_FullMethodName, v1.ClusterService_ReadRevision_FullMethodName,
-		v1.AuditService_WatchAuditRecords_FullMethodName, v1.AuditService_ReadAuditChain_FullMethodName:
+		v1.AuditService_WatchAuditRecords_FullMethodName, v1.AuditService_ReadAuditChain_FullMethodName,
+		v1.PkiService_RenewCertificate_FullMethodName, v1.PkiService_SignCertificate_FullMethodName, v1.PkiService_PrepareCa_FullMethodName:
 		return true
 	}
 	return answerType(method) == nil
@@ -82,7 +83,7 @@ func (s *Server) answerOrForward(ctx context.Context, req any, method string, ne
 		return next(ctx, req)
 	}
 	defer release()
-	if readsState(method) || s.cfg.HasCAKey && method == v1.HostService_IssueHostCertificate_FullMethodName {
+	if readsState(method) {
 		if resp, done, err := s.answerHere(ctx, req, next); done {
 			return resp, err
 		}

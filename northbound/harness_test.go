@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
+	"poolwire/pki"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
@@ -52,6 +55,7 @@ type clients struct {
 	v1.ClusterServiceClient
 	v1.WatchServiceClient
 	v1.BackupServiceClient
+	v1.PkiServiceClient
 }
 
 func clientsOf(c grpc.ClientConnInterface) clients {
@@ -61,6 +65,7 @@ func clientsOf(c grpc.ClientConnInterface) clients {
 		v1.NewPolicyServiceClient(c), v1.NewAddressGroupServiceClient(c), v1.NewVifGroupServiceClient(c), v1.NewChangeServiceClient(c),
 		v1.NewFlowServiceClient(c),
 		v1.NewClusterServiceClient(c), v1.NewWatchServiceClient(c), v1.NewBackupServiceClient(c),
+		v1.NewPkiServiceClient(c),
 	}
 }
 
@@ -121,13 +126,7 @@ func openStore(t testing.TB, cfg raftstore.Config) *raftstore.Store {
 // serverConfig is a complete configuration around a store.
 func serverConfig(store *raftstore.Store, live Live) Config {
 	return Config{
-		NodeID: "n1", Store: store, Live: live, Version: "test", HasCAKey: true,
-		IssueHost: func(string, string) (HostCertificate, error) {
-			return HostCertificate{}, errors.New("not in this test")
-		},
-		IssueIPsec: func(string, string) (HostCertificate, error) {
-			return HostCertificate{}, errors.New("not in this test")
-		},
+		NodeID: "n1", Store: store, Live: live, Version: "test", CA: realCA(),
 		Identify: func(c *x509.Certificate) (Identity, error) {
 			role, err := ParseRole(c.Subject.OrganizationalUnit[0])
 			return Identity{Name: c.Subject.CommonName, Role: role}, err
@@ -135,6 +134,33 @@ func serverConfig(store *raftstore.Store, live Live) Config {
 		Peers: reaches(func(string) (*grpc.ClientConn, error) { return nil, errors.New("not in this test") }),
 	}
 }
+
+// realCA is the CA of all tests. It is made once, as keys cost time.
+var realCA = sync.OnceValue(func() CA {
+	dir, err := os.MkdirTemp("", "northbound-ca-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	a, err := pki.Open(dir, pki.Options{NodeID: "n1"})
+	if err != nil {
+		panic(err)
+	}
+	return a
+})
+
+// keyless is a node's certificates without the CA's key.
+type keyless struct{ CA }
+
+func (keyless) CanIssue() bool { return false }
+
+// signing replaces what a CA signs.
+type signing struct {
+	CA
+	sign func(pki.Request) (pki.Issued, error)
+}
+
+func (s signing) Sign(r pki.Request) (pki.Issued, error) { return s.sign(r) }
 
 // reaches is a way to other nodes that lasts for one call.
 type reaches func(address string) (*grpc.ClientConn, error)

@@ -21,7 +21,7 @@ func TestHealthNames(t *testing.T) {
 		v1.VifService_ServiceDesc.ServiceName, v1.RuleService_ServiceDesc.ServiceName, v1.FlowService_ServiceDesc.ServiceName,
 		v1.PolicyService_ServiceDesc.ServiceName, v1.AddressGroupService_ServiceDesc.ServiceName, v1.VifGroupService_ServiceDesc.ServiceName,
 		v1.ChangeService_ServiceDesc.ServiceName, v1.ClusterService_ServiceDesc.ServiceName, v1.BackupService_ServiceDesc.ServiceName, v1.WatchService_ServiceDesc.ServiceName,
-		v1.AuditService_ServiceDesc.ServiceName, v1.AccessService_ServiceDesc.ServiceName, v1.TokenService_ServiceDesc.ServiceName}
+		v1.AuditService_ServiceDesc.ServiceName, v1.AccessService_ServiceDesc.ServiceName, v1.TokenService_ServiceDesc.ServiceName, v1.PkiService_ServiceDesc.ServiceName}
 	list, err := health.List(f.ctx, &healthv1.HealthListRequest{})
 	if err != nil || len(list.GetStatuses()) != len(names) {
 		t.Errorf("%v, %v", list, err)

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
-	"fmt"
 	"path"
 	"strings"
 
@@ -14,12 +12,13 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"poolwire/pki"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
 
-// IssueHostCertificate makes a key and a certificate that names the host, on the node that is
-// asked if it has the CA's key, else on the leader.
+// IssueHostCertificate makes a certificate that names the host, on a node that has the CA's key,
+// and the key where the request brings none.
 func (s *hostService) IssueHostCertificate(ctx context.Context, req *v1.IssueHostCertificateRequest) (*v1.IssueHostCertificateResponse, error) {
 	v, err := s.read(ctx)
 	if err != nil {
@@ -29,35 +28,34 @@ func (s *hostService) IssueHostCertificate(ctx context.Context, req *v1.IssueHos
 	if err != nil {
 		return nil, err
 	}
-	if !s.cfg.HasCAKey {
-		return nil, status.Errorf(codes.FailedPrecondition,
-			"node %s, which leads, has no CA key, and neither has the node that was asked: ask the one whose pki_dir holds ca.key", s.cfg.NodeID)
-	}
-	issue := s.cfg.IssueHost
+	kind := pki.KindHost
 	if req.GetIpsec() {
-		issue = s.cfg.IssueIPsec
+		kind = pki.KindIPsec
 	}
-	issued, err := issue(h.GetUuid(), h.GetNameLabel())
-	if err != nil {
-		return nil, status.Errorf(codes.Internal, "issuing a certificate for host %q: %v", h.GetNameLabel(), err)
+	want := pki.Request{Owner: pki.Identity{Kind: kind, Name: h.GetUuid()}, Unit: h.GetNameLabel(), CSR: req.GetCsr()}
+	var key []byte
+	if len(want.CSR) == 0 {
+		if want.CSR, key, err = pki.NewRequest(kind); err != nil {
+			return nil, status.Errorf(codes.Internal, "making a key: %v", err)
+		}
 	}
-	cert, err := firstCertificate(issued.CertificatePEM)
+	issued, err := s.certify(ctx, want, callOf(ctx).who.Name)
 	if err != nil {
-		return nil, status.Errorf(codes.Internal, "issuing a certificate: %v", err)
+		return nil, err
 	}
 	out := &v1.IssueHostCertificateResponse{
-		CertificatePem: issued.CertificatePEM, PrivateKeyPem: issued.PrivateKeyPEM, CaPem: issued.CAPEM,
-		ExpireTime: timestamppb.New(cert.NotAfter),
+		CertificatePem: issued.CertPEM, PrivateKeyPem: key, CaPem: issued.CAPEM,
+		ExpireTime: timestamppb.New(issued.Leaf.NotAfter),
 	}
 	if !req.GetIpsec() {
 		return out, nil
 	}
-	ca, err := firstCertificate(issued.CAPEM)
+	cas, err := pki.ParseAnchors("the CA's certificate", issued.CAPEM)
 	if err != nil {
-		return nil, status.Errorf(codes.Internal, "issuing a certificate: the CA's: %v", err)
+		return nil, status.Errorf(codes.Internal, "issuing a certificate: %v", err)
 	}
 	certificatePath, keyPath, caPath := raftstore.IpsecPaths(h.GetIpsec())
-	out.CertificatePath, out.PrivateKeyPath, out.CaPath = beside(certificatePath, cert), beside(keyPath, cert), beside(caPath, ca)
+	out.CertificatePath, out.PrivateKeyPath, out.CaPath = beside(certificatePath, issued.Leaf), beside(keyPath, issued.Leaf), beside(caPath, cas[0].Issuing())
 	return out, nil
 }
 
@@ -67,13 +65,4 @@ func beside(base string, cert *x509.Certificate) string {
 	const distinct = 4 // octets
 	sum, extension := sha256.Sum256(cert.Raw), path.Ext(base)
 	return strings.TrimSuffix(base, extension) + "-" + hex.EncodeToString(sum[:distinct]) + extension
-}
-
-// firstCertificate reads the first certificate of a PEM text.
-func firstCertificate(text []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("the result is not PEM")
-	}
-	return x509.ParseCertificate(block.Bytes)
 }

@@ -1,9 +1,6 @@
 package northbound
 
 import (
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"regexp"
 	"slices"
 	"strings"
@@ -208,43 +205,10 @@ func TestDeleteHost(t *testing.T) {
 	}
 }
 
-// TestIssueHostCertificate: key, certificate, root, and when it expires.
-func TestIssueHostCertificate(t *testing.T) {
-	t.Parallel()
-	ca := newAuthority(t)
-	asPEM := func(c *x509.Certificate) []byte {
-		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-	}
-	var issued *x509.Certificate
-	f := newFixtureWith(t, func(c *Config) {
-		c.IssueHost = func(uuid, name string) (HostCertificate, error) {
-			issued, _ = ca.sign(&x509.Certificate{Subject: pkix.Name{CommonName: uuid + " " + name}}, ca.cert)
-			return HostCertificate{CertificatePEM: asPEM(issued), PrivateKeyPEM: []byte("key"), CAPEM: asPEM(ca.cert)}, nil
-		}
-	})
-	f.populate()
-	got, err := f.IssueHostCertificate(f.ctx, &v1.IssueHostCertificateRequest{Host: "xcp1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if issued.Subject.CommonName != xcp1+" xcp1" || !got.GetExpireTime().AsTime().Equal(issued.NotAfter) || string(got.GetPrivateKeyPem()) != "key" || len(got.GetCaPem()) == 0 {
-		t.Errorf("%v for %s", got, issued.Subject.CommonName)
-	}
-}
-
 // TestIssueIPsecCertificate: the same for the IKE daemon, with places that no other certificate has.
 func TestIssueIPsecCertificate(t *testing.T) {
 	t.Parallel()
-	ca := newAuthority(t)
-	asPEM := func(c *x509.Certificate) []byte {
-		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-	}
-	f := newFixtureWith(t, func(c *Config) {
-		c.IssueIPsec = func(uuid, _ string) (HostCertificate, error) {
-			cert, _ := ca.sign(&x509.Certificate{Subject: pkix.Name{CommonName: uuid}}, ca.cert)
-			return HostCertificate{CertificatePEM: asPEM(cert), PrivateKeyPEM: []byte("key"), CAPEM: asPEM(ca.cert)}, nil
-		}
-	})
+	f := newFixture(t)
 	f.populate()
 	var got [2]*v1.IssueHostCertificateResponse
 	for i := range got {

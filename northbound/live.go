@@ -99,8 +99,3 @@ type Live interface {
 	HitReader
 	DeniedSource
 }
-
-// HostCertificate is what a host needs to be trusted, in PEM.
-type HostCertificate struct {
-	CertificatePEM, PrivateKeyPEM, CAPEM []byte
-}

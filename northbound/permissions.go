@@ -127,6 +127,16 @@ var permissions = map[string]permission{
 	v1.TokenService_ListTokens_FullMethodName:  {RoleReadOnly, reachNetwork},
 	v1.TokenService_DeleteToken_FullMethodName: {RoleReadOnly, reachNetwork},
 
+	v1.PkiService_IssueCertificate_FullMethodName:   {RolePoolAdmin, reachCluster},
+	v1.PkiService_ListCertificates_FullMethodName:   {RoleReadOnly, reachCluster},
+	v1.PkiService_RevokeCertificate_FullMethodName:  {RolePoolAdmin, reachCluster},
+	v1.PkiService_RenewCertificate_FullMethodName:   {RoleReadOnly, reachAnyone},
+	v1.PkiService_RotateCa_FullMethodName:           {RolePoolAdmin, reachCluster},
+	v1.PkiService_GetCaRotation_FullMethodName:      {RoleReadOnly, reachCluster},
+	v1.PkiService_PrepareCa_FullMethodName:          {RoleNode, reachCluster},
+	v1.PkiService_RecordCertificates_FullMethodName: {RoleNode, reachCluster},
+	v1.PkiService_SignCertificate_FullMethodName:    {RoleNode, reachCluster},
+
 	healthv1.Health_Check_FullMethodName: {RoleReadOnly, reachAnyone},
 	healthv1.Health_List_FullMethodName:  {RoleReadOnly, reachAnyone},
 	healthv1.Health_Watch_FullMethodName: {RoleReadOnly, reachAnyone},

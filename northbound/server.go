@@ -15,10 +15,11 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"poolwire/pki"
 	v1 "poolwire/proto/poolwire/v1"
 )
 
-// Config is what a Server works with. NodeID, Store, Live, IssueHost, IssueIPsec, Identify
+// Config is what a Server works with. NodeID, Store, Live, CA, Identify
 // and Peers are required.
 type Config struct {
 	// NodeID is the Raft id of this node.
@@ -27,13 +28,8 @@ type Config struct {
 	Store Store
 	// Live is the controller of this node.
 	Live Live
-	// IssueHost makes a key and a certificate for a host.
-	IssueHost func(hostUUID, name string) (HostCertificate, error)
-	// IssueIPsec makes a key and a certificate for a host's IKE daemon.
-	IssueIPsec func(hostUUID, name string) (HostCertificate, error)
-	// HasCAKey tells that this node can issue certificates. One that can does so itself,
-	// whoever leads.
-	HasCAKey bool
+	// CA makes certificates, on a node that has the CA's key, and knows whom to trust.
+	CA CA
 	// Identify tells whom a verified client certificate names, and the role.
 	Identify func(*x509.Certificate) (Identity, error)
 	// Peers are the ways to other nodes.
@@ -53,6 +49,22 @@ type Config struct {
 	Limits Limits
 	// LeaderWait is how long a call waits for a leader to be elected; default 5 s.
 	LeaderWait time.Duration
+}
+
+// CA is what the API needs of the node's certificates (pki.Authority).
+type CA interface {
+	// CanIssue says whether this node holds the CA's key.
+	CanIssue() bool
+	// Sign makes a certificate; only where CanIssue.
+	Sign(pki.Request) (pki.Issued, error)
+	// PrepareNext makes the CA that comes after the one that issues; only where CanIssue.
+	PrepareNext() (pki.Anchor, error)
+	// Own lists the certificates that this node presents.
+	Own() []*x509.Certificate
+	// Anchors lists the CAs that are trusted, the one that issues first.
+	Anchors() []pki.Anchor
+	// IssuerOf is the fingerprint of the trusted CA that signed a certificate; empty for none.
+	IssuerOf(*x509.Certificate) string
 }
 
 // Peers are the ways to the APIs of other nodes.
@@ -86,7 +98,7 @@ type Server struct {
 
 // New returns a server; ServerOptions and Register bring it onto gRPC servers.
 func New(cfg Config) (*Server, error) {
-	if cfg.NodeID == "" || cfg.Store == nil || cfg.Live == nil || cfg.IssueHost == nil || cfg.IssueIPsec == nil || cfg.Identify == nil || cfg.Peers == nil {
+	if cfg.NodeID == "" || cfg.Store == nil || cfg.Live == nil || cfg.CA == nil || cfg.Identify == nil || cfg.Peers == nil {
 		return nil, errors.New("northbound: incomplete configuration")
 	}
 	if cfg.Log == nil {
@@ -151,6 +163,7 @@ func (s *Server) Register(g *grpc.Server) {
 	v1.RegisterChangeServiceServer(g, &changeService{Server: s})
 	v1.RegisterFlowServiceServer(g, &flowService{Server: s})
 	v1.RegisterClusterServiceServer(g, &clusterService{Server: s})
+	v1.RegisterPkiServiceServer(g, &pkiService{Server: s})
 	v1.RegisterBackupServiceServer(g, &backupService{Server: s})
 	v1.RegisterAuditServiceServer(g, &auditService{Server: s})
 	v1.RegisterWatchServiceServer(g, &watchService{Server: s})

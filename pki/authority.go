@@ -280,6 +280,9 @@ func (a *Authority) loadLeaves(t *trust) (_ *present, err error) {
 		return out, nil
 	}
 	out.admin, err = a.leaf(t, nameAdmin, a.adminSpec())
+	if err != nil && t.active.key == nil && a.present.Load() != nil {
+		return out, nil // its CA is gone, and none here makes another; the node does without
+	}
 	return out, err
 }
 

@@ -24,6 +24,8 @@ const (
 	KindPendingChange  Kind = "pending change"
 	KindGrant          Kind = "grant"
 	KindToken          Kind = "token"
+	KindCertificate    Kind = "certificate"
+	KindTrustAnchor    Kind = "trust anchor"
 )
 
 var (

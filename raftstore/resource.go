@@ -69,6 +69,10 @@ const (
 	TableTokens Table = 23
 	// TableGrants holds *poolwirev1.Grant by UUID.
 	TableGrants Table = 24
+	// TableCertificates holds *poolwirev1.Certificate by issuer, "/" and serial.
+	TableCertificates Table = 25
+	// TableTrustAnchors holds one *storev1.TrustAnchors.
+	TableTrustAnchors Table = 26
 )
 
 // String returns the table's name, "table N" for an unknown one.
@@ -362,5 +366,16 @@ var resources = [...]resource{
 			indexOwner: byString((*poolwirev1.Grant).GetPrincipal),
 			indexScope: by(func(g *poolwirev1.Grant) []string { return indexKeys(grantScope(g)) }),
 		},
+	},
+	{
+		table: TableCertificates, name: "certificates", blank: blank[poolwirev1.Certificate],
+		key: keyed(func(c *poolwirev1.Certificate) string { return certificateKey(c.GetIssuer(), c.GetSerial()) }),
+		indexes: map[string]func(proto.Message) []string{
+			indexName: byString((*poolwirev1.Certificate).GetName),
+		},
+	},
+	{
+		table: TableTrustAnchors, name: "trust_anchors", blank: blank[storev1.TrustAnchors],
+		key: keyed(func(*storev1.TrustAnchors) string { return settingsKey }),
 	},
 }

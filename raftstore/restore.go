@@ -42,7 +42,7 @@ func (v *View) EpochBase() uint64 { return v.meta().GetEpochBase() }
 func (t *tx) checkUnused() error {
 	for i := range resources {
 		switch r := &resources[i]; r.table {
-		case TableNodes, TableRequests, TableSettings, TableBackupParts, TableAudit, TableTokens, TableGrants:
+		case TableNodes, TableRequests, TableSettings, TableBackupParts, TableAudit, TableTokens, TableGrants, TableCertificates, TableTrustAnchors:
 		default:
 			if t.first(r.name, indexID, "") != nil {
 				return &PreconditionError{Kind: KindCluster, ID: t.ClusterUUID(),
@@ -152,8 +152,13 @@ func (t *tx) commitBackup(c *storev1.RestoreBackup) error {
 	t.dropParts("")
 	for i := range resources {
 		r := &resources[i]
-		// A token that was revoked since the backup was made must not be good again.
-		if r.table == TableNodes || r.table == TableBackupParts || r.table == TableTokens || r.table == TableAudit && state.AuditEnds().Head == 0 {
+		switch {
+		case r.table == TableNodes, r.table == TableBackupParts, r.table == TableTrustAnchors, // the CAs are those of the nodes
+			r.table == TableTokens, // one that was revoked since the backup was made must not be good again
+			r.table == TableAudit && state.AuditEnds().Head == 0:
+			continue
+		case r.table == TableCertificates:
+			t.addCertificates(state)
 			continue
 		}
 		for _, o := range slices.Collect(t.each(r.name, indexID, "")) {

@@ -85,6 +85,8 @@ func full(t tester) *machine {
 	m.must(proved(protection("h1", "h2", "geneve")))
 	m.must(joined(subscription("v1", "pn2", "239.1.2.3"), subscription("v1", "pn2", "::")))
 	m.must(within(time.Minute, putPolicy(policy("pr1", inGroup("vg1"), fromAddresses("ag1")), true)))
+	m.must(putRecords(issuedTo(m, "0a", time.Hour)))
+	m.must(putAnchors(0, anchorOf("a", poolwirev1.TrustAnchorState_TRUST_ANCHOR_STATE_ACTIVE)))
 	return m
 }
 

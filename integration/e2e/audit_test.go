@@ -14,7 +14,11 @@ import (
 
 // as is the client with a certificate of its own, speaking to a node over TLS.
 func (p *pair) as(ctx context.Context, name, node string, args ...string) (string, error) {
-	dir := filepath.Join(p.Lab.Dir(), "client-"+name)
+	return p.with(ctx, filepath.Join(p.Lab.Dir(), "client-"+name), node, args...)
+}
+
+// with is the client with the certificate in a directory, speaking to a node over TLS.
+func (p *pair) with(ctx context.Context, dir, node string, args ...string) (string, error) {
 	at := scenario.FirstController
 	if node != "n1" {
 		at = p.ControllerAddr(node)

@@ -42,7 +42,7 @@ func (d *duo) certify(t *testing.T, h *kernel.Host) {
 	t.Helper()
 	dir := filepath.Join(h.Dir, "ipsec")
 	steps := []string{"set -e", "cd " + dir}
-	for line := range strings.Lines(d.do(t, "pki", "export-host", "--ipsec", h.ShortName, "--dir", dir)) {
+	for line := range strings.Lines(d.do(t, "pki", "export-host", "--ipsec", h.ShortName, "--replace", "--dir", dir)) {
 		switch word, _, _ := strings.Cut(line, " "); strings.TrimSpace(word) {
 		case "install", "ipsec", "ovs-vsctl":
 			steps = append(steps, strings.TrimSpace(line))

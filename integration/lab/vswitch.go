@@ -249,6 +249,12 @@ func (h *Host) Appctl(ctx context.Context, args ...string) (string, error) {
 	return run(ctx, command{args: append(head, args...), env: h.env()})
 }
 
+// Ovsdb runs ovs-appctl on the host's ovsdb-server.
+func (h *Host) Ovsdb(ctx context.Context, args ...string) (string, error) {
+	head := []string{"ovs-appctl", "-t", filepath.Join(h.Dir, ovsdbControl), "--timeout=" + timeoutSeconds(ctx)}
+	return run(ctx, command{args: append(head, args...), env: h.env()})
+}
+
 // Settle waits until the switch's cached datapath flows agree with its flow
 // tables. A flow change is answered, barrier included, as soon as the tables hold
 // it; packets of connections that are in the cache follow the old tables for some

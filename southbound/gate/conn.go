@@ -98,6 +98,9 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
+// Done is closed when the connection is.
+func (c *Conn) Done() <-chan struct{} { return c.closed }
+
 // enter takes a place, unless the connection is closed first.
 func (c *Conn) enter(line *list.List) bool {
 	var gone func() bool

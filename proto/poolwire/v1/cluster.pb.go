@@ -192,7 +192,13 @@ type NodeStatus struct {
 	// node of an older version.
 	SecretKeys []string `protobuf:"bytes,13,rep,name=secret_keys,json=secretKeys,proto3" json:"secret_keys,omitempty"`
 	// Head of its copy of the audit chain, "NUMBER:HASH"; empty while there is none.
-	AuditHead     string `protobuf:"bytes,14,opt,name=audit_head,json=auditHead,proto3" json:"audit_head,omitempty"`
+	AuditHead string `protobuf:"bytes,14,opt,name=audit_head,json=auditHead,proto3" json:"audit_head,omitempty"`
+	// Fingerprint of the CA that has signed the certificate it presents.
+	CertificateIssuer string `protobuf:"bytes,15,opt,name=certificate_issuer,json=certificateIssuer,proto3" json:"certificate_issuer,omitempty"`
+	// Fingerprints of the CAs that it trusts.
+	TrustedCas []string `protobuf:"bytes,16,rep,name=trusted_cas,json=trustedCas,proto3" json:"trusted_cas,omitempty"`
+	// It holds the key of the CA that issues, and makes certificates.
+	HasCaKey      bool `protobuf:"varint,17,opt,name=has_ca_key,json=hasCaKey,proto3" json:"has_ca_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -323,6 +329,27 @@ func (x *NodeStatus) GetAuditHead() string {
 		return x.AuditHead
 	}
 	return ""
+}
+
+func (x *NodeStatus) GetCertificateIssuer() string {
+	if x != nil {
+		return x.CertificateIssuer
+	}
+	return ""
+}
+
+func (x *NodeStatus) GetTrustedCas() []string {
+	if x != nil {
+		return x.TrustedCas
+	}
+	return nil
+}
+
+func (x *NodeStatus) GetHasCaKey() bool {
+	if x != nil {
+		return x.HasCaKey
+	}
+	return false
 }
 
 // SecretKey is a key that seals the secrets in the store. What it is, no node tells.
@@ -464,7 +491,9 @@ type GetClusterStatusResponse struct {
 	// Keys that seal secrets, as far as nodes have told of them or secrets are sealed with them; by id.
 	SecretKeys []*SecretKey `protobuf:"bytes,17,rep,name=secret_keys,json=secretKeys,proto3" json:"secret_keys,omitempty"`
 	// Head of the audit chain, "NUMBER:HASH"; empty while there is none.
-	AuditHead     string `protobuf:"bytes,18,opt,name=audit_head,json=auditHead,proto3" json:"audit_head,omitempty"`
+	AuditHead string `protobuf:"bytes,18,opt,name=audit_head,json=auditHead,proto3" json:"audit_head,omitempty"`
+	// What an operator should know of the cluster, one sentence each: certificates that end soon, a rotation of the CA under way.
+	Warnings      []string `protobuf:"bytes,19,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -623,6 +652,13 @@ func (x *GetClusterStatusResponse) GetAuditHead() string {
 		return x.AuditHead
 	}
 	return ""
+}
+
+func (x *GetClusterStatusResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 // WaitForHostsRequest names the revision to wait for.
@@ -1792,7 +1828,7 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\breplaces\x18\t \x01(\tR\breplaces\x12\x1a\n" +
 	"\bcommands\x18\n" +
 	" \x01(\rR\bcommands\x12\x18\n" +
-	"\ameaning\x18\v \x01(\rR\ameaning\"\x85\x04\n" +
+	"\ameaning\x18\v \x01(\rR\ameaning\"\xf3\x04\n" +
 	"\n" +
 	"NodeStatus\x12%\n" +
 	"\x04node\x18\x01 \x01(\v2\x11.poolwire.v1.NodeR\x04node\x12\x18\n" +
@@ -1812,13 +1848,18 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\vsecret_keys\x18\r \x03(\tR\n" +
 	"secretKeys\x12\x1d\n" +
 	"\n" +
-	"audit_head\x18\x0e \x01(\tR\tauditHead\"R\n" +
+	"audit_head\x18\x0e \x01(\tR\tauditHead\x12-\n" +
+	"\x12certificate_issuer\x18\x0f \x01(\tR\x11certificateIssuer\x12\x1f\n" +
+	"\vtrusted_cas\x18\x10 \x03(\tR\n" +
+	"trustedCas\x12\x1c\n" +
+	"\n" +
+	"has_ca_key\x18\x11 \x01(\bR\bhasCaKey\"R\n" +
 	"\tSecretKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\rR\x06sealed\x12\x1d\n" +
 	"\n" +
 	"missing_on\x18\x03 \x03(\tR\tmissingOn\"\x19\n" +
-	"\x17GetClusterStatusRequest\"\xcf\x05\n" +
+	"\x17GetClusterStatusRequest\"\xeb\x05\n" +
 	"\x18GetClusterStatusResponse\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12'\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x11.poolwire.v1.NodeR\x05nodes\x12\x1b\n" +
@@ -1841,7 +1882,8 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\vsecret_keys\x18\x11 \x03(\v2\x16.poolwire.v1.SecretKeyR\n" +
 	"secretKeys\x12\x1d\n" +
 	"\n" +
-	"audit_head\x18\x12 \x01(\tR\tauditHead\x1a8\n" +
+	"audit_head\x18\x12 \x01(\tR\tauditHead\x12\x1a\n" +
+	"\bwarnings\x18\x13 \x03(\tR\bwarnings\x1a8\n" +
 	"\n" +
 	"HostsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

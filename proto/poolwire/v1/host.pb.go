@@ -605,7 +605,9 @@ type HostStatus struct {
 	// Interface that carries the tunnels of this host, as the switch resolves it; empty when not known yet, or when they leave by several.
 	TransportInterface string `protobuf:"bytes,11,opt,name=transport_interface,json=transportInterface,proto3" json:"transport_interface,omitempty"`
 	// The guard flows of all peers that must be encrypted are confirmed on the bridge of transport_interface; false where there are no such peers.
-	Guarded       bool `protobuf:"varint,12,opt,name=guarded,proto3" json:"guarded,omitempty"`
+	Guarded bool `protobuf:"varint,12,opt,name=guarded,proto3" json:"guarded,omitempty"`
+	// What the host has shown when its last session began; absent before the first one under this leader.
+	Certificate   *PresentedCertificate `protobuf:"bytes,13,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -724,6 +726,77 @@ func (x *HostStatus) GetGuarded() bool {
 	return false
 }
 
+func (x *HostStatus) GetCertificate() *PresentedCertificate {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+// PresentedCertificate is what a peer has shown.
+type PresentedCertificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256, lower-case hexadecimal.
+	Sha256 string `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Until when it is valid.
+	NotAfter *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// Fingerprint of the CA of the cluster that has signed it; empty when none has, as of a certificate that is pinned.
+	Issuer        string `protobuf:"bytes,3,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PresentedCertificate) Reset() {
+	*x = PresentedCertificate{}
+	mi := &file_poolwire_v1_host_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PresentedCertificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PresentedCertificate) ProtoMessage() {}
+
+func (x *PresentedCertificate) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_v1_host_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PresentedCertificate.ProtoReflect.Descriptor instead.
+func (*PresentedCertificate) Descriptor() ([]byte, []int) {
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PresentedCertificate) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *PresentedCertificate) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+func (x *PresentedCertificate) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
 // BridgeStatus is the state of one managed bridge.
 type BridgeStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -747,7 +820,7 @@ type BridgeStatus struct {
 
 func (x *BridgeStatus) Reset() {
 	*x = BridgeStatus{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[3]
+	mi := &file_poolwire_v1_host_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +832,7 @@ func (x *BridgeStatus) String() string {
 func (*BridgeStatus) ProtoMessage() {}
 
 func (x *BridgeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[3]
+	mi := &file_poolwire_v1_host_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +845,7 @@ func (x *BridgeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BridgeStatus.ProtoReflect.Descriptor instead.
 func (*BridgeStatus) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{3}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *BridgeStatus) GetName() string {
@@ -841,7 +914,7 @@ type CreateHostRequest struct {
 
 func (x *CreateHostRequest) Reset() {
 	*x = CreateHostRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[4]
+	mi := &file_poolwire_v1_host_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +926,7 @@ func (x *CreateHostRequest) String() string {
 func (*CreateHostRequest) ProtoMessage() {}
 
 func (x *CreateHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[4]
+	mi := &file_poolwire_v1_host_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +939,7 @@ func (x *CreateHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateHostRequest.ProtoReflect.Descriptor instead.
 func (*CreateHostRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{4}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateHostRequest) GetHost() *Host {
@@ -912,7 +985,7 @@ type CreateHostResponse struct {
 
 func (x *CreateHostResponse) Reset() {
 	*x = CreateHostResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[5]
+	mi := &file_poolwire_v1_host_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -924,7 +997,7 @@ func (x *CreateHostResponse) String() string {
 func (*CreateHostResponse) ProtoMessage() {}
 
 func (x *CreateHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[5]
+	mi := &file_poolwire_v1_host_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -937,7 +1010,7 @@ func (x *CreateHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateHostResponse.ProtoReflect.Descriptor instead.
 func (*CreateHostResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{5}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateHostResponse) GetHost() *Host {
@@ -972,7 +1045,7 @@ type GetHostRequest struct {
 
 func (x *GetHostRequest) Reset() {
 	*x = GetHostRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[6]
+	mi := &file_poolwire_v1_host_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1057,7 @@ func (x *GetHostRequest) String() string {
 func (*GetHostRequest) ProtoMessage() {}
 
 func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[6]
+	mi := &file_poolwire_v1_host_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1070,7 @@ func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
 func (*GetHostRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{6}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetHostRequest) GetHost() string {
@@ -1018,7 +1091,7 @@ type GetHostResponse struct {
 
 func (x *GetHostResponse) Reset() {
 	*x = GetHostResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[7]
+	mi := &file_poolwire_v1_host_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1030,7 +1103,7 @@ func (x *GetHostResponse) String() string {
 func (*GetHostResponse) ProtoMessage() {}
 
 func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[7]
+	mi := &file_poolwire_v1_host_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1043,7 +1116,7 @@ func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostResponse.ProtoReflect.Descriptor instead.
 func (*GetHostResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{7}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetHostResponse) GetHost() *Host {
@@ -1068,7 +1141,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[8]
+	mi := &file_poolwire_v1_host_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1153,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[8]
+	mi := &file_poolwire_v1_host_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1166,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{8}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListHostsRequest) GetPool() string {
@@ -1132,7 +1205,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[9]
+	mi := &file_poolwire_v1_host_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +1217,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[9]
+	mi := &file_poolwire_v1_host_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +1230,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{9}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -1200,7 +1273,7 @@ type UpdateHostRequest struct {
 
 func (x *UpdateHostRequest) Reset() {
 	*x = UpdateHostRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[10]
+	mi := &file_poolwire_v1_host_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1285,7 @@ func (x *UpdateHostRequest) String() string {
 func (*UpdateHostRequest) ProtoMessage() {}
 
 func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[10]
+	mi := &file_poolwire_v1_host_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1298,7 @@ func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateHostRequest.ProtoReflect.Descriptor instead.
 func (*UpdateHostRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{10}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdateHostRequest) GetHost() *Host {
@@ -1278,7 +1351,7 @@ type UpdateHostResponse struct {
 
 func (x *UpdateHostResponse) Reset() {
 	*x = UpdateHostResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[11]
+	mi := &file_poolwire_v1_host_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1363,7 @@ func (x *UpdateHostResponse) String() string {
 func (*UpdateHostResponse) ProtoMessage() {}
 
 func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[11]
+	mi := &file_poolwire_v1_host_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1376,7 @@ func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateHostResponse.ProtoReflect.Descriptor instead.
 func (*UpdateHostResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{11}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UpdateHostResponse) GetHost() *Host {
@@ -1348,7 +1421,7 @@ type DeleteHostRequest struct {
 
 func (x *DeleteHostRequest) Reset() {
 	*x = DeleteHostRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[12]
+	mi := &file_poolwire_v1_host_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1433,7 @@ func (x *DeleteHostRequest) String() string {
 func (*DeleteHostRequest) ProtoMessage() {}
 
 func (x *DeleteHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[12]
+	mi := &file_poolwire_v1_host_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1446,7 @@ func (x *DeleteHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostRequest.ProtoReflect.Descriptor instead.
 func (*DeleteHostRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{12}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeleteHostRequest) GetHost() string {
@@ -1431,7 +1504,7 @@ type DeleteHostResponse struct {
 
 func (x *DeleteHostResponse) Reset() {
 	*x = DeleteHostResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[13]
+	mi := &file_poolwire_v1_host_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1516,7 @@ func (x *DeleteHostResponse) String() string {
 func (*DeleteHostResponse) ProtoMessage() {}
 
 func (x *DeleteHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[13]
+	mi := &file_poolwire_v1_host_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1529,7 @@ func (x *DeleteHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostResponse.ProtoReflect.Descriptor instead.
 func (*DeleteHostResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{13}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteHostResponse) GetRevision() uint64 {
@@ -1490,7 +1563,7 @@ type ReleaseHostRequest struct {
 
 func (x *ReleaseHostRequest) Reset() {
 	*x = ReleaseHostRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[14]
+	mi := &file_poolwire_v1_host_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1575,7 @@ func (x *ReleaseHostRequest) String() string {
 func (*ReleaseHostRequest) ProtoMessage() {}
 
 func (x *ReleaseHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[14]
+	mi := &file_poolwire_v1_host_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1588,7 @@ func (x *ReleaseHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseHostRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseHostRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{14}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReleaseHostRequest) GetHost() string {
@@ -1561,7 +1634,7 @@ type ReleaseHostResponse struct {
 
 func (x *ReleaseHostResponse) Reset() {
 	*x = ReleaseHostResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[15]
+	mi := &file_poolwire_v1_host_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1646,7 @@ func (x *ReleaseHostResponse) String() string {
 func (*ReleaseHostResponse) ProtoMessage() {}
 
 func (x *ReleaseHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[15]
+	mi := &file_poolwire_v1_host_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1659,7 @@ func (x *ReleaseHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseHostResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseHostResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{15}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReleaseHostResponse) GetHost() *Host {
@@ -1616,14 +1689,16 @@ type IssueHostCertificateRequest struct {
 	// UUID or name_label.
 	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	// For the host's IKE daemon, by which other hosts know it; else for its OVSDB and OpenFlow connections.
-	Ipsec         bool `protobuf:"varint,2,opt,name=ipsec,proto3" json:"ipsec,omitempty"`
+	Ipsec bool `protobuf:"varint,2,opt,name=ipsec,proto3" json:"ipsec,omitempty"`
+	// PKCS #10 request in PEM, signed with the host's new key (RSA): the key then stays where it was made. Empty: the server makes one.
+	Csr           []byte `protobuf:"bytes,3,opt,name=csr,proto3" json:"csr,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IssueHostCertificateRequest) Reset() {
 	*x = IssueHostCertificateRequest{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[16]
+	mi := &file_poolwire_v1_host_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1710,7 @@ func (x *IssueHostCertificateRequest) String() string {
 func (*IssueHostCertificateRequest) ProtoMessage() {}
 
 func (x *IssueHostCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[16]
+	mi := &file_poolwire_v1_host_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1723,7 @@ func (x *IssueHostCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueHostCertificateRequest.ProtoReflect.Descriptor instead.
 func (*IssueHostCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{16}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *IssueHostCertificateRequest) GetHost() string {
@@ -1665,12 +1740,19 @@ func (x *IssueHostCertificateRequest) GetIpsec() bool {
 	return false
 }
 
+func (x *IssueHostCertificateRequest) GetCsr() []byte {
+	if x != nil {
+		return x.Csr
+	}
+	return nil
+}
+
 // IssueHostCertificateResponse carries what `ovs-vsctl set-ssl KEY CERT CA` takes, or ovs-monitor-ipsec.
 type IssueHostCertificateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// PEM certificate; its URI SAN names the host's uuid, and with ipsec so do its common name and DNS SAN.
 	CertificatePem []byte `protobuf:"bytes,1,opt,name=certificate_pem,json=certificatePem,proto3" json:"certificate_pem,omitempty"`
-	// PEM private key (RSA). It is not kept by the server.
+	// PEM private key (RSA), of a request without csr. It is not kept by the server.
 	PrivateKeyPem []byte `protobuf:"bytes,2,opt,name=private_key_pem,json=privateKeyPem,proto3" json:"private_key_pem,omitempty"`
 	// PEM root certificate of the controller.
 	CaPem []byte `protobuf:"bytes,3,opt,name=ca_pem,json=caPem,proto3" json:"ca_pem,omitempty"`
@@ -1688,7 +1770,7 @@ type IssueHostCertificateResponse struct {
 
 func (x *IssueHostCertificateResponse) Reset() {
 	*x = IssueHostCertificateResponse{}
-	mi := &file_poolwire_v1_host_proto_msgTypes[17]
+	mi := &file_poolwire_v1_host_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1782,7 @@ func (x *IssueHostCertificateResponse) String() string {
 func (*IssueHostCertificateResponse) ProtoMessage() {}
 
 func (x *IssueHostCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_poolwire_v1_host_proto_msgTypes[17]
+	mi := &file_poolwire_v1_host_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1795,7 @@ func (x *IssueHostCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueHostCertificateResponse.ProtoReflect.Descriptor instead.
 func (*IssueHostCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{17}
+	return file_poolwire_v1_host_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *IssueHostCertificateResponse) GetCertificatePem() []byte {
@@ -1797,7 +1879,7 @@ const file_poolwire_v1_host_proto_rawDesc = "" +
 	"\tobject_id\x18\x14 \x01(\rR\bobjectId\x12\x12\n" +
 	"\x04etag\x18\x15 \x01(\tR\x04etag\x12;\n" +
 	"\vcreate_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xec\x03\n" +
+	"createTime\"\xb1\x04\n" +
 	"\n" +
 	"HostStatus\x12,\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x16.poolwire.v1.HostStateR\x05state\x120\n" +
@@ -1815,7 +1897,12 @@ const file_poolwire_v1_host_proto_rawDesc = "" +
 	"\bwarnings\x18\n" +
 	" \x03(\tR\bwarnings\x12/\n" +
 	"\x13transport_interface\x18\v \x01(\tR\x12transportInterface\x12\x18\n" +
-	"\aguarded\x18\f \x01(\bR\aguarded\"\xfb\x01\n" +
+	"\aguarded\x18\f \x01(\bR\aguarded\x12C\n" +
+	"\vcertificate\x18\r \x01(\v2!.poolwire.v1.PresentedCertificateR\vcertificate\"\x7f\n" +
+	"\x14PresentedCertificate\x12\x16\n" +
+	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x127\n" +
+	"\tnot_after\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x16\n" +
+	"\x06issuer\x18\x03 \x01(\tR\x06issuer\"\xfb\x01\n" +
 	"\fBridgeStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x12!\n" +
@@ -1879,10 +1966,11 @@ const file_poolwire_v1_host_proto_rawDesc = "" +
 	"\x13ReleaseHostResponse\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.poolwire.v1.HostR\x04host\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +
-	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"G\n" +
+	"\apreview\x18\x0f \x01(\v2\x14.poolwire.v1.PreviewR\apreview\"Y\n" +
 	"\x1bIssueHostCertificateRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ipsec\x18\x02 \x01(\bR\x05ipsec\"\xb1\x02\n" +
+	"\x05ipsec\x18\x02 \x01(\bR\x05ipsec\x12\x10\n" +
+	"\x03csr\x18\x03 \x01(\fR\x03csr\"\xb1\x02\n" +
 	"\x1cIssueHostCertificateResponse\x12'\n" +
 	"\x0fcertificate_pem\x18\x01 \x01(\fR\x0ecertificatePem\x12&\n" +
 	"\x0fprivate_key_pem\x18\x02 \x01(\fR\rprivateKeyPem\x12\x15\n" +
@@ -1943,7 +2031,7 @@ func file_poolwire_v1_host_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_v1_host_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_poolwire_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_poolwire_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_poolwire_v1_host_proto_goTypes = []any{
 	(ConnectionMode)(0),                  // 0: poolwire.v1.ConnectionMode
 	(TrustMode)(0),                       // 1: poolwire.v1.TrustMode
@@ -1953,26 +2041,27 @@ var file_poolwire_v1_host_proto_goTypes = []any{
 	(*HostIpsec)(nil),                    // 5: poolwire.v1.HostIpsec
 	(*Host)(nil),                         // 6: poolwire.v1.Host
 	(*HostStatus)(nil),                   // 7: poolwire.v1.HostStatus
-	(*BridgeStatus)(nil),                 // 8: poolwire.v1.BridgeStatus
-	(*CreateHostRequest)(nil),            // 9: poolwire.v1.CreateHostRequest
-	(*CreateHostResponse)(nil),           // 10: poolwire.v1.CreateHostResponse
-	(*GetHostRequest)(nil),               // 11: poolwire.v1.GetHostRequest
-	(*GetHostResponse)(nil),              // 12: poolwire.v1.GetHostResponse
-	(*ListHostsRequest)(nil),             // 13: poolwire.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),            // 14: poolwire.v1.ListHostsResponse
-	(*UpdateHostRequest)(nil),            // 15: poolwire.v1.UpdateHostRequest
-	(*UpdateHostResponse)(nil),           // 16: poolwire.v1.UpdateHostResponse
-	(*DeleteHostRequest)(nil),            // 17: poolwire.v1.DeleteHostRequest
-	(*DeleteHostResponse)(nil),           // 18: poolwire.v1.DeleteHostResponse
-	(*ReleaseHostRequest)(nil),           // 19: poolwire.v1.ReleaseHostRequest
-	(*ReleaseHostResponse)(nil),          // 20: poolwire.v1.ReleaseHostResponse
-	(*IssueHostCertificateRequest)(nil),  // 21: poolwire.v1.IssueHostCertificateRequest
-	(*IssueHostCertificateResponse)(nil), // 22: poolwire.v1.IssueHostCertificateResponse
-	(*timestamppb.Timestamp)(nil),        // 23: google.protobuf.Timestamp
-	(FailMode)(0),                        // 24: poolwire.v1.FailMode
-	(*durationpb.Duration)(nil),          // 25: google.protobuf.Duration
-	(*Preview)(nil),                      // 26: poolwire.v1.Preview
-	(*fieldmaskpb.FieldMask)(nil),        // 27: google.protobuf.FieldMask
+	(*PresentedCertificate)(nil),         // 8: poolwire.v1.PresentedCertificate
+	(*BridgeStatus)(nil),                 // 9: poolwire.v1.BridgeStatus
+	(*CreateHostRequest)(nil),            // 10: poolwire.v1.CreateHostRequest
+	(*CreateHostResponse)(nil),           // 11: poolwire.v1.CreateHostResponse
+	(*GetHostRequest)(nil),               // 12: poolwire.v1.GetHostRequest
+	(*GetHostResponse)(nil),              // 13: poolwire.v1.GetHostResponse
+	(*ListHostsRequest)(nil),             // 14: poolwire.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),            // 15: poolwire.v1.ListHostsResponse
+	(*UpdateHostRequest)(nil),            // 16: poolwire.v1.UpdateHostRequest
+	(*UpdateHostResponse)(nil),           // 17: poolwire.v1.UpdateHostResponse
+	(*DeleteHostRequest)(nil),            // 18: poolwire.v1.DeleteHostRequest
+	(*DeleteHostResponse)(nil),           // 19: poolwire.v1.DeleteHostResponse
+	(*ReleaseHostRequest)(nil),           // 20: poolwire.v1.ReleaseHostRequest
+	(*ReleaseHostResponse)(nil),          // 21: poolwire.v1.ReleaseHostResponse
+	(*IssueHostCertificateRequest)(nil),  // 22: poolwire.v1.IssueHostCertificateRequest
+	(*IssueHostCertificateResponse)(nil), // 23: poolwire.v1.IssueHostCertificateResponse
+	(*timestamppb.Timestamp)(nil),        // 24: google.protobuf.Timestamp
+	(FailMode)(0),                        // 25: poolwire.v1.FailMode
+	(*durationpb.Duration)(nil),          // 26: google.protobuf.Duration
+	(*Preview)(nil),                      // 27: poolwire.v1.Preview
+	(*fieldmaskpb.FieldMask)(nil),        // 28: google.protobuf.FieldMask
 }
 var file_poolwire_v1_host_proto_depIdxs = []int32{
 	4,  // 0: poolwire.v1.HostIpsec.credential:type_name -> poolwire.v1.IpsecCredential
@@ -1981,47 +2070,49 @@ var file_poolwire_v1_host_proto_depIdxs = []int32{
 	3,  // 3: poolwire.v1.Host.transport_guard:type_name -> poolwire.v1.TransportGuard
 	5,  // 4: poolwire.v1.Host.ipsec:type_name -> poolwire.v1.HostIpsec
 	7,  // 5: poolwire.v1.Host.status:type_name -> poolwire.v1.HostStatus
-	23, // 6: poolwire.v1.Host.create_time:type_name -> google.protobuf.Timestamp
+	24, // 6: poolwire.v1.Host.create_time:type_name -> google.protobuf.Timestamp
 	2,  // 7: poolwire.v1.HostStatus.state:type_name -> poolwire.v1.HostState
-	23, // 8: poolwire.v1.HostStatus.since:type_name -> google.protobuf.Timestamp
-	8,  // 9: poolwire.v1.HostStatus.bridges:type_name -> poolwire.v1.BridgeStatus
-	24, // 10: poolwire.v1.BridgeStatus.fail_mode:type_name -> poolwire.v1.FailMode
-	6,  // 11: poolwire.v1.CreateHostRequest.host:type_name -> poolwire.v1.Host
-	25, // 12: poolwire.v1.CreateHostRequest.confirm_within:type_name -> google.protobuf.Duration
-	6,  // 13: poolwire.v1.CreateHostResponse.host:type_name -> poolwire.v1.Host
-	26, // 14: poolwire.v1.CreateHostResponse.preview:type_name -> poolwire.v1.Preview
-	6,  // 15: poolwire.v1.GetHostResponse.host:type_name -> poolwire.v1.Host
-	6,  // 16: poolwire.v1.ListHostsResponse.hosts:type_name -> poolwire.v1.Host
-	6,  // 17: poolwire.v1.UpdateHostRequest.host:type_name -> poolwire.v1.Host
-	27, // 18: poolwire.v1.UpdateHostRequest.update_mask:type_name -> google.protobuf.FieldMask
-	25, // 19: poolwire.v1.UpdateHostRequest.confirm_within:type_name -> google.protobuf.Duration
-	6,  // 20: poolwire.v1.UpdateHostResponse.host:type_name -> poolwire.v1.Host
-	26, // 21: poolwire.v1.UpdateHostResponse.preview:type_name -> poolwire.v1.Preview
-	25, // 22: poolwire.v1.DeleteHostRequest.confirm_within:type_name -> google.protobuf.Duration
-	26, // 23: poolwire.v1.DeleteHostResponse.preview:type_name -> poolwire.v1.Preview
-	25, // 24: poolwire.v1.ReleaseHostRequest.confirm_within:type_name -> google.protobuf.Duration
-	6,  // 25: poolwire.v1.ReleaseHostResponse.host:type_name -> poolwire.v1.Host
-	26, // 26: poolwire.v1.ReleaseHostResponse.preview:type_name -> poolwire.v1.Preview
-	23, // 27: poolwire.v1.IssueHostCertificateResponse.expire_time:type_name -> google.protobuf.Timestamp
-	9,  // 28: poolwire.v1.HostService.CreateHost:input_type -> poolwire.v1.CreateHostRequest
-	11, // 29: poolwire.v1.HostService.GetHost:input_type -> poolwire.v1.GetHostRequest
-	13, // 30: poolwire.v1.HostService.ListHosts:input_type -> poolwire.v1.ListHostsRequest
-	15, // 31: poolwire.v1.HostService.UpdateHost:input_type -> poolwire.v1.UpdateHostRequest
-	17, // 32: poolwire.v1.HostService.DeleteHost:input_type -> poolwire.v1.DeleteHostRequest
-	19, // 33: poolwire.v1.HostService.ReleaseHost:input_type -> poolwire.v1.ReleaseHostRequest
-	21, // 34: poolwire.v1.HostService.IssueHostCertificate:input_type -> poolwire.v1.IssueHostCertificateRequest
-	10, // 35: poolwire.v1.HostService.CreateHost:output_type -> poolwire.v1.CreateHostResponse
-	12, // 36: poolwire.v1.HostService.GetHost:output_type -> poolwire.v1.GetHostResponse
-	14, // 37: poolwire.v1.HostService.ListHosts:output_type -> poolwire.v1.ListHostsResponse
-	16, // 38: poolwire.v1.HostService.UpdateHost:output_type -> poolwire.v1.UpdateHostResponse
-	18, // 39: poolwire.v1.HostService.DeleteHost:output_type -> poolwire.v1.DeleteHostResponse
-	20, // 40: poolwire.v1.HostService.ReleaseHost:output_type -> poolwire.v1.ReleaseHostResponse
-	22, // 41: poolwire.v1.HostService.IssueHostCertificate:output_type -> poolwire.v1.IssueHostCertificateResponse
-	35, // [35:42] is the sub-list for method output_type
-	28, // [28:35] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	24, // 8: poolwire.v1.HostStatus.since:type_name -> google.protobuf.Timestamp
+	9,  // 9: poolwire.v1.HostStatus.bridges:type_name -> poolwire.v1.BridgeStatus
+	8,  // 10: poolwire.v1.HostStatus.certificate:type_name -> poolwire.v1.PresentedCertificate
+	24, // 11: poolwire.v1.PresentedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	25, // 12: poolwire.v1.BridgeStatus.fail_mode:type_name -> poolwire.v1.FailMode
+	6,  // 13: poolwire.v1.CreateHostRequest.host:type_name -> poolwire.v1.Host
+	26, // 14: poolwire.v1.CreateHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	6,  // 15: poolwire.v1.CreateHostResponse.host:type_name -> poolwire.v1.Host
+	27, // 16: poolwire.v1.CreateHostResponse.preview:type_name -> poolwire.v1.Preview
+	6,  // 17: poolwire.v1.GetHostResponse.host:type_name -> poolwire.v1.Host
+	6,  // 18: poolwire.v1.ListHostsResponse.hosts:type_name -> poolwire.v1.Host
+	6,  // 19: poolwire.v1.UpdateHostRequest.host:type_name -> poolwire.v1.Host
+	28, // 20: poolwire.v1.UpdateHostRequest.update_mask:type_name -> google.protobuf.FieldMask
+	26, // 21: poolwire.v1.UpdateHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	6,  // 22: poolwire.v1.UpdateHostResponse.host:type_name -> poolwire.v1.Host
+	27, // 23: poolwire.v1.UpdateHostResponse.preview:type_name -> poolwire.v1.Preview
+	26, // 24: poolwire.v1.DeleteHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	27, // 25: poolwire.v1.DeleteHostResponse.preview:type_name -> poolwire.v1.Preview
+	26, // 26: poolwire.v1.ReleaseHostRequest.confirm_within:type_name -> google.protobuf.Duration
+	6,  // 27: poolwire.v1.ReleaseHostResponse.host:type_name -> poolwire.v1.Host
+	27, // 28: poolwire.v1.ReleaseHostResponse.preview:type_name -> poolwire.v1.Preview
+	24, // 29: poolwire.v1.IssueHostCertificateResponse.expire_time:type_name -> google.protobuf.Timestamp
+	10, // 30: poolwire.v1.HostService.CreateHost:input_type -> poolwire.v1.CreateHostRequest
+	12, // 31: poolwire.v1.HostService.GetHost:input_type -> poolwire.v1.GetHostRequest
+	14, // 32: poolwire.v1.HostService.ListHosts:input_type -> poolwire.v1.ListHostsRequest
+	16, // 33: poolwire.v1.HostService.UpdateHost:input_type -> poolwire.v1.UpdateHostRequest
+	18, // 34: poolwire.v1.HostService.DeleteHost:input_type -> poolwire.v1.DeleteHostRequest
+	20, // 35: poolwire.v1.HostService.ReleaseHost:input_type -> poolwire.v1.ReleaseHostRequest
+	22, // 36: poolwire.v1.HostService.IssueHostCertificate:input_type -> poolwire.v1.IssueHostCertificateRequest
+	11, // 37: poolwire.v1.HostService.CreateHost:output_type -> poolwire.v1.CreateHostResponse
+	13, // 38: poolwire.v1.HostService.GetHost:output_type -> poolwire.v1.GetHostResponse
+	15, // 39: poolwire.v1.HostService.ListHosts:output_type -> poolwire.v1.ListHostsResponse
+	17, // 40: poolwire.v1.HostService.UpdateHost:output_type -> poolwire.v1.UpdateHostResponse
+	19, // 41: poolwire.v1.HostService.DeleteHost:output_type -> poolwire.v1.DeleteHostResponse
+	21, // 42: poolwire.v1.HostService.ReleaseHost:output_type -> poolwire.v1.ReleaseHostResponse
+	23, // 43: poolwire.v1.HostService.IssueHostCertificate:output_type -> poolwire.v1.IssueHostCertificateResponse
+	37, // [37:44] is the sub-list for method output_type
+	30, // [30:37] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_host_proto_init() }
@@ -2037,7 +2128,7 @@ func file_poolwire_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_host_proto_rawDesc), len(file_poolwire_v1_host_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,7 +38,7 @@ func TestEveryChangeCanBeTriedAndUndone(t *testing.T) {
 	for _, c := range leaves(Root()) {
 		want := !slices.Contains(others, c.Name())
 		for _, flag := range []string{dryRunFlag, confirmWithinFlag} {
-			if parent := c.Parent().Name(); parent == "cluster" || parent == "backup" || parent == "access" || parent == "token" {
+			if slices.Contains([]string{"cluster", "backup", "access", "token", "pki", "issue", "rotate"}, c.Parent().Name()) {
 				want = false // what is about the nodes changes no flow
 			}
 			if c.Name() == "adopt" {
@@ -56,7 +56,7 @@ func TestEveryRequestThatChangesSomethingHasPlaceForTheFlags(t *testing.T) {
 	t.Parallel()
 	cannot := []protoreflect.Name{"AddNode", "IssueHostCertificate", "RemoveNode", "ConfirmChange", "RollbackChange", "RotateTunnelKeys", "AdoptNetwork",
 		"SaveBackup", "StageBackup", "RestoreBackup", "TakeOverCluster", "ReadRevision", "PromoteNode", "ReplaceNode", "TransferLeadership", "UpdateClusterSettings", "ReportRefusedCalls", "ReadAuditChain", "CreateGrant", "DeleteGrant",
-		"CreateToken", "DeleteToken"}
+		"CreateToken", "DeleteToken", "IssueCertificate", "RevokeCertificate", "RenewCertificate", "RecordCertificates", "SignCertificate", "RotateCa", "PrepareCa"}
 	found := 0
 	protoregistry.GlobalFiles.RangeFilesByPackage("poolwire.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {

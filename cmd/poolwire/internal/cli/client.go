@@ -38,6 +38,7 @@ type client struct {
 	audit           poolwirev1.AuditServiceClient
 	access          poolwirev1.AccessServiceClient
 	tokens          poolwirev1.TokenServiceClient
+	pki             poolwirev1.PkiServiceClient
 }
 
 // api returns the client, connecting at first use.
@@ -78,6 +79,7 @@ func (a *app) api() (*client, error) {
 		policy: poolwirev1.NewPolicyServiceClient(conn), addressGroups: poolwirev1.NewAddressGroupServiceClient(conn),
 		vifGroups: poolwirev1.NewVifGroupServiceClient(conn), changes: poolwirev1.NewChangeServiceClient(conn),
 		backup: poolwirev1.NewBackupServiceClient(conn), audit: poolwirev1.NewAuditServiceClient(conn), access: poolwirev1.NewAccessServiceClient(conn), tokens: poolwirev1.NewTokenServiceClient(conn),
+		pki: poolwirev1.NewPkiServiceClient(conn),
 	}
 	return a.client, nil
 }

@@ -66,6 +66,9 @@ func (a *app) printCluster(r *poolwirev1.GetClusterStatusResponse) error {
 	if head := r.GetAuditHead(); head != "" {
 		a.say("audit     head %s", head)
 	}
+	for _, w := range r.GetWarnings() {
+		a.say("warning   %s", w)
+	}
 	for _, refused := range foldRefused(r.GetRefusedConnections()) {
 		a.say("refused   %s", refused.text(time.Now()))
 	}

@@ -2,58 +2,64 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"poolwire/privatefile"
+	"poolwire/pki"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
 func (a *app) hostCertificate() *cobra.Command {
-	var dir string
+	out := keyFiles{key: "key.pem", cert: "cert.pem"}
 	c := &cobra.Command{
 		Use: "certificate HOST", Short: "Make a key and a certificate for a host", Args: cobra.ExactArgs(1),
 		Long: `Make a key and a certificate that names the host, signed by the controller's CA,
-and write them to a directory as key.pem, cert.pem and ca.pem. On the host, once
-they are copied there:
+and write them to a directory as key.pem, cert.pem and ca.pem. The key is made here and
+goes nowhere. On the host, once they are copied there:
 
   ovs-vsctl set-ssl /etc/openvswitch/key.pem /etc/openvswitch/cert.pem /etc/openvswitch/ca.pem`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				r, err := api.hosts.IssueHostCertificate(ctx, &poolwirev1.IssueHostCertificateRequest{Host: args[0]})
-				if err != nil {
-					return err
-				}
-				return a.writeCertificate(dir, r)
+				_, err := a.issueForHost(ctx, api, out, &poolwirev1.IssueHostCertificateRequest{Host: args[0]})
+				return err
 			})
 		},
 	}
-	c.Flags().StringVar(&dir, "dir", ".", "directory to write to, made when it is not there")
+	out.register(c)
 	return c
 }
 
-func (a *app) writeCertificate(dir string, r *poolwirev1.IssueHostCertificateResponse) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return usageError{fmt.Errorf("--dir %q: %w", dir, err)}
+// issueForHost makes a key here, has a certificate made for it and writes both.
+func (a *app) issueForHost(ctx context.Context, api *client, out keyFiles, req *poolwirev1.IssueHostCertificateRequest) (*poolwirev1.IssueHostCertificateResponse, error) {
+	if err := out.check(); err != nil {
+		return nil, err
 	}
-	files := []struct {
-		name string
-		data []byte
-	}{{"key.pem", r.GetPrivateKeyPem()}, {"cert.pem", r.GetCertificatePem()}, {"ca.pem", r.GetCaPem()}}
-	for _, f := range files {
-		if err := privatefile.Write(filepath.Join(dir, f.name), f.data); err != nil {
-			return usageError{fmt.Errorf("--dir %q: %w", dir, err)}
-		}
+	csr, key, err := pki.NewRequest(pki.KindHost)
+	if err != nil {
+		return nil, err
 	}
+	req.Csr = csr
+	r, err := api.hosts.IssueHostCertificate(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.GetPrivateKeyPem()) > 0 {
+		key = r.GetPrivateKeyPem() // an earlier version passes the request over, and has made one
+	}
+	if err := out.write(key, r.GetCertificatePem(), r.GetCaPem()); err != nil {
+		return nil, err
+	}
+	return r, a.wroteCertificate(out, r.GetExpireTime().AsTime())
+}
+
+// wroteCertificate says what was written.
+func (a *app) wroteCertificate(out keyFiles, end time.Time) error {
 	if a.structured() {
 		return a.printJSON(map[string]any{
-			"directory": dir, "files": []string{"key.pem", "cert.pem", "ca.pem"}, "expire_time": r.GetExpireTime().AsTime().Format(time.RFC3339),
+			"directory": out.dir, "files": []string{out.key, out.cert, out.caName()}, "expire_time": end.Format(time.RFC3339),
 		})
 	}
-	a.say("wrote key.pem, cert.pem and ca.pem to %s; the certificate expires on %s", dir, r.GetExpireTime().AsTime().Format(time.DateOnly))
+	a.say("wrote %s, %s and %s to %s; the certificate expires on %s", out.key, out.cert, out.caName(), out.dir, end.Format(time.DateOnly))
 	return nil
 }

@@ -12,13 +12,13 @@ import (
 )
 
 func (a *app) pkiCommand() *cobra.Command {
-	c := &cobra.Command{Use: "pki", Short: "Make certificates for hosts, and say what to do with them there"}
-	c.AddCommand(a.pkiExportHost())
+	c := &cobra.Command{Use: "pki", Short: "Make certificates, keep account of them, and take them back"}
+	c.AddCommand(a.pkiIssue(), a.pkiList(), a.pkiRevoke(), a.pkiRenew(), a.pkiRotate(), a.pkiExportHost())
 	return c
 }
 
 func (a *app) pkiExportHost() *cobra.Command {
-	var dir string
+	out := keyFiles{key: "key.pem", cert: "cert.pem"}
 	var ipsec bool
 	c := &cobra.Command{
 		Use: "export-host HOST", Short: "Make a key and a certificate for a host, and print how to set the host up with them", Args: cobra.ExactArgs(1),
@@ -32,7 +32,8 @@ networks, once it is set to certificates (poolwire host set HOST --ipsec-credent
 certificate). The files get names of their own on the host, so the same commands
 replace a certificate: the new one is put beside the old one and then taken into use.
 
-The key is kept nowhere else. Copy it to the host by a safe way, and remove it here.`,
+The key is made here, and kept nowhere else. Copy it to the host by a safe way, and remove
+it here.`,
 		Example: "  poolwire pki export-host xcp1 --dir /root/xcp1\n  poolwire pki export-host --ipsec xcp1 --dir /root/xcp1-ipsec",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
@@ -40,11 +41,8 @@ The key is kept nowhere else. Copy it to the host by a safe way, and remove it h
 				if err != nil {
 					return err
 				}
-				r, err := api.hosts.IssueHostCertificate(ctx, &poolwirev1.IssueHostCertificateRequest{Host: h.GetHost().GetUuid(), Ipsec: ipsec})
-				if err != nil {
-					return err
-				}
-				if err := a.writeCertificate(dir, r); err != nil || a.structured() {
+				r, err := a.issueForHost(ctx, api, out, &poolwirev1.IssueHostCertificateRequest{Host: h.GetHost().GetUuid(), Ipsec: ipsec})
+				if err != nil || a.structured() {
 					return err
 				}
 				steps := managerSteps(h.GetHost())
@@ -56,7 +54,7 @@ The key is kept nowhere else. Copy it to the host by a safe way, and remove it h
 			})
 		},
 	}
-	c.Flags().StringVar(&dir, "dir", ".", "directory to write to, made when it is not there")
+	out.register(c)
 	c.Flags().BoolVar(&ipsec, "ipsec", false, "for the host's IKE daemon, which protects encrypted networks")
 	return c
 }
@@ -68,18 +66,32 @@ func install(file, mode, path string) string {
 
 // managerSteps say how a host's switch gets a certificate, and its database a manager.
 func managerSteps(h *poolwirev1.Host) string {
-	const dir = "/etc/openvswitch"
+	active := h.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n# On %s, as root, in a directory with the three files (XCP-ng, Debian):\n", h.GetNameLabel())
+	fmt.Fprintf(&b, "\n# On %s, as root, in a directory with the three files.\n", h.GetNameLabel())
+	b.WriteString("# 1. The files, and the switch's use of them (XCP-ng and Debian). Sessions that are there go on; the next ones use them:\n")
+	const dir = "/etc/openvswitch"
 	for _, f := range []struct{ name, mode string }{{"key.pem", "600"}, {"cert.pem", "644"}, {"ca.pem", "644"}} {
 		b.WriteString(install(f.name, f.mode, filepath.Join(dir, f.name)))
 	}
 	fmt.Fprintf(&b, "ovs-vsctl set-ssl %[1]s/key.pem %[1]s/cert.pem %[1]s/ca.pem\n", dir)
+	b.WriteString("# 2. The manager, unless it is there. Debian, and XCP-ng where XAPI knows of no controller:\n")
 	target := "pssl:6640"
-	if h.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE {
+	if active {
 		target = "ssl:CONTROLLER:6640    # CONTROLLER: a node's IP address; one target for each node"
 	}
 	fmt.Fprintf(&b, "ovs-vsctl set-manager %s\n", target)
+	b.WriteString("#    XCP-ng, by XAPI: once for the pool, on its master, before step 1, as it resets the switch's certificates on every host\n" +
+		"#    to XAPI's own (/etc/xensource/xapi-ssl.pem) and so does 'xe sdn-controller-forget':\n")
+	if active {
+		b.WriteString("#    xe sdn-controller-introduce protocol=ssl address=CONTROLLER tcp-port=6640\n")
+	} else {
+		b.WriteString("#    xe sdn-controller-introduce protocol=pssl\n")
+	}
+	b.WriteString("#    To keep XAPI's certificates instead, leave step 1 out; XAPI gives every host the CA, under exactly this name:\n" +
+		"#    xe pool-certificate-install filename=/root/sdn-controller-ca.pem && xe pool-certificate-sync\n")
+	fmt.Fprintf(&b, "#    poolwire host set %s --trust first-use    # on the controller\n", h.GetNameLabel())
+	b.WriteString("# 3. A new connection with them, and to check:\novs-appctl -t ovsdb-server ovsdb-server/reconnect\novs-vsctl get-ssl\novs-vsctl --columns=target,is_connected list manager\n")
 	return b.String()
 }
 

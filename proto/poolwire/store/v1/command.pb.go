@@ -180,6 +180,9 @@ type Command struct {
 	//	*Command_PutClusterSettings
 	//	*Command_RestoreBackup
 	//	*Command_TakeOverCluster
+	//	*Command_PutCertificates
+	//	*Command_RevokeCertificates
+	//	*Command_PutTrustAnchors
 	//	*Command_PutToken
 	//	*Command_DeleteToken
 	//	*Command_PutGrant
@@ -523,6 +526,33 @@ func (x *Command) GetTakeOverCluster() *TakeOverCluster {
 	return nil
 }
 
+func (x *Command) GetPutCertificates() *PutCertificates {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutCertificates); ok {
+			return x.PutCertificates
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRevokeCertificates() *RevokeCertificates {
+	if x != nil {
+		if x, ok := x.Body.(*Command_RevokeCertificates); ok {
+			return x.RevokeCertificates
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutTrustAnchors() *PutTrustAnchors {
+	if x != nil {
+		if x, ok := x.Body.(*Command_PutTrustAnchors); ok {
+			return x.PutTrustAnchors
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetPutToken() *PutToken {
 	if x != nil {
 		if x, ok := x.Body.(*Command_PutToken); ok {
@@ -776,6 +806,21 @@ type Command_TakeOverCluster struct {
 	TakeOverCluster *TakeOverCluster `protobuf:"bytes,31,opt,name=take_over_cluster,json=takeOverCluster,proto3,oneof"`
 }
 
+type Command_PutCertificates struct {
+	// Records certificates that were issued.
+	PutCertificates *PutCertificates `protobuf:"bytes,32,opt,name=put_certificates,json=putCertificates,proto3,oneof"`
+}
+
+type Command_RevokeCertificates struct {
+	// Takes certificates back.
+	RevokeCertificates *RevokeCertificates `protobuf:"bytes,33,opt,name=revoke_certificates,json=revokeCertificates,proto3,oneof"`
+}
+
+type Command_PutTrustAnchors struct {
+	// Says which CAs there are.
+	PutTrustAnchors *PutTrustAnchors `protobuf:"bytes,34,opt,name=put_trust_anchors,json=putTrustAnchors,proto3,oneof"`
+}
+
 type Command_PutToken struct {
 	// Records a bearer token.
 	PutToken *PutToken `protobuf:"bytes,35,opt,name=put_token,json=putToken,proto3,oneof"`
@@ -862,6 +907,12 @@ func (*Command_PutClusterSettings) isCommand_Body() {}
 func (*Command_RestoreBackup) isCommand_Body() {}
 
 func (*Command_TakeOverCluster) isCommand_Body() {}
+
+func (*Command_PutCertificates) isCommand_Body() {}
+
+func (*Command_RevokeCertificates) isCommand_Body() {}
+
+func (*Command_PutTrustAnchors) isCommand_Body() {}
 
 func (*Command_PutToken) isCommand_Body() {}
 
@@ -2879,11 +2930,176 @@ func (x *PutGrant) GetGrant() *v1.Grant {
 	return nil
 }
 
+// PutCertificates records certificates. What is recorded of a certificate already stays: nothing is issued twice.
+type PutCertificates struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Records; revocation is passed over.
+	Certificates  []*v1.Certificate `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutCertificates) Reset() {
+	*x = PutCertificates{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutCertificates) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutCertificates) ProtoMessage() {}
+
+func (x *PutCertificates) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutCertificates.ProtoReflect.Descriptor instead.
+func (*PutCertificates) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *PutCertificates) GetCertificates() []*v1.Certificate {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+// RevokeCertificates takes certificates back. One that was taken back before stays as it is.
+type RevokeCertificates struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// issuer and serial; of one that is not on record the rest is recorded with it.
+	Certificates []*v1.Certificate `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who.
+	By            string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeCertificates) Reset() {
+	*x = RevokeCertificates{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeCertificates) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeCertificates) ProtoMessage() {}
+
+func (x *RevokeCertificates) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeCertificates.ProtoReflect.Descriptor instead.
+func (*RevokeCertificates) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *RevokeCertificates) GetCertificates() []*v1.Certificate {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+func (x *RevokeCertificates) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RevokeCertificates) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// PutTrustAnchors replaces the record of all CAs.
+type PutTrustAnchors struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One is ACTIVE, at most one NEXT. State times are the store's where the state is another than before.
+	Anchors []*v1.TrustAnchor `protobuf:"bytes,1,rep,name=anchors,proto3" json:"anchors,omitempty"`
+	// Revision of the record that this one is based on; 0 for none.
+	BasedOn       uint64 `protobuf:"varint,2,opt,name=based_on,json=basedOn,proto3" json:"based_on,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutTrustAnchors) Reset() {
+	*x = PutTrustAnchors{}
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutTrustAnchors) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutTrustAnchors) ProtoMessage() {}
+
+func (x *PutTrustAnchors) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_command_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutTrustAnchors.ProtoReflect.Descriptor instead.
+func (*PutTrustAnchors) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_command_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *PutTrustAnchors) GetAnchors() []*v1.TrustAnchor {
+	if x != nil {
+		return x.Anchors
+	}
+	return nil
+}
+
+func (x *PutTrustAnchors) GetBasedOn() uint64 {
+	if x != nil {
+		return x.BasedOn
+	}
+	return 0
+}
+
 var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpoolwire/store/v1/audit.proto\x1a poolwire/store/v1/observed.proto\x1a\x18poolwire/v1/access.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x86\x16\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpoolwire/store/v1/audit.proto\x1a poolwire/store/v1/observed.proto\x1a\x18poolwire/v1/access.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x15poolwire/v1/pki.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x83\x18\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -2922,7 +3138,10 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x11observe_multicast\x18\x1c \x01(\v2#.poolwire.store.v1.ObserveMulticastH\x00R\x10observeMulticast\x12Y\n" +
 	"\x14put_cluster_settings\x18\x1d \x01(\v2%.poolwire.store.v1.PutClusterSettingsH\x00R\x12putClusterSettings\x12I\n" +
 	"\x0erestore_backup\x18\x1e \x01(\v2 .poolwire.store.v1.RestoreBackupH\x00R\rrestoreBackup\x12P\n" +
-	"\x11take_over_cluster\x18\x1f \x01(\v2\".poolwire.store.v1.TakeOverClusterH\x00R\x0ftakeOverCluster\x12:\n" +
+	"\x11take_over_cluster\x18\x1f \x01(\v2\".poolwire.store.v1.TakeOverClusterH\x00R\x0ftakeOverCluster\x12O\n" +
+	"\x10put_certificates\x18  \x01(\v2\".poolwire.store.v1.PutCertificatesH\x00R\x0fputCertificates\x12X\n" +
+	"\x13revoke_certificates\x18! \x01(\v2%.poolwire.store.v1.RevokeCertificatesH\x00R\x12revokeCertificates\x12P\n" +
+	"\x11put_trust_anchors\x18\" \x01(\v2\".poolwire.store.v1.PutTrustAnchorsH\x00R\x0fputTrustAnchors\x12:\n" +
 	"\tput_token\x18# \x01(\v2\x1b.poolwire.store.v1.PutTokenH\x00R\bputToken\x12>\n" +
 	"\fdelete_token\x18$ \x01(\v2\x19.poolwire.store.v1.DeleteH\x00R\vdeleteToken\x12:\n" +
 	"\tput_grant\x18% \x01(\v2\x1b.poolwire.store.v1.PutGrantH\x00R\bputGrant\x12>\n" +
@@ -3066,7 +3285,16 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\v2\x12.poolwire.v1.TokenR\x05token\x12#\n" +
 	"\rsecret_sha256\x18\x02 \x01(\fR\fsecretSha256\"4\n" +
 	"\bPutGrant\x12(\n" +
-	"\x05grant\x18\x01 \x01(\v2\x12.poolwire.v1.GrantR\x05grant*v\n" +
+	"\x05grant\x18\x01 \x01(\v2\x12.poolwire.v1.GrantR\x05grant\"O\n" +
+	"\x0fPutCertificates\x12<\n" +
+	"\fcertificates\x18\x01 \x03(\v2\x18.poolwire.v1.CertificateR\fcertificates\"z\n" +
+	"\x12RevokeCertificates\x12<\n" +
+	"\fcertificates\x18\x01 \x03(\v2\x18.poolwire.v1.CertificateR\fcertificates\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\"`\n" +
+	"\x0fPutTrustAnchors\x122\n" +
+	"\aanchors\x18\x01 \x03(\v2\x18.poolwire.v1.TrustAnchorR\aanchors\x12\x19\n" +
+	"\bbased_on\x18\x02 \x01(\x04R\abasedOn*v\n" +
 	"\vRestoreStep\x12\x1c\n" +
 	"\x18RESTORE_STEP_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12RESTORE_STEP_STAGE\x10\x01\x12\x17\n" +
@@ -3091,7 +3319,7 @@ func file_poolwire_store_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_poolwire_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_poolwire_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(RestoreStep)(0),              // 0: poolwire.store.v1.RestoreStep
 	(PutMode)(0),                  // 1: poolwire.store.v1.PutMode
@@ -3129,26 +3357,31 @@ var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(*PutToken)(nil),              // 33: poolwire.store.v1.PutToken
 	(*Token)(nil),                 // 34: poolwire.store.v1.Token
 	(*PutGrant)(nil),              // 35: poolwire.store.v1.PutGrant
-	(*PutAudit)(nil),              // 36: poolwire.store.v1.PutAudit
-	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 38: google.protobuf.Duration
-	(*Origin)(nil),                // 39: poolwire.store.v1.Origin
-	(*v1.Pool)(nil),               // 40: poolwire.v1.Pool
-	(*v1.Host)(nil),               // 41: poolwire.v1.Host
-	(*v1.Network)(nil),            // 42: poolwire.v1.Network
-	(*v1.PrivateNetwork)(nil),     // 43: poolwire.v1.PrivateNetwork
-	(*v1.Vif)(nil),                // 44: poolwire.v1.Vif
-	(*v1.Rule)(nil),               // 45: poolwire.v1.Rule
-	(*v1.PolicyRule)(nil),         // 46: poolwire.v1.PolicyRule
-	(*v1.AddressGroup)(nil),       // 47: poolwire.v1.AddressGroup
-	(*v1.VifGroup)(nil),           // 48: poolwire.v1.VifGroup
-	(*v1.Node)(nil),               // 49: poolwire.v1.Node
-	(*v1.ClusterSettings)(nil),    // 50: poolwire.v1.ClusterSettings
-	(*Bridge)(nil),                // 51: poolwire.store.v1.Bridge
-	(*Port)(nil),                  // 52: poolwire.store.v1.Port
-	(*HostFacts)(nil),             // 53: poolwire.store.v1.HostFacts
-	(*v1.Token)(nil),              // 54: poolwire.v1.Token
-	(*v1.Grant)(nil),              // 55: poolwire.v1.Grant
+	(*PutCertificates)(nil),       // 36: poolwire.store.v1.PutCertificates
+	(*RevokeCertificates)(nil),    // 37: poolwire.store.v1.RevokeCertificates
+	(*PutTrustAnchors)(nil),       // 38: poolwire.store.v1.PutTrustAnchors
+	(*PutAudit)(nil),              // 39: poolwire.store.v1.PutAudit
+	(*timestamppb.Timestamp)(nil), // 40: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 41: google.protobuf.Duration
+	(*Origin)(nil),                // 42: poolwire.store.v1.Origin
+	(*v1.Pool)(nil),               // 43: poolwire.v1.Pool
+	(*v1.Host)(nil),               // 44: poolwire.v1.Host
+	(*v1.Network)(nil),            // 45: poolwire.v1.Network
+	(*v1.PrivateNetwork)(nil),     // 46: poolwire.v1.PrivateNetwork
+	(*v1.Vif)(nil),                // 47: poolwire.v1.Vif
+	(*v1.Rule)(nil),               // 48: poolwire.v1.Rule
+	(*v1.PolicyRule)(nil),         // 49: poolwire.v1.PolicyRule
+	(*v1.AddressGroup)(nil),       // 50: poolwire.v1.AddressGroup
+	(*v1.VifGroup)(nil),           // 51: poolwire.v1.VifGroup
+	(*v1.Node)(nil),               // 52: poolwire.v1.Node
+	(*v1.ClusterSettings)(nil),    // 53: poolwire.v1.ClusterSettings
+	(*Bridge)(nil),                // 54: poolwire.store.v1.Bridge
+	(*Port)(nil),                  // 55: poolwire.store.v1.Port
+	(*HostFacts)(nil),             // 56: poolwire.store.v1.HostFacts
+	(*v1.Token)(nil),              // 57: poolwire.v1.Token
+	(*v1.Grant)(nil),              // 58: poolwire.v1.Grant
+	(*v1.Certificate)(nil),        // 59: poolwire.v1.Certificate
+	(*v1.TrustAnchor)(nil),        // 60: poolwire.v1.TrustAnchor
 }
 var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	3,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
@@ -3182,50 +3415,56 @@ var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	31, // 28: poolwire.store.v1.Command.put_cluster_settings:type_name -> poolwire.store.v1.PutClusterSettings
 	4,  // 29: poolwire.store.v1.Command.restore_backup:type_name -> poolwire.store.v1.RestoreBackup
 	5,  // 30: poolwire.store.v1.Command.take_over_cluster:type_name -> poolwire.store.v1.TakeOverCluster
-	33, // 31: poolwire.store.v1.Command.put_token:type_name -> poolwire.store.v1.PutToken
-	29, // 32: poolwire.store.v1.Command.delete_token:type_name -> poolwire.store.v1.Delete
-	35, // 33: poolwire.store.v1.Command.put_grant:type_name -> poolwire.store.v1.PutGrant
-	29, // 34: poolwire.store.v1.Command.delete_grant:type_name -> poolwire.store.v1.Delete
-	36, // 35: poolwire.store.v1.Command.put_audit:type_name -> poolwire.store.v1.PutAudit
-	37, // 36: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
-	38, // 37: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
-	39, // 38: poolwire.store.v1.Command.origin:type_name -> poolwire.store.v1.Origin
-	0,  // 39: poolwire.store.v1.RestoreBackup.step:type_name -> poolwire.store.v1.RestoreStep
-	40, // 40: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
-	41, // 41: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
-	42, // 42: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
-	43, // 43: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
-	44, // 44: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
-	45, // 45: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
-	1,  // 46: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
-	46, // 47: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
-	47, // 48: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
-	48, // 49: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
-	37, // 50: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
-	20, // 51: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
-	38, // 52: poolwire.store.v1.PendingChange.within:type_name -> google.protobuf.Duration
-	37, // 53: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
-	21, // 54: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
-	21, // 55: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
-	23, // 56: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
-	37, // 57: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
-	25, // 58: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
-	25, // 59: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
-	27, // 60: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
-	27, // 61: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
-	49, // 62: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
-	50, // 63: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
-	51, // 64: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
-	52, // 65: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
-	53, // 66: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
-	34, // 67: poolwire.store.v1.PutToken.token:type_name -> poolwire.store.v1.Token
-	54, // 68: poolwire.store.v1.Token.token:type_name -> poolwire.v1.Token
-	55, // 69: poolwire.store.v1.PutGrant.grant:type_name -> poolwire.v1.Grant
-	70, // [70:70] is the sub-list for method output_type
-	70, // [70:70] is the sub-list for method input_type
-	70, // [70:70] is the sub-list for extension type_name
-	70, // [70:70] is the sub-list for extension extendee
-	0,  // [0:70] is the sub-list for field type_name
+	36, // 31: poolwire.store.v1.Command.put_certificates:type_name -> poolwire.store.v1.PutCertificates
+	37, // 32: poolwire.store.v1.Command.revoke_certificates:type_name -> poolwire.store.v1.RevokeCertificates
+	38, // 33: poolwire.store.v1.Command.put_trust_anchors:type_name -> poolwire.store.v1.PutTrustAnchors
+	33, // 34: poolwire.store.v1.Command.put_token:type_name -> poolwire.store.v1.PutToken
+	29, // 35: poolwire.store.v1.Command.delete_token:type_name -> poolwire.store.v1.Delete
+	35, // 36: poolwire.store.v1.Command.put_grant:type_name -> poolwire.store.v1.PutGrant
+	29, // 37: poolwire.store.v1.Command.delete_grant:type_name -> poolwire.store.v1.Delete
+	39, // 38: poolwire.store.v1.Command.put_audit:type_name -> poolwire.store.v1.PutAudit
+	40, // 39: poolwire.store.v1.Command.time:type_name -> google.protobuf.Timestamp
+	41, // 40: poolwire.store.v1.Command.confirm_within:type_name -> google.protobuf.Duration
+	42, // 41: poolwire.store.v1.Command.origin:type_name -> poolwire.store.v1.Origin
+	0,  // 42: poolwire.store.v1.RestoreBackup.step:type_name -> poolwire.store.v1.RestoreStep
+	43, // 43: poolwire.store.v1.PutPool.pool:type_name -> poolwire.v1.Pool
+	44, // 44: poolwire.store.v1.PutHost.host:type_name -> poolwire.v1.Host
+	45, // 45: poolwire.store.v1.PutNetwork.network:type_name -> poolwire.v1.Network
+	46, // 46: poolwire.store.v1.PutPrivateNetwork.private_network:type_name -> poolwire.v1.PrivateNetwork
+	47, // 47: poolwire.store.v1.PutVif.vif:type_name -> poolwire.v1.Vif
+	48, // 48: poolwire.store.v1.PutRule.rule:type_name -> poolwire.v1.Rule
+	1,  // 49: poolwire.store.v1.PutRule.mode:type_name -> poolwire.store.v1.PutMode
+	49, // 50: poolwire.store.v1.PutPolicyRule.policy_rule:type_name -> poolwire.v1.PolicyRule
+	50, // 51: poolwire.store.v1.PutAddressGroup.address_group:type_name -> poolwire.v1.AddressGroup
+	51, // 52: poolwire.store.v1.PutVifGroup.vif_group:type_name -> poolwire.v1.VifGroup
+	40, // 53: poolwire.store.v1.PendingChange.deadline:type_name -> google.protobuf.Timestamp
+	20, // 54: poolwire.store.v1.PendingChange.objects:type_name -> poolwire.store.v1.ChangedObject
+	41, // 55: poolwire.store.v1.PendingChange.within:type_name -> google.protobuf.Duration
+	40, // 56: poolwire.store.v1.PairKey.create_time:type_name -> google.protobuf.Timestamp
+	21, // 57: poolwire.store.v1.PutPairKeys.put:type_name -> poolwire.store.v1.PairKey
+	21, // 58: poolwire.store.v1.PutPairKeys.forget:type_name -> poolwire.store.v1.PairKey
+	23, // 59: poolwire.store.v1.PutRelays.relays:type_name -> poolwire.store.v1.Relay
+	40, // 60: poolwire.store.v1.Protection.prove_time:type_name -> google.protobuf.Timestamp
+	25, // 61: poolwire.store.v1.ObserveProtection.proved:type_name -> poolwire.store.v1.Protection
+	25, // 62: poolwire.store.v1.ObserveProtection.lost:type_name -> poolwire.store.v1.Protection
+	27, // 63: poolwire.store.v1.ObserveMulticast.joined:type_name -> poolwire.store.v1.Subscription
+	27, // 64: poolwire.store.v1.ObserveMulticast.left:type_name -> poolwire.store.v1.Subscription
+	52, // 65: poolwire.store.v1.PutNode.node:type_name -> poolwire.v1.Node
+	53, // 66: poolwire.store.v1.PutClusterSettings.settings:type_name -> poolwire.v1.ClusterSettings
+	54, // 67: poolwire.store.v1.ObserveHost.bridges:type_name -> poolwire.store.v1.Bridge
+	55, // 68: poolwire.store.v1.ObserveHost.ports:type_name -> poolwire.store.v1.Port
+	56, // 69: poolwire.store.v1.ObserveHost.facts:type_name -> poolwire.store.v1.HostFacts
+	34, // 70: poolwire.store.v1.PutToken.token:type_name -> poolwire.store.v1.Token
+	57, // 71: poolwire.store.v1.Token.token:type_name -> poolwire.v1.Token
+	58, // 72: poolwire.store.v1.PutGrant.grant:type_name -> poolwire.v1.Grant
+	59, // 73: poolwire.store.v1.PutCertificates.certificates:type_name -> poolwire.v1.Certificate
+	59, // 74: poolwire.store.v1.RevokeCertificates.certificates:type_name -> poolwire.v1.Certificate
+	60, // 75: poolwire.store.v1.PutTrustAnchors.anchors:type_name -> poolwire.v1.TrustAnchor
+	76, // [76:76] is the sub-list for method output_type
+	76, // [76:76] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_command_proto_init() }
@@ -3267,6 +3506,9 @@ func file_poolwire_store_v1_command_proto_init() {
 		(*Command_PutClusterSettings)(nil),
 		(*Command_RestoreBackup)(nil),
 		(*Command_TakeOverCluster)(nil),
+		(*Command_PutCertificates)(nil),
+		(*Command_RevokeCertificates)(nil),
+		(*Command_PutTrustAnchors)(nil),
 		(*Command_PutToken)(nil),
 		(*Command_DeleteToken)(nil),
 		(*Command_PutGrant)(nil),
@@ -3279,7 +3521,7 @@ func file_poolwire_store_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_command_proto_rawDesc), len(file_poolwire_store_v1_command_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   34,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -9,6 +9,7 @@ package storev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	v1 "poolwire/proto/poolwire/v1"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -376,11 +377,66 @@ func (x *Request) GetPairs() uint32 {
 	return 0
 }
 
+// TrustAnchors is the record of all CAs.
+type TrustAnchors struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The CAs.
+	Anchors []*v1.TrustAnchor `protobuf:"bytes,1,rep,name=anchors,proto3" json:"anchors,omitempty"`
+	// Revision of the last change.
+	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrustAnchors) Reset() {
+	*x = TrustAnchors{}
+	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrustAnchors) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrustAnchors) ProtoMessage() {}
+
+func (x *TrustAnchors) ProtoReflect() protoreflect.Message {
+	mi := &file_poolwire_store_v1_snapshot_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrustAnchors.ProtoReflect.Descriptor instead.
+func (*TrustAnchors) Descriptor() ([]byte, []int) {
+	return file_poolwire_store_v1_snapshot_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TrustAnchors) GetAnchors() []*v1.TrustAnchor {
+	if x != nil {
+		return x.Anchors
+	}
+	return nil
+}
+
+func (x *TrustAnchors) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 var File_poolwire_store_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
-	" poolwire/store/v1/snapshot.proto\x12\x11poolwire.store.v1\"\xe0\x03\n" +
+	" poolwire/store/v1/snapshot.proto\x12\x11poolwire.store.v1\x1a\x15poolwire/v1/pki.proto\"\xe0\x03\n" +
 	"\x0eSnapshotHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12!\n" +
@@ -412,7 +468,10 @@ const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
 	"\acommand\x18\x02 \x01(\rR\acommand\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05uuids\x18\x04 \x03(\tR\x05uuids\x12\x14\n" +
-	"\x05pairs\x18\x05 \x01(\rR\x05pairsB*Z(poolwire/proto/poolwire/store/v1;storev1b\x06proto3"
+	"\x05pairs\x18\x05 \x01(\rR\x05pairs\"^\n" +
+	"\fTrustAnchors\x122\n" +
+	"\aanchors\x18\x01 \x03(\v2\x18.poolwire.v1.TrustAnchorR\aanchors\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevisionB*Z(poolwire/proto/poolwire/store/v1;storev1b\x06proto3"
 
 var (
 	file_poolwire_store_v1_snapshot_proto_rawDescOnce sync.Once
@@ -426,19 +485,22 @@ func file_poolwire_store_v1_snapshot_proto_rawDescGZIP() []byte {
 	return file_poolwire_store_v1_snapshot_proto_rawDescData
 }
 
-var file_poolwire_store_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_poolwire_store_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_poolwire_store_v1_snapshot_proto_goTypes = []any{
 	(*SnapshotHeader)(nil), // 0: poolwire.store.v1.SnapshotHeader
 	(*BackupPart)(nil),     // 1: poolwire.store.v1.BackupPart
 	(*SnapshotRecord)(nil), // 2: poolwire.store.v1.SnapshotRecord
 	(*Request)(nil),        // 3: poolwire.store.v1.Request
+	(*TrustAnchors)(nil),   // 4: poolwire.store.v1.TrustAnchors
+	(*v1.TrustAnchor)(nil), // 5: poolwire.v1.TrustAnchor
 }
 var file_poolwire_store_v1_snapshot_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	5, // 0: poolwire.store.v1.TrustAnchors.anchors:type_name -> poolwire.v1.TrustAnchor
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_snapshot_proto_init() }
@@ -452,7 +514,7 @@ func file_poolwire_store_v1_snapshot_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_store_v1_snapshot_proto_rawDesc), len(file_poolwire_store_v1_snapshot_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
