@@ -14,7 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
+	tlscredentials "google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
 	"poolwire/integration/lab"
@@ -215,7 +215,7 @@ func (p *pair) revokeClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := grpc.NewClient("passthrough:"+p.ControllerAddr("n2")+":6700", grpc.WithTransportCredentials(credentials.NewTLS(config)),
+	conn, err := grpc.NewClient("passthrough:"+p.ControllerAddr("n2")+":6700", grpc.WithTransportCredentials(tlscredentials.NewTLS(config)),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			return p.Lab.Controller().Dial(ctx, "tcp", address)
 		}))
