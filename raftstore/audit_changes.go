@@ -142,7 +142,7 @@ func auditImage(m proto.Message) proto.Message {
 	case *storev1.Token:
 		return m.GetToken() // without the hash of its secret
 	case *poolwirev1.Grant, *poolwirev1.Pool, *poolwirev1.Host, *poolwirev1.Network, *poolwirev1.PrivateNetwork, *poolwirev1.Rule, *poolwirev1.PolicyRule,
-		*poolwirev1.AddressGroup, *poolwirev1.VifGroup, *poolwirev1.Node, *poolwirev1.ClusterSettings:
+		*poolwirev1.AddressGroup, *poolwirev1.VifGroup, *poolwirev1.Node, *poolwirev1.ClusterSettings, *poolwirev1.Certificate, *storev1.TrustAnchors:
 		return m
 	}
 	return nil

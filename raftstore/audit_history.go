@@ -161,6 +161,10 @@ func auditMessage(c *storev1.AuditChange, data []byte) proto.Message {
 		m = &poolwirev1.Node{}
 	case TableSettings:
 		m = &poolwirev1.ClusterSettings{}
+	case TableCertificates:
+		m = &poolwirev1.Certificate{}
+	case TableTrustAnchors:
+		m = &storev1.TrustAnchors{}
 	case TablePairKeys:
 		m = &storev1.PairKey{}
 	case TableGrants:
