@@ -53,7 +53,7 @@ func auditingOf(t Table) auditing {
 		TableSubscriptions, TableBackupParts, TableAudit:
 		return auditNothing
 	case TablePools, TableHosts, TableNetworks, TablePrivateNetworks, TableVifs, TableRules, TablePolicyRules, TableAddressGroups,
-		TableVifGroups, TableNodes, TablePairKeys, TableSettings, TableCertificates, TableTrustAnchors:
+		TableVifGroups, TableNodes, TablePairKeys, TableSettings, TableCertificates, TableTrustAnchors, TableTokens, TableGrants:
 		return auditWhole
 	}
 	return auditUnsettled
