@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"poolwire/policytext"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
@@ -18,6 +21,10 @@ func (s *policyService) GetEffectivePolicy(ctx context.Context, req *v1.GetEffec
 		return nil, err
 	}
 	if req.GetAt() != nil || req.GetAtRevision() != 0 {
+		if v.Restricted() {
+			// What is gone since has no owner any more that could say who may read of it.
+			return nil, status.Error(codes.PermissionDenied, "the policy of an earlier time is for who may read everything")
+		}
 		return s.effectiveAt(ctx, v, req)
 	}
 	vif, err := findVif(v, "vif", req.GetVif())

@@ -140,7 +140,7 @@ func auditImage(m proto.Message) proto.Message {
 	case *storev1.PairKey:
 		return &storev1.PairKey{HostA: m.GetHostA(), HostB: m.GetHostB(), Generation: m.GetGeneration(), CreateTime: m.GetCreateTime(), RotatedBy: m.GetRotatedBy()}
 	case *storev1.Token:
-		return m.GetToken() // without the hash of its secret
+		return &storev1.Token{Token: m.GetToken()} // without the hash of its secret
 	case *poolwirev1.Grant, *poolwirev1.Pool, *poolwirev1.Host, *poolwirev1.Network, *poolwirev1.PrivateNetwork, *poolwirev1.Rule, *poolwirev1.PolicyRule,
 		*poolwirev1.AddressGroup, *poolwirev1.VifGroup, *poolwirev1.Node, *poolwirev1.ClusterSettings, *poolwirev1.Certificate, *storev1.TrustAnchors:
 		return m

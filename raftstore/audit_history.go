@@ -170,7 +170,7 @@ func auditMessage(c *storev1.AuditChange, data []byte) proto.Message {
 	case TableGrants:
 		m = &poolwirev1.Grant{}
 	case TableTokens:
-		m = &poolwirev1.Token{}
+		m = &storev1.Token{}
 	default:
 		return nil
 	}
