@@ -160,7 +160,7 @@ func delta(c *storev1.AuditChange, before, after proto.Message) (restBefore, res
 	}
 	restBefore, restAfter = proto.Clone(before), proto.Clone(after)
 	*membersOf(restBefore), *membersOf(restAfter) = nil, nil
-	c.Added, c.Lost = added, lost
+	c.Added, c.Lost, c.Apart = added, lost, true
 	return restBefore, restAfter
 }
 

@@ -113,7 +113,7 @@ func (p *Past) undo(txn *txn, c *storev1.AuditChange, of *storev1.AuditRecord) e
 	if before == nil {
 		return &PastError{Reason: fmt.Sprintf("audit record %d cannot be read", of.GetSequence())}
 	}
-	if len(c.GetAdded())+len(c.GetLost()) > 0 {
+	if c.GetApart() {
 		if now == nil {
 			return &PastError{Reason: fmt.Sprintf("audit record %d is of a group that is not there", of.GetSequence())}
 		}

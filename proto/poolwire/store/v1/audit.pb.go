@@ -450,10 +450,12 @@ type AuditChange struct {
 	Made bool `protobuf:"varint,6,opt,name=made,proto3" json:"made,omitempty"`
 	// The object was removed.
 	Removed bool `protobuf:"varint,7,opt,name=removed,proto3" json:"removed,omitempty"`
-	// Members that a group has got. They are in neither before nor after when either list is set.
+	// Members that a group has got.
 	Added []string `protobuf:"bytes,8,rep,name=added,proto3" json:"added,omitempty"`
 	// Members that a group has lost.
-	Lost          []string `protobuf:"bytes,9,rep,name=lost,proto3" json:"lost,omitempty"`
+	Lost []string `protobuf:"bytes,9,rep,name=lost,proto3" json:"lost,omitempty"`
+	// The members of the group are in neither before nor after: added and lost alone tell of them.
+	Apart         bool `protobuf:"varint,10,opt,name=apart,proto3" json:"apart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -549,6 +551,13 @@ func (x *AuditChange) GetLost() []string {
 		return x.Lost
 	}
 	return nil
+}
+
+func (x *AuditChange) GetApart() bool {
+	if x != nil {
+		return x.Apart
+	}
+	return false
 }
 
 // PutAudit records calls that were refused before they became commands.
@@ -719,7 +728,7 @@ const file_poolwire_store_v1_audit_proto_rawDesc = "" +
 	"\n" +
 	"first_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tfirstTime\x12+\n" +
 	"\x11replaced_sequence\x18\x0f \x01(\x04R\x10replacedSequence\x12#\n" +
-	"\rreplaced_hash\x18\x10 \x01(\fR\freplacedHash\"\xcf\x01\n" +
+	"\rreplaced_hash\x18\x10 \x01(\fR\freplacedHash\"\xe5\x01\n" +
 	"\vAuditChange\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\rR\x05table\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x12\n" +
@@ -729,7 +738,9 @@ const file_poolwire_store_v1_audit_proto_rawDesc = "" +
 	"\x04made\x18\x06 \x01(\bR\x04made\x12\x18\n" +
 	"\aremoved\x18\a \x01(\bR\aremoved\x12\x14\n" +
 	"\x05added\x18\b \x03(\tR\x05added\x12\x12\n" +
-	"\x04lost\x18\t \x03(\tR\x04lost\"A\n" +
+	"\x04lost\x18\t \x03(\tR\x04lost\x12\x14\n" +
+	"\x05apart\x18\n" +
+	" \x01(\bR\x05apart\"A\n" +
 	"\bPutAudit\x125\n" +
 	"\x05calls\x18\x01 \x03(\v2\x1f.poolwire.store.v1.RefusedCallsR\x05calls\"\xbe\x01\n" +
 	"\fRefusedCalls\x121\n" +
