@@ -41,9 +41,9 @@ func TestToken(t *testing.T) {
 	if err := list(client.Config{Endpoints: []string{"127.0.0.1:1"}, Token: "pwt_1_2"}); err == nil {
 		t.Error("an address was taken without TLS")
 	}
-	clear := client.Config{Endpoints: []string{"127.0.0.1:1"}, Token: "pwt_1_2", TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Rounds: 1,
+	plain := client.Config{Endpoints: []string{"127.0.0.1:1"}, Token: "pwt_1_2", TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Rounds: 1,
 		Options: []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}}
-	if err := list(clear); err == nil || !strings.Contains(err.Error(), "transport") {
-		t.Errorf("a token in clear: %v", err)
+	if err := list(plain); err == nil || !strings.Contains(err.Error(), "transport") {
+		t.Errorf("a token in plain: %v", err)
 	}
 }

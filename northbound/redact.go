@@ -253,7 +253,7 @@ var uuidPattern = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{
 
 // hidden tells whether a string is the UUID of something that is there, and not for the caller.
 func (d *redactor) hidden(id string) bool {
-	return id != "" && !d.seenUUID(id) && isThere(d.whole, id) && !(d.failing && strings.Contains(d.said, id))
+	return id != "" && !d.seenUUID(id) && isThere(d.whole, id) && (!d.failing || !strings.Contains(d.said, id))
 }
 
 func (d *redactor) seenUUID(id string) bool { return isThere(d.seen, id) }
