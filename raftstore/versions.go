@@ -52,7 +52,7 @@ func (u understood) allows(number uint32) error {
 	if number <= u.commands {
 		return nil
 	}
-	return &PreconditionError{Kind: KindCluster, ID: commandOf(number).name,
+	return &PreconditionError{Kind: KindCluster, ID: commandName(number),
 		Reason: "upgrade these nodes first, they do not know it: " + strings.Join(u.behind, ", ")}
 }
 
