@@ -140,7 +140,8 @@ func (d *duo) everybody() []*poolwirev1.PrivateNetworkMember {
 	return []*poolwirev1.PrivateNetworkMember{{Target: &poolwirev1.PrivateNetworkMember_PoolUuid{PoolUuid: d.pool}}}
 }
 
-// encrypt switches encryption of a network, and returns when the hosts have confirmed it.
+// encrypt switches encryption of a network, and returns when the hosts have confirmed it and nothing that the
+// datapaths have cached is from before.
 func (d *duo) encrypt(t *testing.T, name string, on bool) {
 	t.Helper()
 	_, err := d.networks.UpdatePrivateNetwork(within(t, time.Minute), &poolwirev1.UpdatePrivateNetworkRequest{
@@ -151,6 +152,11 @@ func (d *duo) encrypt(t *testing.T, name string, on bool) {
 		t.Fatal(err)
 	}
 	d.do(t, "wait")
+	for _, h := range []*kernel.Host{d.h1, d.h2} {
+		if err := h.Settle(within(t, 20*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func (d *duo) network(t *testing.T, name string) *poolwirev1.PrivateNetwork {
