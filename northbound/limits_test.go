@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,10 @@ func TestWatchesAreLimited(t *testing.T) {
 // what waits for it on its connection; others see every change meanwhile.
 func TestWatchOfAClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
-	f := newFixtureWith(t, func(c *Config) { c.Limits.Stall = 200 * time.Millisecond })
+	var log lines
+	f := newFixtureWith(t, func(c *Config) {
+		c.Limits.Stall, c.Log = 200*time.Millisecond, slog.New(recorder{slog.DiscardHandler, &log})
+	})
 	f.populate()
 	ctx, cancel := context.WithCancel(f.ctx)
 	defer cancel()
@@ -116,6 +120,14 @@ func TestWatchOfAClientThatDoesNotRead(t *testing.T) {
 				}
 				break
 			}
+		}
+	}
+	// The changes may have taken less time than the client is given.
+	for !log.has("WatchService/Watch", "code=ResourceExhausted") {
+		select {
+		case <-f.ctx.Done():
+			t.Fatal("the watch of the client that does not read goes on")
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 	for n := 0; ; n++ {
