@@ -3,8 +3,6 @@ package controller
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"poolwire/pki"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
@@ -329,8 +328,7 @@ func (s *hostSession) fingerprint() string {
 	if len(certs) == 0 {
 		return ""
 	}
-	sum := sha256.Sum256(certs[0].Raw)
-	return hex.EncodeToString(sum[:])
+	return pki.Fingerprint(certs[0])
 }
 
 // stepReleased keeps a released host clean.

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"crypto/sha256"
 	"time"
 
 	"fmt"
@@ -10,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"poolwire/pki"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
@@ -186,7 +186,7 @@ func (h *hostActor) describeCertificate(out *poolwirev1.HostStatus) {
 		return
 	}
 	issuer := h.lead.cfg.IssuerOf(c)
-	out.Certificate = &poolwirev1.PresentedCertificate{Sha256: fmt.Sprintf("%x", sha256.Sum256(c.Raw)), NotAfter: timestamppb.New(c.NotAfter), Issuer: issuer}
+	out.Certificate = &poolwirev1.PresentedCertificate{Sha256: pki.Fingerprint(c), NotAfter: timestamppb.New(c.NotAfter), Issuer: issuer}
 	if left := c.NotAfter.Sub(h.lead.cfg.Clock.Now()); issuer != "" && left < warnBefore {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("the host's certificate ends on %s: give it another one, with 'poolwire pki export-host'", c.NotAfter.UTC().Format(time.DateOnly)))
 	}

@@ -2,9 +2,7 @@ package northbound
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"path"
 	"strings"
 
@@ -62,7 +60,7 @@ func (s *hostService) IssueHostCertificate(ctx context.Context, req *v1.IssueHos
 // beside is a path that no other certificate has. ovs-monitor-ipsec does not notice when a file becomes another: a new
 // certificate has to have a new name.
 func beside(base string, cert *x509.Certificate) string {
-	const distinct = 4 // octets
-	sum, extension := sha256.Sum256(cert.Raw), path.Ext(base)
-	return strings.TrimSuffix(base, extension) + "-" + hex.EncodeToString(sum[:distinct]) + extension
+	const distinct = 8 // hexadecimal digits
+	extension := path.Ext(base)
+	return strings.TrimSuffix(base, extension) + "-" + pki.Fingerprint(cert)[:distinct] + extension
 }
