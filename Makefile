@@ -98,7 +98,7 @@ clean-lab: ## Remove a lab that `make demo KEEP=1` left up (LAB=its id)
 .PHONY: test
 test: deps build ## Run everything: unit tests and integration tests on real Open vSwitch
 	$(GO) test $(TESTFLAGS) $(UNIT_PKGS)
-	$(GO) test -count=1 $(TESTFLAGS) -p 1 -timeout 20m $(LAB_PKGS)
+	$(GO) test -count=1 $(TESTFLAGS) -p 1 -timeout 30m $(LAB_PKGS)
 
 .PHONY: test-kernel
 test-kernel: deps-kernel build ## Run the tests that need hosts with kernels of their own
@@ -133,6 +133,10 @@ bench-log: ## Compare the stores that Raft's log could be kept in, on this machi
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder and parser for FUZZTIME (30s) each, as many at a time as there are processors (ONLY=regular expression)
 	@$(GO) run ./integration/fuzz -time $(or $(FUZZTIME),30s) $(if $(ONLY),-run '$(ONLY)')
+
+.PHONY: fuzz-corpus
+fuzz-corpus: ## Record what Open vSwitch sends as seeds of the fuzz targets (testdata/fuzz/*/recorded-*)
+	POOLWIRE_RECORD_CORPUS=1 $(GO) test -count=1 -run TestRecordCorpus ./southbound/openflow ./southbound/ovsdb
 
 .PHONY: tools
 tools: $(BIN)/buf $(BIN)/golangci-lint $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Build the pinned development tools

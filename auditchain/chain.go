@@ -75,7 +75,7 @@ func broken(format string, args ...any) error {
 // Errors: ErrBroken.
 func (v *Verifier) Add(sequence uint64, record, hash []byte) error {
 	want := v.at.Sequence + 1
-	if sequence != want {
+	if sequence != want || want == 0 {
 		return broken("record %d is missing: %d comes after %d", want, sequence, v.at.Sequence)
 	}
 	if sum := Next(v.at.Hash, record); !bytes.Equal(sum, hash) {

@@ -17,7 +17,7 @@ type link struct {
 }
 
 // chain makes a chain of some records.
-func chain(t *testing.T, n int) (links []link, head Head) {
+func chain(t testing.TB, n int) (links []link, head Head) {
 	t.Helper()
 	for i := range n {
 		record, err := proto.Marshal(&storev1.AuditRecord{Sequence: uint64(i + 1), Revision: uint64(i)})
@@ -38,6 +38,16 @@ func verify(links []link, anchor, head Head, expected ...Head) error {
 		}
 	}
 	return v.End(head)
+}
+
+// rehashed makes the hashes of a chain as whoever can write everything would.
+func rehashed(links []link) []link {
+	var at []byte
+	for i, l := range links {
+		at = Next(at, l.record)
+		links[i].hash = at
+	}
+	return links
 }
 
 func TestVerify(t *testing.T) {
@@ -64,6 +74,14 @@ func TestVerify(t *testing.T) {
 			l[1].record, l[2].record = l[2].record, l[1].record
 			return l
 		}, want: "record 2 was changed"},
+		"another number inside, and all hashes made anew": {spoil: func(l []link) []link {
+			l[3].record, _ = proto.Marshal(&storev1.AuditRecord{Sequence: 99})
+			return rehashed(l)
+		}, want: "record 99 is stored as number 4"},
+		"no record inside, and all hashes made anew": {spoil: func(l []link) []link {
+			l[3].record = []byte{0xff}
+			return rehashed(l)
+		}, want: "record 4 cannot be read"},
 		"end cut off":            {spoil: func(l []link) []link { return l[:8] }, want: "ends with record 8"},
 		"head that was noted":    {expected: func(l []link) []Head { return []Head{{4, l[3].hash}} }},
 		"another head was noted": {expected: func(l []link) []Head { return []Head{{4, l[4].hash}} }, want: "written anew"},
@@ -94,6 +112,9 @@ func TestVerifyAfterTheOldestAreDropped(t *testing.T) {
 	}
 	if err := verify(links[4:], Head{4, links[2].hash}, head); !errors.Is(err, ErrBroken) {
 		t.Errorf("another anchor: %v", err)
+	}
+	if err := verify(links[4:], anchor, head, Head{4, links[2].hash}); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "written anew") {
+		t.Errorf("another hash of the last record that was dropped was noted: %v", err)
 	}
 	if err := verify(links[4:], anchor, head, Head{2, links[1].hash}); err == nil || errors.Is(err, ErrBroken) {
 		t.Errorf("a head that is not kept: %v", err)

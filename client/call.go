@@ -26,7 +26,8 @@ const (
 // Invoke makes a unary call (grpc.ClientConnInterface). It goes from node to node until one
 // answers, ctx ends, or all have been asked as often as [Config].Rounds says.
 //
-// Errors are gRPC statuses, of the last attempt. Unavailable means that no node could answer.
+// Errors are gRPC statuses, of the last attempt. Unavailable means that no node could answer. Unauthenticated with the reason
+// [ReasonRefused] or [ReasonUntrusted] means that a certificate stood in the way, and that nothing was done.
 // A change that any of the attempts may have made says so in google.rpc.ErrorInfo, domain
 // poolwire, reason OUTCOME_UNKNOWN: read it, or repeat the call with the request_id it had,
 // which the caller knows when it gave one. Unavailable, DeadlineExceeded and Canceled without
@@ -77,13 +78,14 @@ func (c *Client) rounds(ctx context.Context, try func(context.Context, *grpc.Cli
 		var err error
 		for i := range c.conns {
 			at := (first + i) % len(c.conns)
-			var again bool
-			if again, err = try(ctx, c.conns[at]); !again {
-				if err == nil || status.Code(err) != codes.Unavailable {
+			again, said := try(ctx, c.conns[at])
+			if !again {
+				if said == nil || status.Code(said) != codes.Unavailable {
 					c.preferred.Store(int64(at))
 				}
-				return err
+				return atTheDoor(said)
 			}
+			err = weightier(err, atTheDoor(said))
 		}
 		if round == rounds {
 			return err

@@ -98,7 +98,7 @@ func (c *Client) connect(endpoint string) (*grpc.ClientConn, error) {
 		if c.cfg.TLS == nil {
 			return nil, errors.New("an address needs TLS")
 		}
-		creds = credentials.NewTLS(c.cfg.TLS)
+		creds = judged{credentials.NewTLS(c.cfg.TLS)}
 	}
 	looks := backoff.DefaultConfig
 	looks.BaseDelay, looks.MaxDelay = firstLook, lastLook

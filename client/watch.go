@@ -45,7 +45,7 @@ func (c *Client) Watch(ctx context.Context, req *poolwirev1.WatchRequest, change
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case !w.heard && attempt == c.cfg.Rounds*len(c.conns), len(w.forgot) == len(c.conns):
-			return err
+			return atTheDoor(err)
 		case forgotten:
 			w.next()
 			continue

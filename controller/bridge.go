@@ -213,35 +213,3 @@ func (a *bridgeActor) newSync() *openflow.Sync {
 
 // pendingRevision is the oldest change the bridge has not confirmed, 0 for none.
 func (a *bridgeActor) pendingRevision() uint64 { return a.marks.oldest() }
-
-// withdrawal asks for everything of ours to be taken off a switch.
-type withdrawal struct {
-	// flows: remove them too. A bridge that loses its last controller drops them by
-	// itself, later and all at once.
-	flows bool
-	reply chan error
-}
-
-// withdraw takes everything of ours off the bridge's switch, if it is connected,
-// and ends the actor's work.
-func (a *bridgeActor) withdraw(ctx context.Context, w withdrawal) error {
-	sw := a.state.Load().session
-	if sw == nil {
-		return nil
-	}
-	select {
-	case a.withdrawals <- w:
-	case <-sw.Done():
-		return sw.Err()
-	case <-a.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-w.reply:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -12,7 +12,6 @@ import (
 	"poolwire/raftstore"
 	"poolwire/southbound/openflow"
 	"poolwire/southbound/openflow/openflowtest"
-	"poolwire/southbound/ovsdb"
 )
 
 // A bridge of a host that was read, and that has no session of its own, looks for one when
@@ -25,7 +24,7 @@ func TestABridgeWithoutASessionRests(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var looks atomic.Int64
 	cfg := k.c.cfg
-	cfg.Board = NewSwitchboard(slog.New(slog.DiscardHandler), ovsdb.SessionConfig{})
+	cfg.Board = NewSwitchboard(BoardConfig{Log: slog.New(slog.DiscardHandler)})
 	cfg.Verify = func(*raftstore.View, string, []*x509.Certificate) error {
 		looks.Add(1)
 		return errors.New("a stranger's")

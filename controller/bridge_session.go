@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
-	"poolwire/flowcompiler"
-	poolwirev1 "poolwire/proto/poolwire/v1"
-	"poolwire/raftstore"
+	"golang.org/x/time/rate"
+
 	"poolwire/southbound/openflow"
-	"poolwire/southbound/openflow/flow"
 )
 
 // session is the work on one OpenFlow connection.
@@ -37,7 +34,7 @@ type session struct {
 	flood     flood
 	// samples bounds what is told of denied packets, answers tells their senders. lied: the
 	// switch has told of a packet of others.
-	samples bucket
+	samples *rate.Limiter
 	answers *answerer
 	queries inquiry
 	lied    bool
@@ -46,7 +43,7 @@ type session struct {
 func (a *bridgeActor) newSession(sw *openflow.Switch) *session {
 	return &session{
 		bridgeActor: a, sw: sw, program: newProgram(), full: true, sync: a.newSync(), flood: flood{closed: map[uint32]bool{}, due: true},
-		samples: bucket{perSecond: samplesPerSecond}, answers: newAnswerer(), queries: newInquiry(), noTracker: a.state.Load().noTracker,
+		samples: perSecond(samplesPerSecond), answers: newAnswerer(), queries: newInquiry(), noTracker: a.state.Load().noTracker,
 		noAdverts: a.state.Load().noAdverts,
 	}
 }
@@ -212,254 +209,4 @@ func (s *session) claim(ctx context.Context) error {
 		return fmt.Errorf("claiming the master role: %w", err)
 	}
 	return nil
-}
-
-// step brings everything marked onto the switch and settles the marks.
-func (s *session) step(ctx context.Context) error {
-	// Marks are taken before the view: a mark must never be settled by a state
-	// older than the change that made it.
-	set := s.marks.take()
-	view := s.lead.store.View()
-	if s.portsOutdated(view, set) {
-		if err := s.readPorts(ctx); err != nil {
-			return err
-		}
-		set = s.marks.take()
-		view = s.lead.store.View()
-	}
-	host := view.Host(s.host.uuid)
-	if host == nil {
-		return nil // being removed; the host actor ends this one
-	}
-	if err := s.flushZones(ctx, view, set.zones); err != nil {
-		return err
-	}
-	m := s.model(view, host)
-	delta, err := s.compile(ctx, m, set)
-	if err != nil {
-		return err
-	}
-	if err := s.push(ctx, delta); err != nil {
-		lacks, asking := s.lacks(ctx, err)
-		switch {
-		case asking != nil:
-			return asking
-		case lacks:
-			s.full = true
-			return s.step(ctx)
-		}
-		return err
-	}
-	if err := s.zonesPlaced(ctx, view); err != nil {
-		return err
-	}
-	if err := s.setFlags(ctx, set.revision); err != nil {
-		return err
-	}
-	if took := s.lead.sinceChange(set.revision); took > 0 {
-		s.lead.metrics.confirm.Observe(took.Seconds())
-	}
-	if set.all || len(set.networks)+len(set.ports)+len(set.vifs) > 0 {
-		s.askListeners(m, false)
-	}
-	crowded := s.program.crowded(m)
-	// Before the marks: who sees the change confirmed also sees what of it is not in force.
-	s.update(func(st *bridgeState) { s.noteCrowded(st, crowded) })
-	s.marks.settle()
-	s.update(func(st *bridgeState) {
-		st.err, st.obstacle = nil, nil
-		st.wanted, st.held = s.program.compiler.Len(), s.program.compiler.Len()
-		st.guards = s.program.guards // replaced, never changed
-	})
-	return nil
-}
-
-// compile makes flows of what is marked, when it is this bridge's turn.
-func (s *session) compile(ctx context.Context, m model, set markSet) (flowcompiler.Delta, error) {
-	if err := s.lead.cfg.Gate.Enter(ctx); err != nil {
-		return flowcompiler.Delta{}, err
-	}
-	defer s.lead.cfg.Gate.Leave()
-	begin := time.Now()
-	delta, err := s.program.apply(m, set)
-	if err != nil {
-		return delta, &obstacleError{fmt.Errorf("compiling: %w", err)}
-	}
-	s.lead.metrics.compile.Observe(time.Since(begin).Seconds())
-	return delta, nil
-}
-
-// model is the bridge as the store and this session know it.
-func (s *session) model(view *raftstore.View, host *poolwirev1.Host) model {
-	m := newModel(view, host, s.name, s.ports, s.lead.policies.none())
-	m.noMeters, m.noTracker, m.closed, m.judged = s.noMeters, s.noTracker, s.flood.closed, s.lead.policies.judge()
-	m.noAdverts = s.noAdverts
-	m.ends = s.lead.links.of(s.host.uuid)
-	return m
-}
-
-// portsOutdated reports whether the marks name an interface that OVSDB knows the
-// number of and this session does not: the two are told on separate connections,
-// and a change is confirmed only with the flows of the port it is about.
-func (s *session) portsOutdated(view *raftstore.View, set markSet) bool {
-	if set.all {
-		return slices.ContainsFunc(view.PortsByBridge(s.host.uuid, s.name), s.ports.outdated)
-	}
-	for name := range set.ports {
-		if row := view.Port(s.host.uuid, name); row.GetBridge() == s.name && s.ports.outdated(row) {
-			return true
-		}
-	}
-	for uuid := range set.vifs {
-		for _, row := range view.PortsByVif(uuid) {
-			if row.GetHostUuid() == s.host.uuid && row.GetBridge() == s.name && s.ports.outdated(row) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// push applies a delta, or looks at the whole table when that is due.
-func (s *session) push(ctx context.Context, delta flowcompiler.Delta) error {
-	want := delta.Ports
-	s.flood.due = s.flood.due || len(want) > 0
-	if s.full {
-		want = s.program.compiler.PortConfigs()
-	}
-	// Shut before flows go, and open when they have come: an open port's VIF is sent what
-	// NORMAL has for it, whether its rules are in place or not.
-	shut, open := portsByUse(want)
-	if err := s.pushPorts(ctx, shut); err != nil {
-		return err
-	}
-	if err := s.pushFlows(ctx, delta); err != nil {
-		return err
-	}
-	return s.pushPorts(ctx, open)
-}
-
-// pushFlows applies what a delta has besides ports.
-func (s *session) pushFlows(ctx context.Context, delta flowcompiler.Delta) error {
-	if s.full && !s.repairing {
-		return s.pushFull(ctx)
-	}
-	if err := s.changeMeters(ctx, delta.Meters, nil); err != nil {
-		return err
-	}
-	err := s.replacing(ctx, replacedBy(delta), func() error {
-		return s.lead.withDeadline(ctx, func(ctx context.Context) error {
-			return s.sync.Incremental(ctx, s.sw, delta.Flows)
-		})
-	})
-	switch {
-	case err != nil:
-		s.full, s.repairing = true, false
-		return refused(fmt.Errorf("changing flows: %w", err))
-	case s.full:
-		// The news is in; what differs now is drift.
-		return s.pushFull(ctx)
-	}
-	return s.changeMeters(ctx, nil, delta.MetersGone)
-}
-
-// refused makes an obstacle of an error that names a flow: the bundle is atomic,
-// so nothing of it is in place.
-func refused(err error) error {
-	var flowError *openflow.FlowError
-	if errors.As(err, &flowError) {
-		return &obstacleError{err}
-	}
-	return err
-}
-
-// pushFull reads the table and changes only what differs.
-func (s *session) pushFull(ctx context.Context) error {
-	var report openflow.Report
-	set, gone, err := s.compareMeters(ctx, s.program.compiler.Meters())
-	if err != nil {
-		return err
-	}
-	if err := s.changeMeters(ctx, set, nil); err != nil {
-		return err
-	}
-	err = s.replacing(ctx, s.unwanted(), func() error {
-		return s.lead.withFullDeadline(ctx, func(ctx context.Context) (err error) {
-			report, err = s.sync.Full(ctx, s.sw, s.program.compiler.Flows())
-			return err
-		})
-	})
-	if err != nil {
-		s.repairing = false
-		return refused(fmt.Errorf("synchronising flows: %w", err))
-	}
-	if err := s.changeMeters(ctx, nil, gone); err != nil {
-		return err
-	}
-	changed := report.Added + report.Modified + report.Deleted
-	if changed > 0 && report.Installed > 0 && !s.repairing {
-		if err := s.forgetElsewhere(ctx); err != nil {
-			return err
-		}
-	}
-	drift := uint64(0)
-	if s.repairing {
-		drift = uint64(changed)
-	}
-	if changed > 0 {
-		s.log.Info("flows synchronised", "added", report.Added, "modified", report.Modified, "deleted", report.Deleted, "drift", s.repairing)
-	}
-	s.full, s.repairing = false, false
-	s.lead.metrics.drift(drift)
-	s.update(func(st *bridgeState) {
-		st.driftFound += drift
-		st.driftRepaired += drift
-		st.foreign = report.ForeignCount
-		st.shadowing = nil
-		for _, f := range report.Shadowing {
-			st.shadowing = append(st.shadowing, f.Flow.String())
-		}
-	})
-	return nil
-}
-
-// forgetElsewhere makes the switch learn anew what is on other hosts: something has changed while nobody
-// looked, and it may have been a VIF that moved, with addresses behind it that only the switch knows.
-func (s *session) forgetElsewhere(ctx context.Context) error {
-	learned := flow.Delta{Forget: s.program.compiler.Elsewhere()}
-	err := s.lead.withDeadline(ctx, func(ctx context.Context) error { return s.sync.Incremental(ctx, s.sw, learned) })
-	if err != nil {
-		s.repairing = false
-		return fmt.Errorf("forgetting learned addresses: %w", err)
-	}
-	return nil
-}
-
-// withdrawAll leaves the switch as if Poolwire had never been there.
-func (s *session) withdrawAll(ctx context.Context, w withdrawal) error {
-	open := map[uint32]flowcompiler.PortConfig{}
-	for number := range s.program.compiler.PortConfigs() {
-		open[number] = flowcompiler.PortConfig{}
-	}
-	err := errors.Join(s.pushPorts(ctx, open), s.clearFlags(ctx), s.setFragments(ctx, openflow.FragmentsNormal))
-	if !w.flows {
-		return err
-	}
-	return errors.Join(err, s.withdrawFlows(ctx))
-}
-
-// withdrawFlows removes all flows of ours, and then the meters that they named.
-func (s *session) withdrawFlows(ctx context.Context) error {
-	_, meters, err := s.compareMeters(ctx, nil)
-	if err != nil {
-		return err
-	}
-	err = s.lead.withFullDeadline(ctx, func(ctx context.Context) error {
-		_, err := s.sync.Full(ctx, s.sw, slices.Values([]flow.Flow(nil)))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return s.changeMeters(ctx, nil, meters)
 }

@@ -74,7 +74,7 @@ func newCluster(t testing.TB, options ...option) *cluster {
 	if os.Getenv("CONTROLLER_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	k.board = NewSwitchboard(log, ovsdb.SessionConfig{})
+	k.board = NewSwitchboard(BoardConfig{Log: log})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

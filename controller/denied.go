@@ -84,9 +84,9 @@ func (s *session) onPacketIn(in openflow.PacketIn) {
 		return
 	}
 	now := s.lead.cfg.Clock.Now()
-	sampled := s.lead.denied.watched() && s.samples.take(now)
+	sampled := s.lead.denied.watched() && s.samples.AllowN(now, 1)
 	// The VIF's own share comes first: what is over takes nothing from the others.
-	answered := p.rejected() && !p.flooded() && s.answers.shares.take(p.subject(), now) && s.answers.all.take(now)
+	answered := p.rejected() && !p.flooded() && s.answers.shares.take(p.subject(), now) && s.answers.all.AllowN(now, 1)
 	if !sampled && !answered {
 		return
 	}

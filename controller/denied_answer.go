@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"poolwire/flowcompiler"
 	"poolwire/southbound/openflow"
 	"poolwire/southbound/openflow/flow"
@@ -24,7 +26,7 @@ const answerTimeout = 2 * time.Second
 // confirms each answer when it gets to it, and nothing else is to wait for that.
 type answerer struct {
 	// all bounds the answers of a bridge, shares those of each VIF.
-	all    bucket
+	all    *rate.Limiter
 	shares shares
 	queue  chan answer
 }
@@ -36,7 +38,7 @@ type answer struct {
 }
 
 func newAnswerer() *answerer {
-	return &answerer{all: bucket{perSecond: answersPerSecond}, shares: shares{perSecond: answersPerVIF}, queue: make(chan answer, answerBacklog)}
+	return &answerer{all: perSecond(answersPerSecond), shares: shares{perSecond: answersPerVIF}, queue: make(chan answer, answerBacklog)}
 }
 
 // give queues the answer to a rejected packet, if it has one.

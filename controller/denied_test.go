@@ -135,12 +135,12 @@ func TestWhoeverReadsTooSlowlyIsToldWhatWasLost(t *testing.T) {
 	}
 }
 
-func TestABucketGivesBackWhatTimeBrings(t *testing.T) {
+func TestABoundGivesBackWhatTimeBrings(t *testing.T) {
 	t.Parallel()
-	b, now := bucket{perSecond: 10}, time.Unix(1000, 0)
+	b, now := perSecond(10), time.Unix(1000, 0)
 	count := func() (n int) {
 		for range 100 {
-			if b.take(now) {
+			if b.AllowN(now, 1) {
 				n++
 			}
 		}

@@ -5,13 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net"
-	"strconv"
 	"time"
 
-	"poolwire/pki"
-	storev1 "poolwire/proto/poolwire/store/v1"
+	"golang.org/x/time/rate"
+
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 	"poolwire/southbound/ovsdb"
@@ -23,7 +20,7 @@ type hostSession struct {
 	*hostActor
 	db *ovsdb.Session
 	// reports bounds how often this host may change what is stored of it.
-	reports ration
+	reports *rate.Limiter
 	// released is the etag of the host as it was when it was released; nothing is
 	// planned until the host changes.
 	released string
@@ -196,177 +193,4 @@ func (s *hostSession) settle() {
 	clear(s.untold)
 	s.marks.settle()
 	s.lead.progressed()
-}
-
-func (s *hostSession) rowsInput(view *raftstore.View) rowsInput {
-	// A node without an advertised address is known to the host by the address
-	// this session uses.
-	fallback := ""
-	if own := addrOf(s.db.LocalAddr()); own.IsValid() {
-		fallback = net.JoinHostPort(own.String(), strconv.Itoa(s.lead.cfg.OpenFlowPort))
-	}
-	self := ownNode{id: s.lead.cfg.NodeID, openflow: s.lead.cfg.OpenFlowPort, flags: s.lead.cfg.PortFlagsPort}
-	return rowsInput{
-		hostUUID: s.uuid, cluster: s.lead.cluster, epoch: s.lead.epoch,
-		targets:   self.targets(view.Nodes(), fallback),
-		unmetered: s.unmetered(ovsdb.Discover(s.db.Snapshot())),
-		guarded:   s.guarded, live: s.liveTunnels(), bare: s.bareTunnels(), leads: s.tunnelAddresses(), stands: s.stands, withdrawn: s.withdrawn, secrets: s.lead.cfg.Secrets,
-	}
-}
-
-// guarded tells whether the guard against a peer stands where a tunnel to it leaves.
-func (s *hostSession) guarded(peerUUID string, c conduit) bool {
-	end, there := s.end(peerUUID, c)
-	return there && s.lead.mayNegotiate(end, time.Now()) == ""
-}
-
-// stands tells whether the guard against a peer's address stands where a tunnel to it leaves.
-func (s *hostSession) stands(peerUUID string, c conduit) bool {
-	end, there := s.end(peerUUID, c)
-	return there && s.lead.guardOf(end).stands
-}
-
-// end is the host's end of a tunnel to a peer.
-func (s *hostSession) end(peerUUID string, c conduit) (linkEnd, bool) {
-	peer := s.lead.store.View().Host(peerUUID)
-	if peer == nil {
-		return linkEnd{}, false
-	}
-	end, there := s.lead.links.of(s.uuid)[c.tunnelName(peer)]
-	return end, there
-}
-
-// bareTunnels names the tunnels that have no credentials.
-func (s *hostSession) bareTunnels() map[string]bool {
-	out := map[string]bool{}
-	for name, end := range s.lead.links.of(s.uuid) {
-		out[name] = !end.protected
-	}
-	return out
-}
-
-// withdrawn tells whether the switch has confirmed everything on the overlay bridge that follows from a state.
-func (s *hostSession) withdrawn(view *raftstore.View) bool {
-	if s.lead.processed.Load() < view.Revision() {
-		return false // the bridge has not been told yet
-	}
-	for _, a := range s.bridgeActors() {
-		if a.name == overlayBridge {
-			return a.state.Load().connected && a.pendingRevision() == 0
-		}
-	}
-	return true
-}
-
-// tunnelAddresses are those that the host's tunnels have now, by the tunnels' names.
-func (s *hostSession) tunnelAddresses() map[string]tunnelAddresses {
-	out := map[string]tunnelAddresses{}
-	for name, end := range s.lead.links.of(s.uuid) {
-		out[name] = end.ends
-	}
-	return out
-}
-
-// liveTunnels names the tunnels on which BFD runs, and may.
-func (s *hostSession) liveTunnels() map[string]bool {
-	out := map[string]bool{}
-	for name, end := range s.lead.links.of(s.uuid) {
-		_, speaks := end.hears()
-		out[name] = speaks && !s.lead.guardOf(end).never
-	}
-	return out
-}
-
-// observe records what the host reports, where it differs from what is stored.
-func (s *hostSession) observe(ctx context.Context) error {
-	cmd, err := s.look(ctx)
-	if err != nil || cmd == nil {
-		return err
-	}
-	if err := s.reports.wait(ctx); err != nil {
-		return err
-	}
-	return s.lead.withDeadline(ctx, func(ctx context.Context) error {
-		_, err := s.lead.store.Apply(ctx, &storev1.Command{Body: &storev1.Command_ObserveHost{ObserveHost: cmd}})
-		if err != nil {
-			return fmt.Errorf("recording the topology: %w", err)
-		}
-		return nil
-	})
-}
-
-// look tells what to record of the host; nil for nothing new. It waits for the host's turn.
-func (s *hostSession) look(ctx context.Context) (*storev1.ObserveHost, error) {
-	if err := s.lead.cfg.Gate.Enter(ctx); err != nil {
-		return nil, err
-	}
-	defer s.lead.cfg.Gate.Leave()
-	topo := ovsdb.Discover(s.db.Snapshot())
-	led := s.tunnelAddresses()
-	s.lead.links.report(s.uuid, linkEnds(s.uuid, topo, time.Now()))
-	if !maps.Equal(led, s.tunnelAddresses()) {
-		s.mark("", markSet{base: true}) // the guards against addresses that tunnels have led to
-	}
-	s.noteLabels(topo)
-	s.noteSnooping(topo)
-	seen := observation{
-		hostUUID: s.uuid, topology: topo, certificate: s.fingerprint(),
-		transport: topo.EncapIP, dialled: s.lead.store.View().Host(s.uuid).GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_PASSIVE,
-	}
-	if seen.transport == "" {
-		seen.transport = addrOf(s.db.RemoteAddr()).String()
-	}
-	cmd, err := seen.difference(s.lead.store.View())
-	if err != nil {
-		return nil, &refusedError{err}
-	}
-	return cmd, nil
-}
-
-func (s *hostSession) fingerprint() string {
-	certs := s.db.PeerCertificates()
-	if len(certs) == 0 {
-		return ""
-	}
-	return pki.Fingerprint(certs[0])
-}
-
-// stepReleased keeps a released host clean.
-func (s *hostSession) stepReleased(ctx context.Context, host *poolwirev1.Host) error {
-	if s.released != host.GetEtag() {
-		if err := s.release(ctx); err != nil {
-			return err
-		}
-	}
-	s.enter(poolwirev1.HostState_HOST_STATE_RELEASED, nil)
-	s.marks.settle()
-	s.lead.progressed()
-	return nil
-}
-
-// release takes everything of ours away in one transaction. The bridges' own
-// actors end first. What they installed goes with their controllers, because a
-// bridge that loses its last controller drops its flows; where somebody else's
-// controller stays, the flows are taken off before.
-func (s *hostSession) release(ctx context.Context) error {
-	kept := othersControl(ovsdb.Discover(s.db.Snapshot()))
-	err := s.lead.withDeadline(ctx, func(ctx context.Context) error {
-		var errs []error
-		for _, a := range s.bridgeActors() {
-			errs = append(errs, a.withdraw(ctx, withdrawal{flows: kept[a.name], reply: make(chan error, 1)}))
-		}
-		return errors.Join(errs...)
-	})
-	if err != nil {
-		s.log.Warn("a switch could not be cleared", "error", err)
-	}
-	s.stopBridges()
-	if err := s.transact(ctx, ovsdb.Release(s.db.Snapshot(), s.lead.cluster)); err != nil {
-		return fmt.Errorf("releasing the host: %w", err)
-	}
-	if host := s.lead.store.View().Host(s.uuid); host != nil {
-		s.released = host.GetEtag()
-	}
-	s.log.Info("host released")
-	return nil
 }

@@ -188,7 +188,7 @@ func (h *hostActor) describeCertificate(out *poolwirev1.HostStatus) {
 	issuer := h.lead.cfg.IssuerOf(c)
 	out.Certificate = &poolwirev1.PresentedCertificate{Sha256: pki.Fingerprint(c), NotAfter: timestamppb.New(c.NotAfter), Issuer: issuer}
 	if left := c.NotAfter.Sub(h.lead.cfg.Clock.Now()); issuer != "" && left < warnBefore {
-		out.Warnings = append(out.Warnings, fmt.Sprintf("the host's certificate ends on %s: give it another one, with 'poolwire pki export-host'", c.NotAfter.UTC().Format(time.DateOnly)))
+		out.Warnings = append(out.Warnings, fmt.Sprintf("the host's certificate ends on %s: give it another one, with 'poolwire pki export-host'", c.NotAfter.UTC().Format(time.RFC3339)))
 	}
 }
 

@@ -33,7 +33,7 @@ func newMetrics(c *Controller) *metrics {
 		found:      prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_drift_found_total", Help: "Flows found to differ from what was confirmed."}),
 		repaired:   prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_drift_repaired_total", Help: "Differing flows put right."}),
 		foreign:    prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_denied_foreign_total", Help: "Denied packets that a bridge told of under VIFs or rules that are not on it; they are left out."}),
-		moves:      prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_vif_moves_total", Help: "Times that a host reported a VIF which another host had: migrations, and claims without right."}),
+		moves:      prometheus.NewCounter(prometheus.CounterOpts{Name: "poolwire_vif_moves_total", Help: "Times that a host reported a VIF which another host had, or had had last: migrations, starts elsewhere, and claims without right."}),
 		refusals:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "poolwire_vif_claims_refused_total", Help: "Ports that were not taken for the VIF that their host says they are, by reason: hosts, moves or address."}, []string{"reason"}),
 
 		hosts:       prometheus.NewDesc("poolwire_hosts", "Registered hosts by state.", []string{"state"}, nil),

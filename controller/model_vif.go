@@ -5,7 +5,65 @@ import (
 
 	"poolwire/flowcompiler"
 	poolwirev1 "poolwire/proto/poolwire/v1"
+	"poolwire/southbound/openflow/flow"
 )
+
+// vif describes a VIF. ok is false when it has no port on this bridge now.
+func (m model) vif(uuid string) (v flowcompiler.VIF, ok bool) {
+	stored := m.view.Vif(uuid)
+	if stored == nil {
+		return v, false
+	}
+	v.ID = stored.GetObjectId()
+	at := m.plug(uuid, func(n uint32) {
+		v.Copies = m.closed[n] && (len(v.Ports) == 0 || v.Copies)
+		v.Ports = append(v.Ports, n)
+	})
+	if at == nil {
+		return v, false
+	}
+	n := m.networkOn(at.GetNetworkBridge())
+	if n.ID == 0 {
+		return v, false
+	}
+	v.Network = n.ID
+	v.MAC, _ = flow.ParseMAC(at.GetAttachedMac())
+	v.Moving = len(vifHosts(m.view, uuid)) > 1
+	v.Locking = effectiveLocking(stored, n.DefaultLocking)
+	v.IPv4, v.IPv6 = prefixes(stored.GetIpv4Allowed()), prefixes(stored.GetIpv6Allowed())
+	for _, r := range m.vifRules(stored, n) {
+		v.Rules = append(v.Rules, compileRule(r)...)
+	}
+	m.vifPolicy(&v, stored, n)
+	v.Zone = uint16(at.GetZone())
+	return v, true
+}
+
+// vifRules are a VIF's own rules: by its UUID, and those bound to its MAC
+// address on the network it is plugged into.
+func (m model) vifRules(v *poolwirev1.Vif, n bridgeNetwork) []*poolwirev1.Rule {
+	rules := m.view.RulesByVif(v.GetUuid())
+	for _, uuid := range n.uuids {
+		for _, r := range m.view.RulesByNetwork(uuid) {
+			if r.GetMac() != "" && r.GetMac() == v.GetMac() {
+				rules = append(rules, r)
+			}
+		}
+	}
+	return rules
+}
+
+func effectiveLocking(v *poolwirev1.Vif, network flowcompiler.LockingMode) flowcompiler.LockingMode {
+	switch v.GetLockingMode() {
+	case poolwirev1.LockingMode_LOCKING_MODE_LOCKED:
+		return flowcompiler.Locked
+	case poolwirev1.LockingMode_LOCKING_MODE_DISABLED:
+		return flowcompiler.Disabled
+	case poolwirev1.LockingMode_LOCKING_MODE_UNLOCKED:
+		return flowcompiler.Unlocked
+	}
+	return network
+}
 
 // vifPolicy fills in what a VIF may do besides sending from its addresses.
 func (m model) vifPolicy(v *flowcompiler.VIF, stored *poolwirev1.Vif, n bridgeNetwork) {

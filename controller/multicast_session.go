@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"poolwire/controller/listener"
 	"poolwire/flowcompiler"
 	poolwirev1 "poolwire/proto/poolwire/v1"
@@ -24,14 +26,14 @@ const (
 
 // inquiry is what a session does for those who listen to multicast.
 type inquiry struct {
-	reports, asks bucket
+	reports, asks *rate.Limiter
 	// asked are the ports that have been asked who listens.
 	asked map[uint32]struct{}
 	*answerer
 }
 
 func newInquiry() inquiry {
-	return inquiry{reports: bucket{perSecond: reportsPerSecond}, asks: bucket{perSecond: asksPerSecond}, answerer: newAnswerer()}
+	return inquiry{reports: perSecond(reportsPerSecond), asks: perSecond(asksPerSecond), answerer: newAnswerer()}
 }
 
 // isReport tells whether the switch hands over what a VIF says of who listens.
@@ -43,7 +45,7 @@ func isReport(in openflow.PacketIn) bool {
 // there, by the port that the packet came by.
 func (s *session) onReport(in openflow.PacketIn) {
 	now := s.lead.cfg.Clock.Now()
-	if !s.queries.reports.take(now) {
+	if !s.queries.reports.AllowN(now, 1) {
 		return
 	}
 	r, ok := listener.Parse(in.Data)
@@ -62,7 +64,7 @@ func (s *session) onReport(in openflow.PacketIn) {
 		return
 	}
 	for _, group := range s.lead.listeners.hear(audienceMember{n.uuids[0], vif.GetUuid()}, r, now) {
-		if s.queries.asks.take(now) {
+		if s.queries.asks.AllowN(now, 1) {
 			s.query(group, ports)
 		}
 	}

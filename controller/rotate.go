@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -13,10 +15,10 @@ import (
 // Both are UUIDs. It returns the revision of the change and of how many pairs the keys are replaced from now on: not of those where that
 // is under way already.
 //
-// With a request id, a pair is rotated once however often the request is repeated: each key says by which request it was rotated last,
+// by is who asks. With a request id, a pair is rotated once however often the request is repeated: each key says by which request it was rotated last,
 // so that a request that was interrupted between two commands goes on with the pairs that are left, and the last command has the id
 // itself, by which the whole request gets its first answer from then on.
-func (c *Controller) RotateKeys(ctx context.Context, q *poolwirev1.RotateTunnelKeysRequest) (revision uint64, pairs int, err error) {
+func (c *Controller) RotateKeys(ctx context.Context, q *poolwirev1.RotateTunnelKeysRequest, by raftstore.Asked) (revision uint64, pairs int, err error) {
 	l := c.current.Load()
 	if l == nil {
 		return 0, 0, ErrNotLeading
@@ -32,12 +34,12 @@ func (c *Controller) RotateKeys(ctx context.Context, q *poolwirev1.RotateTunnelK
 		return 0, 0, err
 	}
 	var put []*storev1.PairKey
-	if !view.Requested(q.GetRequestId()) {
+	if !view.Requested(by) {
 		var had int
-		put, had = l.protection.keys.announceAll(keysToRotate(view, q), q.GetRequestId())
+		put, had = l.protection.keys.announceAll(keysToRotate(view, q), rotatedBy(by))
 		pairs = len(put) + had
 	}
-	if len(put) == 0 && q.GetRequestId() == "" {
+	if len(put) == 0 && by.RequestID == "" {
 		return view.Revision(), 0, nil
 	}
 	for {
@@ -45,7 +47,8 @@ func (c *Controller) RotateKeys(ctx context.Context, q *poolwirev1.RotateTunnelK
 		put = put[len(some):]
 		cmd := &storev1.Command{Body: &storev1.Command_PutPairKeys{PutPairKeys: &storev1.PutPairKeys{Put: some}}}
 		if len(put) == 0 {
-			cmd.RequestId, cmd.GetPutPairKeys().Pairs = q.GetRequestId(), uint32(pairs)
+			by.Sign(cmd)
+			cmd.GetPutPairKeys().Pairs = uint32(pairs)
 		}
 		var res raftstore.Result
 		err := l.withDeadline(ctx, func(ctx context.Context) (err error) {
@@ -61,6 +64,15 @@ func (c *Controller) RotateKeys(ctx context.Context, q *poolwirev1.RotateTunnelK
 	}
 }
 
+// rotatedBy is what the keys say of a request: the same for no other one, whoever asked; empty for one that cannot be repeated.
+func rotatedBy(by raftstore.Asked) string {
+	if by.RequestID == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(by.Author + "\x00" + by.RequestID + "\x00" + string(by.Content)))
+	return hex.EncodeToString(sum[:16])
+}
+
 // keysToRotate are the keys that are in use of the pairs that a request names.
 func keysToRotate(view *raftstore.View, q *poolwirev1.RotateTunnelKeysRequest) []*storev1.PairKey {
 	of := func(k *storev1.PairKey, host string) bool {
@@ -73,14 +85,14 @@ func keysToRotate(view *raftstore.View, q *poolwirev1.RotateTunnelKeysRequest) [
 }
 
 // announceAll begins to replace keys, and counts those that the same request has had replaced before.
-func (k *keyring) announceAll(keys []*storev1.PairKey, requestID string) (put []*storev1.PairKey, had int) {
+func (k *keyring) announceAll(keys []*storev1.PairKey, by string) (put []*storev1.PairKey, had int) {
 	for _, have := range keys {
-		if requestID != "" && have.GetRotatedBy() == requestID {
+		if by != "" && have.GetRotatedBy() == by {
 			had++
 			continue
 		}
 		if next := k.announce(have); next != nil {
-			next.RotatedBy = requestID
+			next.RotatedBy = by
 			put = append(put, next)
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
-	"poolwire/southbound/ovsdb"
 )
 
 // breaking is a store that fails once after some commands.
@@ -50,7 +49,7 @@ func newRotor(t *testing.T, hosts int) *rotor {
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	r.c, err = New(Config{
-		Store: r.store, Log: log, Secrets: openSealer{}, Board: NewSwitchboard(log, ovsdb.SessionConfig{}),
+		Store: r.store, Log: log, Secrets: openSealer{}, Board: NewSwitchboard(BoardConfig{Log: log}),
 		Dial:   func(context.Context, string) (net.Conn, error) { return nil, errBroken },
 		Verify: func(*raftstore.View, string, []*x509.Certificate) error { return errBroken },
 	})
@@ -110,19 +109,19 @@ func TestARequestRotatesAPairOnce(t *testing.T) {
 	t.Parallel()
 	r := newRotor(t, 24) // 276 pairs: two commands
 	all := 24 * 23 / 2
-	q := &poolwirev1.RotateTunnelKeysRequest{RequestId: "r"}
+	q, asked := &poolwirev1.RotateTunnelKeysRequest{}, raftstore.Asked{Author: "ops", RequestID: "r"}
 
 	r.store.mu.Lock()
 	r.store.until = 1
 	r.store.mu.Unlock()
-	if _, _, err := r.c.RotateKeys(t.Context(), q); !errors.Is(err, errBroken) {
+	if _, _, err := r.c.RotateKeys(t.Context(), q, asked); !errors.Is(err, errBroken) {
 		t.Fatalf("interrupted: %v", err)
 	}
 	if n := len(r.next()); n != maxKeysAtOnce {
 		t.Fatalf("%d keys in the first command", n)
 	}
 	r.settle()
-	revision, pairs, err := r.c.RotateKeys(t.Context(), q)
+	revision, pairs, err := r.c.RotateKeys(t.Context(), q, asked)
 	if err != nil || pairs != all {
 		t.Fatalf("the rest: %d pairs, %v", pairs, err)
 	}
@@ -133,24 +132,24 @@ func TestARequestRotatesAPairOnce(t *testing.T) {
 	if got := r.generations(); len(got) != 1 || got[2] != all {
 		t.Errorf("generations of the keys: %v", got)
 	}
-	again, count, err := r.c.RotateKeys(t.Context(), q)
+	again, count, err := r.c.RotateKeys(t.Context(), q, asked)
 	if err != nil || again != revision || count != all || len(r.next()) != 0 {
 		t.Errorf("the third time: revision %d, %d pairs, %v; %d new keys", again, count, err, len(r.next()))
 	}
 
 	// Another request does, and so does one without an id.
-	if _, pairs, err := r.c.RotateKeys(t.Context(), &poolwirev1.RotateTunnelKeysRequest{RequestId: "s"}); err != nil || pairs != all || len(r.next()) != all {
+	if _, pairs, err := r.c.RotateKeys(t.Context(), &poolwirev1.RotateTunnelKeysRequest{}, raftstore.Asked{RequestID: "s"}); err != nil || pairs != all || len(r.next()) != all {
 		t.Errorf("another request: %d pairs, %v; %d new keys", pairs, err, len(r.next()))
 	}
 	r.settle()
 	for range 2 {
-		if _, pairs, err := r.c.RotateKeys(t.Context(), &poolwirev1.RotateTunnelKeysRequest{Host: r.uuids[0], Peer: r.uuids[1]}); err != nil || pairs != 1 || len(r.next()) != 1 {
+		if _, pairs, err := r.c.RotateKeys(t.Context(), &poolwirev1.RotateTunnelKeysRequest{Host: r.uuids[0], Peer: r.uuids[1]}, raftstore.Asked{}); err != nil || pairs != 1 || len(r.next()) != 1 {
 			t.Errorf("without an id: %d pairs, %v; %d new keys", pairs, err, len(r.next()))
 		}
 		r.settle()
 	}
 	// The first request is still answered as it was.
-	if again, count, err := r.c.RotateKeys(t.Context(), q); err != nil || again != revision || count != all || len(r.next()) != 0 {
+	if again, count, err := r.c.RotateKeys(t.Context(), q, asked); err != nil || again != revision || count != all || len(r.next()) != 0 {
 		t.Errorf("the fourth time: revision %d, %d pairs, %v; %d new keys", again, count, err, len(r.next()))
 	}
 }
@@ -163,7 +162,7 @@ func TestARequestTwiceAtOnce(t *testing.T) {
 	var revisions [2]uint64
 	for i := range revisions {
 		work.Go(func() {
-			revision, pairs, err := r.c.RotateKeys(t.Context(), &poolwirev1.RotateTunnelKeysRequest{RequestId: "r"})
+			revision, pairs, err := r.c.RotateKeys(t.Context(), &poolwirev1.RotateTunnelKeysRequest{}, raftstore.Asked{RequestID: "r"})
 			if err != nil || pairs != 3 {
 				t.Errorf("%d pairs, %v", pairs, err)
 			}

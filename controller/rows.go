@@ -1,10 +1,7 @@
 package controller
 
 import (
-	"maps"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,32 +19,6 @@ const defaultGrace = 60 * time.Second
 // probesUntilFailOpen: OVS opens a standalone bridge after three times
 // Controller.inactivity_probe (ovs-vswitchd.conf.db(5)).
 const probesUntilFailOpen = 3
-
-// rowsInput is what the desired rows of a host depend on besides the store.
-type rowsInput struct {
-	hostUUID string
-	cluster  string
-	epoch    uint64
-	// targets are the Controller.target values of all nodes, sorted.
-	targets []string
-	// unmetered are the bridges whose switches have no meters.
-	unmetered map[string]bool
-	// guarded tells whether the host's guard against a peer stands where a tunnel to it leaves; live are the tunnel
-	// interfaces on which BFD runs already. secrets opens the keys of pairs.
-	guarded func(peerUUID string, c conduit) bool
-	live    map[string]bool
-	// bare are the tunnel interfaces that have no credentials yet.
-	bare map[string]bool
-	// leads has the addresses that tunnels have now, by their names; stands tells whether the guard against the address that a
-	// peer has now stands where a tunnel to it leaves.
-	leads  map[string]tunnelAddresses
-	stands func(peerUUID string, c conduit) bool
-	// withdrawn tells whether the host's overlay bridge has confirmed all that follows from a state; nil when it has.
-	withdrawn func(*raftstore.View) bool
-	secrets   Sealer
-	// peers are those that the host is guarded against; overlayRows finds them.
-	peers map[string]struct{}
-}
 
 // desiredRows computes what Poolwire wants in a host's OVSDB.
 func desiredRows(v *raftstore.View, in rowsInput) ovsdb.Desired {
@@ -77,36 +48,6 @@ func desiredRows(v *raftstore.View, in rowsInput) ovsdb.Desired {
 	slices.SortFunc(d.Bridges, func(a, b ovsdb.DesiredBridge) int { return strings.Compare(a.Name, b.Name) })
 	d.Policing = policing(v, in)
 	return d
-}
-
-// policing limits what the VIFs of switches without meters send. It looks at what the
-// interface receives, ARP and all, before any flow does.
-func policing(v *raftstore.View, in rowsInput) map[string]ovsdb.Policing {
-	const kilo = 1000
-	var out map[string]ovsdb.Policing
-	for bridge, so := range in.unmetered {
-		if !so {
-			continue
-		}
-		for _, p := range v.PortsByBridge(in.hostUUID, bridge) {
-			if p.GetVifUuid() == "" || p.GetKind() != storev1.PortKind_PORT_KIND_VIF {
-				continue
-			}
-			qos := v.Vif(p.GetVifUuid()).GetQos()
-			l := limit(qos.GetOutboundBps(), qos.GetOutboundBurstBits())
-			if l.BitsPerSecond == 0 {
-				continue
-			}
-			if out == nil {
-				out = map[string]ovsdb.Policing{}
-			}
-			out[p.GetName()] = ovsdb.Policing{
-				Rate:  int64(min((l.BitsPerSecond+kilo-1)/kilo, math.MaxInt32)),
-				Burst: int64(min((l.Burst+kilo-1)/kilo, math.MaxInt32)),
-			}
-		}
-	}
-	return out
 }
 
 // protocols are those that our sessions need: 1.3, and 1.0 for port flags.
@@ -217,99 +158,6 @@ func abandonedBridges(v *raftstore.View, in rowsInput, carriers map[string]membe
 		}
 	}
 	return out
-}
-
-// overlayRows is the host's overlay bridge: a patch per private network it carries
-// and a tunnel per peer and kind, those of networks that it is yet to be taken over into included.
-func overlayRows(v *raftstore.View, in rowsInput, members []membership, carriers map[string]membership) ovsdb.DesiredBridge {
-	b := privateBridge(v, in, overlayBridge)
-	b.Create = true
-	b.ExternalIDs = map[string]string{ovsdb.KeyObject: objectOverlay}
-	in.peers = guardedPeers(v, in.hostUUID)
-	tunnels, silent := map[string]ovsdb.DesiredPort{}, map[string]ovsdb.DesiredPort{}
-	for _, m := range members {
-		if c, ok := carriers[m.bridge]; !m.staged && (!ok || c.network != m.network) {
-			continue
-		}
-		if !m.staged {
-			b.Ports = append(b.Ports, uplinkPort(m.network))
-		}
-		for _, peer := range m.tunnelled(v) {
-			remote := endpoint(v, peer.Host.GetUuid())
-			_, known := tunnels[m.conduit.tunnelName(peer.Host)]
-			if known || remote == "" || remote == endpoint(v, in.hostUUID) {
-				continue
-			}
-			p := tunnelPort(m.conduit, peer.Host, in.addresses(v, m.conduit, peer.Host))
-			p.BFD = map[string]string{}
-			if in.protect(v, &p, m.conduit, peer.Host) {
-				p.BFD = nil // what it says would leave in clear
-			}
-			for _, companion := range in.companions(v, m.conduit, peer.Host, p) {
-				silent[companion.Name] = companion
-			}
-			tunnels[p.Name] = p
-		}
-	}
-	for _, p := range tunnels {
-		if p.BFD != nil {
-			p.BFD = liveness(len(tunnels))
-		}
-		b.Ports = append(b.Ports, p)
-	}
-	b.Ports = append(b.Ports, slices.Collect(maps.Values(silent))...)
-	slices.SortFunc(b.Ports, func(a, c ovsdb.DesiredPort) int { return strings.Compare(a.Name, c.Name) })
-	return b
-}
-
-// uplinkPort is the patch to the bridge that carries a private network.
-func uplinkPort(pn *poolwirev1.PrivateNetwork) ovsdb.DesiredPort {
-	return ovsdb.DesiredPort{
-		Name: uplinkName(pn.GetVni()), Type: "patch", Tag: apart(pn.GetObjectId()),
-		Options:     map[string]string{"peer": patchName(pn.GetVni())},
-		ExternalIDs: map[string]string{ovsdb.KeyObject: objectUplink + pn.GetUuid()},
-	}
-}
-
-// tunnelTag is the VLAN of tunnels, and apart that of a private network's patch. No flow of ours looks at them: they keep
-// frames from passing between networks and into tunnels while the bridge has no flows and forwards as it likes, as
-// after ovs-vsctl emer-reset, which takes its controllers and fail_mode but leaves tags.
-const tunnelTag = 4094
-
-func apart(objectID uint32) uint16 { return uint16(1 + objectID%(tunnelTag-1)) }
-
-// tunnelPort is the one tunnel to a peer for an encapsulation; the VNI is set
-// and matched by flows (key=flow), so tunnels number hosts, not networks.
-func tunnelPort(c conduit, peer *poolwirev1.Host, between tunnelAddresses) ovsdb.DesiredPort {
-	options := map[string]string{"remote_ip": between.remote, "key": "flow"}
-	if between.local != "" {
-		options["local_ip"] = between.local
-	}
-	if c.port != 0 {
-		options["dst_port"] = strconv.Itoa(int(c.port))
-	}
-	return ovsdb.DesiredPort{
-		Name: c.tunnelName(peer), Type: c.encapsulation.InterfaceType(), Options: options, Tag: tunnelTag,
-		ExternalIDs: map[string]string{ovsdb.KeyObject: c.tunnelObject(peer.GetUuid())},
-	}
-}
-
-// Intervals of BFD. A host sends at most livenessPackets a second to all its peers together.
-const (
-	livenessInterval = 100 // ms
-	livenessPackets  = 1000
-)
-
-// liveness is the configuration of BFD on each of a host's tunnels (ovs-vswitchd.conf.db(5)): an end is down
-// after three intervals without a packet. The interval grows by doubling, so that one tunnel more, or less, hardly ever
-// rewrites all the others. The key is checked, or VMs of a private network could speak for a host.
-func liveness(tunnels int) map[string]string {
-	ms := livenessInterval
-	for tunnels*1000 > ms*livenessPackets {
-		ms *= 2
-	}
-	interval := strconv.Itoa(ms)
-	return map[string]string{"enable": "true", "min_tx": interval, "min_rx": interval, "check_tnl_key": "true"}
 }
 
 // datapathType is that of the host's bridges: patch ports work only between

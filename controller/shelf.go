@@ -9,7 +9,8 @@ import (
 
 // Bounds on sessions that nobody has claimed. Anybody can announce any key, so
 // both are reached by a hostile peer only; a session that was claimed, which is
-// to say verified, is not pushed out by one that was not.
+// to say verified, is not pushed out by one that was not. Of those that were not,
+// there are no more than strangers has room for.
 const (
 	maxParked      = 8     // of one key
 	maxParkedTotal = 16384 // of all keys
@@ -26,8 +27,7 @@ type parkable interface {
 // shelf files sessions by a key that the peer announces and anybody can
 // announce: whoever claims a session verifies its certificate first.
 type shelf[K comparable, S parkable] struct {
-	end    func(S, error)
-	refuse func(net.Addr, error)
+	shelfConfig[K, S]
 
 	mu      sync.Mutex
 	parked  map[K][]*place[S]                // oldest first; guarded by mu
@@ -35,20 +35,32 @@ type shelf[K comparable, S parkable] struct {
 	waiting map[K]map[chan struct{}]struct{} // guarded by mu
 }
 
+// shelfConfig is what a shelf needs of others.
+type shelfConfig[K comparable, S parkable] struct {
+	end    func(S, error)
+	refuse func(net.Addr, error)
+	// known tells whether a session that announces a key is a registered host's.
+	known func(K, S) bool
+	// strangers are the sessions that are not.
+	strangers *strangers
+}
+
 // place is one session on the shelf. Its flags are guarded by the shelf's mu.
 type place[S parkable] struct {
-	session S
-	// claimed: somebody verified it. reported: somebody turned it away.
+	session  S
+	stranger *stranger
+	// claimed: it was verified. reported: somebody turned it away.
 	claimed, reported bool
 }
 
-func newShelf[K comparable, S parkable](end func(S, error), refuse func(net.Addr, error)) *shelf[K, S] {
-	return &shelf[K, S]{end: end, refuse: refuse, parked: map[K][]*place[S]{}, waiting: map[K]map[chan struct{}]struct{}{}}
+func newShelf[K comparable, S parkable](cfg shelfConfig[K, S]) *shelf[K, S] {
+	return &shelf[K, S]{shelfConfig: cfg, parked: map[K][]*place[S]{}, waiting: map[K]map[chan struct{}]struct{}{}}
 }
 
 // park files a session until it ends.
 func (f *shelf[K, S]) park(key K, s S) {
-	here := &place[S]{session: s}
+	here := f.place(key, s)
+	defer f.strangers.leave(here.stranger)
 	f.mu.Lock()
 	out := f.makeRoomLocked(key, s.RemoteAddr())
 	f.parked[key] = append(f.parked[key], here)
@@ -65,6 +77,25 @@ func (f *shelf[K, S]) park(key K, s S) {
 	defer f.mu.Unlock()
 	f.removeLocked(key, here)
 	f.wakeLocked(key)
+}
+
+// place makes the place of a session, and counts it among the strangers unless it is a registered host's.
+func (f *shelf[K, S]) place(key K, s S) *place[S] {
+	here := &place[S]{session: s}
+	here.stranger = &stranger{address: originOf(s.RemoteAddr()), end: func(err error) { f.end(s, err) }}
+	here.stranger.known = func() bool {
+		known := f.known(key, s)
+		if known {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			here.claimed = true
+		}
+		return known
+	}
+	if !here.stranger.known() {
+		f.strangers.enter(here.stranger)
+	}
+	return here
 }
 
 // makeRoomLocked takes one session off the shelf when there are too many, and
@@ -153,6 +184,7 @@ func (f *shelf[K, S]) judge(p *place[S], err error) (report bool) {
 	defer f.mu.Unlock()
 	if err == nil {
 		p.claimed = true
+		f.strangers.leave(p.stranger)
 		return false
 	}
 	report = !p.reported

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-
-	"poolwire/southbound/ovsdb"
 )
 
 // parcel is a session on a shelf.
@@ -79,7 +77,10 @@ func newShelfTest(t *testing.T) *shelfTest {
 		}
 		f.work.Wait()
 	})
-	f.shelf = newShelf[string]((*parcel).end, func(a net.Addr, err error) { f.refused = append(f.refused, a.String()+" "+err.Error()) })
+	f.shelf = newShelf(shelfConfig[string, *parcel]{
+		end: (*parcel).end, refuse: func(a net.Addr, err error) { f.refused = append(f.refused, a.String()+" "+err.Error()) },
+		known: func(string, *parcel) bool { return false }, strangers: newStrangers(1024, func() {}),
+	})
 	return f
 }
 
@@ -214,7 +215,7 @@ func TestShelfForgetsWhatEnded(t *testing.T) {
 
 func TestRefusalsAreFewAndReadable(t *testing.T) {
 	t.Parallel()
-	b := NewSwitchboard(slog.New(slog.DiscardHandler), ovsdb.SessionConfig{})
+	b := NewSwitchboard(BoardConfig{Log: slog.New(slog.DiscardHandler)})
 	refuse := func(addr string, err error) { b.Refuse(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr)), err) }
 	for port := range 100 {
 		addr := fmt.Sprintf("10.0.0.1:%d", 1000+port)

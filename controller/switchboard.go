@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"poolwire/southbound/openflow"
 	"poolwire/southbound/openflow/portflags"
 	"poolwire/southbound/ovsdb"
@@ -19,17 +21,36 @@ import (
 const maxRefusals = 20
 
 // Switchboard keeps the sessions that hosts open to this node, whether or not
-// it leads: OpenFlow sessions of bridges by datapath id, those for port flags too, OVSDB sessions of
-// active hosts by system-id. A new leader finds its sessions already there.
+// it leads: OpenFlow sessions of bridges by datapath id, those for port flags too, and by
+// system-id active hosts that have dialled in, from which nothing else is taken before the leader
+// has verified them. A new leader finds them already there.
 type Switchboard struct {
-	log      *slog.Logger
-	session  ovsdb.SessionConfig
+	cfg      BoardConfig
 	switches *shelf[uint64, *openflow.Switch]
 	flags    *shelf[uint64, *portflags.Session]
-	sessions *shelf[string, *ovsdb.Session]
+	callers  *shelf[string, *ovsdb.Caller]
+	// told rations what the log says of strangers.
+	told *rate.Limiter
 
 	mu      sync.Mutex
 	refused []refusal // oldest first; guarded by mu
+}
+
+// BoardConfig configures a [Switchboard].
+type BoardConfig struct {
+	Log *slog.Logger
+	// Session tunes the OVSDB sessions of active hosts.
+	Session ovsdb.SessionConfig
+	// Known tells whether certificates are those of the registered host with a system-id, or, where that is
+	// empty, of any. Whose they have to be is judged later. Nil for nobody's.
+	Known func(systemID string, certs []*x509.Certificate) bool
+	// Strangers is how many sessions of peers that are not known there may be at a time on each listener, a quarter of
+	// them of one address; 0 for 256.
+	Strangers int
+	// Meeting is how long a host that has dialled in may take to say its system-id; 0 for 10 s.
+	Meeting time.Duration
+	// Limited is told of each stranger that had to make room on a listener, as openflow, portflags or ovsdb; may be nil.
+	Limited func(listener string)
 }
 
 // refusal is why connections from an address were turned away, and when the
@@ -41,13 +62,33 @@ type refusal struct {
 	reason string
 }
 
-// NewSwitchboard returns an empty switchboard. OVSDB sessions are opened with
-// the given configuration.
-func NewSwitchboard(log *slog.Logger, session ovsdb.SessionConfig) *Switchboard {
-	b := &Switchboard{log: log, session: session}
-	b.switches = newShelf[uint64]((*openflow.Switch).Close, b.Refuse)
-	b.flags = newShelf[uint64]((*portflags.Session).Close, b.Refuse)
-	b.sessions = newShelf[string](func(s *ovsdb.Session, _ error) { s.Close() }, b.Refuse)
+// NewSwitchboard returns an empty switchboard.
+func NewSwitchboard(cfg BoardConfig) *Switchboard {
+	if cfg.Known == nil {
+		cfg.Known = func(string, []*x509.Certificate) bool { return false }
+	}
+	if cfg.Limited == nil {
+		cfg.Limited = func(string) {}
+	}
+	if cfg.Meeting <= 0 {
+		cfg.Meeting = exchangeDeadline
+	}
+	b := &Switchboard{cfg: cfg, told: rate.NewLimiter(1, 50)}
+	among := func(listener string) *strangers {
+		return newStrangers(cfg.Strangers, func() { cfg.Limited(listener) })
+	}
+	b.switches = newShelf(shelfConfig[uint64, *openflow.Switch]{
+		end: (*openflow.Switch).Close, refuse: b.Refuse, strangers: among("openflow"),
+		known: func(_ uint64, s *openflow.Switch) bool { return cfg.Known("", s.PeerCertificates()) },
+	})
+	b.flags = newShelf(shelfConfig[uint64, *portflags.Session]{
+		end: (*portflags.Session).Close, refuse: b.Refuse, strangers: among("portflags"),
+		known: func(_ uint64, s *portflags.Session) bool { return cfg.Known("", s.PeerCertificates()) },
+	})
+	b.callers = newShelf(shelfConfig[string, *ovsdb.Caller]{
+		end: (*ovsdb.Caller).Close, refuse: b.Refuse, strangers: among("ovsdb"),
+		known: func(id string, c *ovsdb.Caller) bool { return cfg.Known(id, c.PeerCertificates()) },
+	})
 	return b
 }
 
@@ -57,22 +98,45 @@ func (b *Switchboard) AcceptSwitch(sw *openflow.Switch) { b.switches.park(sw.Dat
 // AcceptFlags files a bridge's session for port flags until it ends.
 func (b *Switchboard) AcceptFlags(s *portflags.Session) { b.flags.park(s.DatapathID(), s) }
 
-// AcceptOVSDB reads who is calling and files the session until it ends. A
+// AcceptOVSDB asks who is calling and files the caller until it ends. A
 // host that nobody has registered is reported, and stays connected for the
 // moment when somebody does.
 func (b *Switchboard) AcceptOVSDB(ctx context.Context, conn net.Conn) {
-	opening, cancel := context.WithTimeout(ctx, exchangeDeadline)
-	s, err := ovsdb.NewSession(opening, conn, b.session)
-	cancel()
+	c, err := b.meet(ctx, conn)
 	if err != nil {
 		b.Refuse(conn.RemoteAddr(), err)
 		return
 	}
-	stop := context.AfterFunc(ctx, func() { s.Close() })
+	stop := context.AfterFunc(ctx, func() { c.Close(context.Cause(ctx)) })
 	defer stop()
-	id := ovsdb.Discover(s.Snapshot()).SystemID
-	b.log.Info("host dialled in", "remote", conn.RemoteAddr(), "system_id", id)
-	b.sessions.park(id, s)
+	level := slog.LevelInfo
+	if !b.cfg.Known(c.SystemID(), c.PeerCertificates()) && !b.told.Allow() {
+		level = slog.LevelDebug
+	}
+	b.cfg.Log.Log(ctx, level, "host dialled in", "remote", conn.RemoteAddr(), "system_id", c.SystemID())
+	b.callers.park(c.SystemID(), c)
+}
+
+// meet asks a host who it is. Until it has said so, it is a stranger, unless its certificate is that of a registered host.
+func (b *Switchboard) meet(ctx context.Context, conn net.Conn) (*ovsdb.Caller, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Meeting)
+	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	certs := ovsdb.PeerCertificates(conn)
+	who := &stranger{address: originOf(conn.RemoteAddr()), known: func() bool { return b.cfg.Known("", certs) }, end: end}
+	if !who.known() {
+		b.callers.strangers.enter(who)
+	}
+	c, err := ovsdb.Meet(ctx, conn, b.cfg.Session)
+	if b.callers.strangers.leave(who) || who.known() {
+		return c, err
+	}
+	// It had to make room, be it in the moment in which it said its name.
+	if err == nil {
+		c.Close(errStranger)
+	}
+	return nil, errStranger
 }
 
 // End ends the sessions whose certificates judge has something against, and remembers them as
@@ -80,7 +144,7 @@ func (b *Switchboard) AcceptOVSDB(ctx context.Context, conn net.Conn) {
 func (b *Switchboard) End(judge func([]*x509.Certificate) error) {
 	b.switches.endIf(judge)
 	b.flags.endIf(judge)
-	b.sessions.endIf(judge)
+	b.callers.endIf(judge)
 }
 
 // Refuse remembers a connection that was turned away. A peer that tries again
@@ -96,7 +160,7 @@ func (b *Switchboard) Refuse(remote net.Addr, err error) {
 		b.refused = slices.Delete(b.refused, known, known+1)
 		level = slog.LevelDebug
 	}
-	b.log.Log(context.Background(), level, "connection refused", "remote", remote, "error", err)
+	b.cfg.Log.Log(context.Background(), level, "connection refused", "remote", remote, "error", err)
 	b.refused = append(b.refused, now)
 	if extra := len(b.refused) - maxRefusals; extra > 0 {
 		b.refused = slices.Delete(b.refused, 0, extra)

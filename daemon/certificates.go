@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 
 	"poolwire/pki"
 	poolwirev1 "poolwire/proto/poolwire/v1"
-	"poolwire/raftstore"
 )
 
 // certificateCheck is how often certificates are looked at: for renewal, and for files that were
@@ -31,8 +29,10 @@ const warnBefore = 30 * 24 * time.Hour
 // certificates keeps this node's certificates good.
 type certificates struct {
 	*node
-	// warned is when the end of a certificate was last warned of, by name.
+	// warned is when something was last warned of, by the name of a certificate or of what is wrong.
 	warned map[string]time.Time
+	// unrecorded is how often in a row the certificates could not be recorded.
+	unrecorded int
 }
 
 // renewCertificates looks at the certificates from time to time, and when the daemon gets SIGHUP.
@@ -83,10 +83,40 @@ func (c *certificates) check(ctx context.Context) {
 	if err := c.renewElsewhere(ctx); err != nil {
 		c.log.Warn("this node's certificate could not be renewed by another node; the next attempt is in a minute", "error", err)
 	}
-	if err := c.record(ctx); err != nil {
-		c.log.Debug("certificates not recorded yet", "error", err)
-	}
+	c.noteRecord(c.record(ctx))
+	c.noteRefused(time.Now())
 	c.warn(time.Now())
+	c.endUnusable() // what has ended since
+}
+
+// unrecordedSoon is how many attempts to record certificates fail while nothing is wrong: nodes start, leaders change.
+const unrecordedSoon = 3
+
+// noteRecord says when certificates are not on record although they should be by now: they cannot be listed, nor revoked by owner.
+func (c *certificates) noteRecord(err error) {
+	if err == nil {
+		c.unrecorded = 0
+		return
+	}
+	level := slog.LevelDebug
+	if c.unrecorded++; c.unrecorded == unrecordedSoon {
+		level = slog.LevelWarn
+	}
+	c.log.Log(context.Background(), level, "this node's certificates could not be put on record; the next attempt is in a minute", "error", err)
+}
+
+// noteRefused says once a day that nobody talks to this node any more, and what to do about it.
+func (c *certificates) noteRefused(now time.Time) {
+	err := c.authority.Refused()
+	if err == nil {
+		delete(c.warned, "refused")
+		return
+	}
+	if now.Sub(c.warned["refused"]) >= 24*time.Hour {
+		c.warned["refused"] = now
+		c.log.Error("this node's certificate was revoked, and other nodes refuse it: issue another one on one of them (poolwire pki issue node) and put the files into pki_dir",
+			"node", c.cfg.NodeID, "pki_dir", c.cfg.PKIDir, "error", err)
+	}
 }
 
 // warn says once a day which certificates end soon.
@@ -181,98 +211,4 @@ func (c *certificates) record(ctx context.Context) error {
 	defer release()
 	_, err = poolwirev1.NewPkiServiceClient(conn).RecordCertificates(ctx, &poolwirev1.RecordCertificatesRequest{CertificatesPem: missing})
 	return err
-}
-
-// judgeRevoked says what the store knows against a certificate.
-func judgeRevoked(store *raftstore.Store) func(issuer, serial string) error {
-	return func(issuer, serial string) error {
-		c := store.View().Certificate(issuer, serial)
-		if c.GetRevokeTime() == nil {
-			return nil
-		}
-		why := c.GetRevokeReason()
-		if why == "" {
-			why = "no reason given"
-		}
-		return fmt.Errorf("revoked at %s by %s: %s", c.GetRevokeTime().AsTime().UTC().Format(time.RFC3339), c.GetRevokedBy(), why)
-	}
-}
-
-// followRevocations ends what was made with a certificate that was revoked, or whose CA is
-// trusted no longer, as soon as this node knows.
-func (n *node) followRevocations(ctx context.Context) error {
-	for ctx.Err() == nil {
-		view := n.store.View()
-		n.followTrust()
-		sub, err := n.store.Subscribe(view.Revision())
-		for err == nil {
-			var set raftstore.ChangeSet
-			if set, err = sub.Next(ctx); err == nil && concernsTrust(set) {
-				n.followTrust()
-			}
-		}
-		if !errors.Is(err, raftstore.ErrCompacted) {
-			return nil // the store or the daemon ends
-		}
-	}
-	return nil
-}
-
-func concernsTrust(set raftstore.ChangeSet) bool {
-	for _, c := range set.Changes {
-		if c.Table == raftstore.TableCertificates || c.Table == raftstore.TableTrustAnchors {
-			return true
-		}
-	}
-	return false
-}
-
-// followTrust goes by what the store says of CAs and of revocations now.
-func (n *node) followTrust() {
-	if anchors, _ := n.store.View().TrustAnchors(); len(anchors) > 0 {
-		if err := n.setAnchors(anchors); err != nil {
-			n.log.Error("the CAs of the cluster could not be taken over; the next attempt is in a minute", "pki_dir", n.cfg.PKIDir, "error", err)
-		}
-		select {
-		case n.trustChanged <- struct{}{}: // this node's certificate may be of the wrong one
-		default:
-		}
-	}
-	n.endUnusable()
-}
-
-func (n *node) setAnchors(records []*poolwirev1.TrustAnchor) error {
-	var active pki.Anchor
-	var others []pki.Anchor
-	for _, r := range records {
-		chains, err := pki.ParseAnchors("CA "+r.GetFingerprint(), r.GetChainPem())
-		switch {
-		case err != nil:
-			return err
-		case r.GetState() == poolwirev1.TrustAnchorState_TRUST_ANCHOR_STATE_ACTIVE:
-			active = chains[0]
-		default:
-			others = append(others, chains[0])
-		}
-	}
-	if active == nil {
-		return errors.New("none of the CAs on record issues")
-	}
-	return n.authority.SetAnchors(active, others)
-}
-
-// endUnusable ends all connections whose certificates are good no more.
-func (n *node) endUnusable() {
-	n.own.endUnusable()
-	n.passive.endUnusable()
-	n.board.End(func(certs []*x509.Certificate) error { return n.authority.Usable(certs, pki.OwnOrForeign) })
-}
-
-// watchOver makes the registers of connections; it is to be done before the first one.
-func (n *node) watchOver(log *slog.Logger) {
-	judge := func(whose pki.Ownership) func([]*x509.Certificate) error {
-		return func(certs []*x509.Certificate) error { return n.authority.Usable(certs, whose) }
-	}
-	n.trustChanged = make(chan struct{}, 1)
-	n.own, n.passive = newConnections(log, judge(pki.OwnOnly)), newConnections(log, judge(pki.OwnOrForeign))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"poolwire/daemon/config"
+	"poolwire/privatefile"
 )
 
 // claimFile in pki_dir says which cluster is founded with its CA, and by which node. Every
@@ -104,22 +105,7 @@ func writeClaim(cfg config.Config, uuid string) error {
 	if uuid != "" {
 		text += founded + uuid + "\n"
 	}
-	f, err := os.CreateTemp(cfg.PKIDir, "."+claimFile+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), filepath.Join(cfg.PKIDir, claimFile))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	dir, err := os.Open(cfg.PKIDir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return privatefile.Write(filepath.Join(cfg.PKIDir, claimFile), []byte(text))
 }
 
 // foundingCheck is how often a node that founds a cluster looks whether it is there.

@@ -115,12 +115,12 @@ func start(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *node, e
 		}
 	}()
 	n.authority.SetRevoked(judgeRevoked(n.store))
-	session := ovsdb.SessionConfig{Log: log, MaxMessage: cfg.Limits.OVSDBMessage}
-	n.board = controller.NewSwitchboard(log, session)
+	session := ovsdb.SessionConfig{Log: log, MaxMessage: cfg.Limits.OVSDBMessage, Room: ovsdb.NewRoom(cfg.Limits.OVSDBMemory)}
+	reach := hosts{authority: n.authority, gate: n.gate, open: n.passive}
+	n.board = n.newBoard(reach, session)
 	if n.south, err = listenSouthbound(n); err != nil {
 		return nil, err
 	}
-	reach := hosts{authority: n.authority, gate: n.gate, open: n.passive}
 	n.control, err = controller.New(controller.Config{
 		NodeID: n.cfg.NodeID, OpenFlowPort: n.south.port(), PortFlagsPort: n.south.flagsPort(), Store: n.store, Board: n.board,
 		Dial: reach.dial, Verify: reach.verify, IssuerOf: n.authority.IssuerOf, Session: session, Secrets: n.keys, MembersKeys: n.membersKeys, Gate: n.gate,
@@ -172,7 +172,7 @@ func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
 	}
 	n.store, err = raftstore.Open(ctx, raftstore.Config{
 		NodeID: n.cfg.NodeID, Dir: filepath.Join(n.cfg.DataDir, raftDir), Bootstrap: n.cfg.Bootstrap != "", ClusterName: n.cfg.Bootstrap, Stream: stream,
-		PeerID: peerID, AskNode: n.peers.ask, AskRevision: n.peers.revision, SecretKeys: n.keys.IDs, APIAddress: adv.API, OpenFlowAddress: adv.OpenFlow, Version: version.Version, Log: n.log,
+		PeerID: peerID, AskNode: n.peers.ask, Introducers: n.cfg.Join, AskRevision: n.peers.revision, SecretKeys: n.keys.IDs, APIAddress: adv.API, OpenFlowAddress: adv.OpenFlow, Version: version.Version, Log: n.log,
 		Raft: raftstore.RaftOptions{DiskReserve: uint64(n.cfg.Limits.DiskReserve)},
 	})
 	if err != nil {

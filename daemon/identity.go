@@ -64,6 +64,25 @@ func (h hosts) verify(v *raftstore.View, uuid string, certs []*x509.Certificate)
 	return err
 }
 
+// known tells whether certificates are those of the registered host with a system-id, as the store has it on this node;
+// where that is empty, of the registered host that they name or that they are pinned for.
+func (h hosts) known(v *raftstore.View, systemID string, certs []*x509.Certificate) bool {
+	if len(certs) == 0 {
+		return false
+	}
+	host := v.HostBySystemID(systemID)
+	if systemID == "" {
+		if id, err := pki.IdentityOf(certs[0]); err == nil && id.Kind == pki.KindHost {
+			host = v.Host(id.Name)
+		}
+		if host == nil || trustOf(host.GetTrust()) == pki.TrustFirstUse {
+			// Before its first use a host would be whoever names it.
+			host = v.HostByCertificate(pki.Fingerprint(certs[0]))
+		}
+	}
+	return host != nil && h.verify(v, host.GetUuid(), certs) == nil
+}
+
 func trustOf(t poolwirev1.TrustMode) pki.Trust {
 	switch t {
 	case poolwirev1.TrustMode_TRUST_MODE_CA:

@@ -27,8 +27,14 @@ type nodeMetrics struct {
 }
 
 func registerNodeMetrics(n *node) {
-	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &nodeMetrics{
-		store: n.store, authority: n.authority, gate: n.gate, reloads: &n.reloads, hosts: n.control.CertificateEnds,
+	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newNodeMetrics(n, n.control.CertificateEnds),
+		newAuditMetrics(func() raftstore.AuditEnds { return n.store.View().AuditEnds() }))
+}
+
+// newNodeMetrics makes the collector; hosts says until when the certificates are valid that hosts have shown.
+func newNodeMetrics(n *node, hosts func() map[string]time.Time) *nodeMetrics {
+	return &nodeMetrics{
+		store: n.store, authority: n.authority, gate: n.gate, reloads: &n.reloads, hosts: hosts,
 		leader:       prometheus.NewDesc("poolwire_raft_leader", "1 while this node leads.", nil, nil),
 		term:         prometheus.NewDesc("poolwire_raft_term", "Raft term.", nil, nil),
 		applied:      prometheus.NewDesc("poolwire_raft_applied_index", "Index of the last log entry applied on this node.", nil, nil),
@@ -39,7 +45,7 @@ func registerNodeMetrics(n *node) {
 		running:      prometheus.NewDesc("poolwire_setups_running", "Setting up of sessions that is at work: handshakes, first rows, and compilations for hosts.", nil, nil),
 		waiting:      prometheus.NewDesc("poolwire_setups_waiting", "Setting up of sessions that waits for its turn.", nil, nil),
 		abandoned:    prometheus.NewDesc("poolwire_setups_abandoned_total", "Connections whose peers hung up before it was their turn.", nil, nil),
-	})
+	}
 }
 
 // Describe implements prometheus.Collector.

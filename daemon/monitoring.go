@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"poolwire/daemon/door"
+	"poolwire/northbound"
 	"poolwire/northbound/opshttp"
 	"poolwire/pki"
 )
@@ -24,7 +26,7 @@ const (
 
 // listenMonitoring opens the port of metrics and checks; nil where there is to be none. It is plain
 // only with insecure_loopback, which the configuration allows with a loopback address.
-func (n *node) listenMonitoring() (*http.Server, net.Listener, error) {
+func (n *node) listenMonitoring(api *northbound.Server) (*http.Server, net.Listener, error) {
 	address := n.cfg.Listen.Metrics
 	if address == "" {
 		return nil, nil, nil
@@ -36,8 +38,10 @@ func (n *node) listenMonitoring() (*http.Server, net.Listener, error) {
 	l = door.Listen(l, n.rules("metrics", n.cfg.Limits.MetricsConnections, "metrics_connections"))
 	handler := opshttp.Config{Store: n.store, Gatherer: n.metrics}
 	if !n.cfg.InsecureLoopback {
-		handler.Authorise = n.mayReadMetrics
+		handler.Authorise = func(r *http.Request) error { return n.mayReadMetrics(api, r) }
 		l = tls.NewListener(l, n.authority.MonitoringTLS())
+	} else {
+		n.log.Warn("metrics are served without TLS, to everybody on this machine: insecure_loopback is set", "listen.metrics", address)
 	}
 	return &http.Server{
 		Handler: opshttp.Handler(handler), ReadHeaderTimeout: monitoringHeaderTime, ReadTimeout: monitoringTime, WriteTimeout: monitoringTime,
@@ -47,11 +51,17 @@ func (n *node) listenMonitoring() (*http.Server, net.Listener, error) {
 	}, l, nil
 }
 
-// mayReadMetrics takes a client's certificate of any role.
-func (n *node) mayReadMetrics(r *http.Request) error {
-	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-		return opshttp.ErrNoCredentials
+// mayReadMetrics asks the API who may. A certificate that is shown must be a client's and good, also on a
+// connection that has been open for long.
+func (n *node) mayReadMetrics(api *northbound.Server, r *http.Request) error {
+	var certificates []*x509.Certificate
+	if r.TLS != nil {
+		certificates = r.TLS.PeerCertificates
 	}
-	_, err := n.authority.VerifyPeer(r.TLS.PeerCertificates, pki.KindClient)
-	return err
+	if len(certificates) > 0 {
+		if _, err := n.authority.VerifyPeer(certificates, pki.KindClient); err != nil {
+			return err
+		}
+	}
+	return api.MayReadMetrics(r, certificates)
 }

@@ -46,7 +46,7 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		NodeID: n.cfg.NodeID, Store: n.store, Live: n.control,
 		CA:       n.authority,
 		Identify: identify, Peers: n.leaders,
-		Version: version.Version, Log: n.log, Metrics: n.metrics, Limits: apiLimits(n.cfg.Limits),
+		OVSDBPort: n.south.ovsdbPort(), Version: version.Version, Log: n.log, Metrics: n.metrics, Limits: apiLimits(n.cfg.Limits),
 	})
 	if err != nil {
 		return nil, err
@@ -58,6 +58,7 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		rules := n.rules("api", n.cfg.Limits.APIConnections, "api_connections")
 		s.tlsListener = door.Listen(s.tlsListener, rules)
 		creds := door.Handshakes(watched{credentials.NewTLS(n.authority.APIServerTLS()), n.own}, n.cfg.Limits.Handshakes, rules)
+		creds = door.Guests(creds, n.cfg.Limits.UnprovedConnections, n.cfg.Limits.HandshakeTime, rules)
 		s.tls = grpc.NewServer(append(s.api.ServerOptions(), grpc.Creds(creds))...)
 		s.api.Register(s.tls)
 	}
@@ -68,7 +69,7 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		s.local = grpc.NewServer(s.api.ServerOptions()...)
 		s.api.Register(s.local)
 	}
-	if s.ops, s.opsListener, err = n.listenMonitoring(); err != nil {
+	if s.ops, s.opsListener, err = n.listenMonitoring(s.api); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -77,8 +78,8 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 // apiLimits are the API's limits in its own words.
 func apiLimits(l config.Limits) northbound.Limits {
 	return northbound.Limits{
-		Message: l.APIMessage, List: l.ListLength, Streams: l.APIStreams, Requests: l.Requests,
-		Watchers: l.Watchers, WatchersPerClient: l.WatchersPerClient, Handshake: l.HandshakeTime, Stall: l.StalledStream,
+		Message: l.APIMessage, List: l.ListLength, Streams: l.APIStreams, Calls: l.CallsPerClient, Requests: l.Requests, Changes: l.Changes,
+		Watchers: l.Watchers, WatchersPerClient: l.WatchersPerClient, Handshake: l.HandshakeTime, Stall: l.StalledStream, Unread: l.UnreadAnswers,
 	}
 }
 

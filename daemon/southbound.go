@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -28,6 +29,16 @@ type southbound struct {
 	gate     *gate.Gate
 	limits   config.Limits
 	log      *slog.Logger
+}
+
+// newBoard makes the switchboard of a node.
+func (n *node) newBoard(reach hosts, session ovsdb.SessionConfig) *controller.Switchboard {
+	return controller.NewSwitchboard(controller.BoardConfig{
+		Log: n.log, Session: session, Strangers: n.cfg.Limits.UnverifiedSessions, Meeting: n.cfg.Limits.HandshakeTime, Limited: n.doors.Stranger,
+		Known: func(systemID string, certs []*x509.Certificate) bool {
+			return reach.known(n.store.View(), systemID, certs)
+		},
+	})
 }
 
 // listenSouthbound opens the listeners of a node.
@@ -76,6 +87,14 @@ func (s *southbound) flagsPort() int {
 		return 0
 	}
 	return s.flags.Addr().(*net.TCPAddr).Port
+}
+
+// ovsdbPort is the TCP port that hosts dial for OVSDB; 0 for none.
+func (s *southbound) ovsdbPort() uint16 {
+	if s.ovsdb == nil {
+		return 0
+	}
+	return uint16(s.ovsdb.Addr().(*net.TCPAddr).Port)
 }
 
 // serve accepts until ctx ends.

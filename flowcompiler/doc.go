@@ -69,10 +69,12 @@
 //
 // # Where things are declared
 //
-// tables.go has the tables, registers.go every bit of every register,
-// priorities.go and cookies.go the rest. Each flow is held against these when it
-// is made; a flow that breaks them is an error of Commit. All flows of one table
-// are in table_<name>.go. docs/pipeline.md is generated from the same data.
+// tables.go numbers the tables, tables_source.go, tables_destination.go and
+// tables_policy.go have a row for each, fields.go names what registers hold and
+// registers.go has every bit of it, priorities.go and cookies.go the rest. Each
+// flow is held against these when it is made; a flow that breaks them is an error
+// of Commit. All flows of one table are in table_<name>.go. docs/pipeline.md is
+// generated from the same data.
 //
 // # Incremental compilation
 //

@@ -14,7 +14,20 @@ type permission struct {
 	role Role
 	// reach is how far that role has to reach.
 	reach reach
+	// effect is whether it changes anything.
+	effect effect
 }
+
+// effect says what a method does to the state, the log or the keys of the cluster.
+type effect int
+
+// The effects.
+const (
+	// effectRead: nothing.
+	effectRead effect = iota
+	// effectWrite: it changes something, or makes what somebody may come with, as certificates.
+	effectWrite
+)
 
 // reach is how far a caller's role has to reach for a method. That a caller has a role in the whole cluster is enough
 // for every method that needs no higher one.
@@ -50,19 +63,28 @@ func (r reach) String() string {
 	return "nobody"
 }
 
+// flag is what a grant that reaches as far has on the command line.
+func (r reach) flag() string {
+	switch r {
+	case reachNetwork:
+		return " --network NETWORK"
+	case reachPool:
+		return " --pool POOL"
+	}
+	return ""
+}
+
 // access returns the lowest role that may call a method, RoleNone for one that nobody may call.
 func access(method string) Role { return permissions[method].role }
 
 // mutates tells whether a method changes something.
-func mutates(method string) bool {
-	switch method {
-	case v1.TokenService_CreateToken_FullMethodName, v1.TokenService_DeleteToken_FullMethodName:
-		return true // of which everybody has his own
-	case v1.AccessService_ListGrants_FullMethodName:
-		return false
-	}
-	role := access(method)
-	return role == RolePoolOperator || role == RolePoolAdmin
+func mutates(method string) bool { return permissions[method].effect == effectWrite }
+
+// guarded tells whether it is worth a record when somebody calls a method who may not: changes, and what only pool-admins
+// may read in the whole cluster.
+func guarded(method string) bool {
+	p := permissions[method]
+	return p.effect == effectWrite || p.role == RolePoolAdmin && p.reach == reachCluster
 }
 
 // Permission is one line of the table of who may call what.

@@ -3,6 +3,7 @@ package northbound
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -99,7 +100,7 @@ type secured struct {
 	server  *grpc.Server
 }
 
-func newSecured(t *testing.T) *secured {
+func newSecured(t testing.TB) *secured {
 	f := newWorld(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute) // for thousands of calls, under the race detector
 	t.Cleanup(cancel)
@@ -276,6 +277,11 @@ func TestTokens(t *testing.T) {
 	if err != nil || len(list.GetTokens()) != 2 || strings.Contains(list.String(), secret[len(secret)-8:]) || list.GetTokens()[0].GetExpireTime() == nil {
 		t.Errorf("%v, %v", list, err)
 	}
+	for _, k := range list.GetTokens() {
+		if used := k.GetLastUsed(); (used != nil || k.GetId() == id) && used.AsTime().Before(k.GetCreateTime().AsTime()) {
+			t.Errorf("made %s, used %s", k.GetCreateTime().AsTime(), k.GetLastUsed().AsTime())
+		}
+	}
 	if _, err := v1.NewTokenServiceClient(s.conn).DeleteToken(s.ctx, &v1.DeleteTokenRequest{Id: id}); err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +289,7 @@ func TestTokens(t *testing.T) {
 	unknown := tokenPrefix + strings.Repeat("0", 16) + "_" + strings.Repeat("0", 64)
 	for name, bad := range map[string]string{"revoked": secret, "unknown": unknown, "no token": "x", "wrong secret": other} {
 		_, err := whoami(s.ca.dialToken(s.address, bad), s.ctx)
-		if st := status.Convert(err); st.Code() != codes.Unauthenticated || st.Message() != "the token is not accepted" {
+		if st := status.Convert(err); st.Code() != codes.Unauthenticated || st.Message() != status.Convert(errToken()).Message() || !strings.Contains(st.Message(), "poolwire token create") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -345,5 +351,76 @@ func TestWideEyesNarrowHands(t *testing.T) {
 		if _, err := v1.NewRuleServiceClient(conn).CreateRule(s.ctx, rule); status.Code(err) != want {
 			t.Errorf("a rule of XCP-ng's form of %s: %v, want %s", vif, err, want)
 		}
+	}
+}
+
+// TestRefusalsSayWhatHelps: who may not do something is told whom to ask for what.
+func TestRefusalsSayWhatHelps(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t)
+	s.grant("tenant", RoleReadOnly, scopeCase{network: s.network1().GetUuid()})
+	conn := s.ca.dial(s.address, "tenant", "none")
+	_, err := v1.NewPolicyServiceClient(conn).CreatePolicyRule(s.ctx, &v1.CreatePolicyRuleRequest{})
+	refusal{code: codes.PermissionDenied, says: []string{"PolicyService/CreatePolicyRule needs", "ask a pool-admin: poolwire access grant tenant pool-operator --network NETWORK"}}.check(t, err)
+	if strings.Contains(err.Error(), "/poolwire.v1.") {
+		t.Error(err)
+	}
+	_, err = v1.NewPoolServiceClient(conn).CreatePool(s.ctx, &v1.CreatePoolRequest{})
+	refusal{code: codes.PermissionDenied, says: []string{"poolwire access grant tenant pool-operator"}}.check(t, err)
+	_, err = v1.NewTokenServiceClient(s.conn).CreateToken(s.ctx, &v1.CreateTokenRequest{})
+	refusal{code: codes.InvalidArgument, field: "token.owner", says: []string{"--owner"}}.check(t, err)
+	if _, err := v1.NewPrivateNetworkServiceClient(s.conn).CreatePrivateNetwork(s.ctx, &v1.CreatePrivateNetworkRequest{PrivateNetwork: &v1.PrivateNetwork{NameLabel: "shop-net"}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = v1.NewAccessServiceClient(s.conn).CreateGrant(s.ctx, &v1.CreateGrantRequest{Grant: &v1.Grant{Principal: "x", Role: 1, NetworkUuid: "shop-nett"}})
+	refusal{code: codes.NotFound, field: "grant.network_uuid", says: []string{"shop-net"}}.check(t, err)
+}
+
+// TestPendingChangesOfOneself: whoever made a change resolves it, with a credential that covers all of it still.
+func TestPendingChangesOfOneself(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t)
+	own := s.network1().GetUuid()
+	other := s.store.View().Vif(vif3).GetNetworkUuid()
+	here := s.grant("tenant", RolePoolOperator, scopeCase{network: own})
+	there := s.grant("tenant", RolePoolOperator, scopeCase{network: other})
+	conn := s.ca.dial(s.address, "tenant", "none")
+	hold := func(vif string) string {
+		r, err := v1.NewPolicyServiceClient(conn).CreatePolicyRule(s.ctx, &v1.CreatePolicyRuleRequest{
+			PolicyRule: policyRule(func(r *v1.PolicyRule) { r.ScopeUuid = vif }), ConfirmWithin: durationpb.New(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(r.GetRevision())
+	}
+	mine, theirs := hold(vif1), hold(vif3)
+	_, narrow := s.token("tenant", func(t *v1.Token) { t.NetworkUuid = own })
+	known := func(c grpc.ClientConnInterface) int {
+		r, err := v1.NewChangeServiceClient(c).ListPendingChanges(s.ctx, &v1.ListPendingChangesRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(r.GetChanges())
+	}
+	token := s.ca.dialToken(s.address, narrow)
+	if n := known(conn); n != 2 {
+		t.Errorf("the author sees %d changes of his two", n)
+	}
+	if n := known(token); n != 1 {
+		t.Errorf("with a token for one network the author sees %d changes", n)
+	}
+	_, err := v1.NewChangeServiceClient(token).ConfirmChange(s.ctx, &v1.ConfirmChangeRequest{Id: theirs})
+	refusal{code: codes.NotFound}.check(t, err)
+	if _, err := v1.NewChangeServiceClient(token).RollbackChange(s.ctx, &v1.RollbackChangeRequest{Id: mine}); err != nil {
+		t.Errorf("with a token that covers it: %v", err)
+	}
+	// Who reads everything sees it, and may no more than has been granted.
+	if _, err := v1.NewAccessServiceClient(s.conn).DeleteGrant(s.ctx, &v1.DeleteGrantRequest{Uuid: there.GetUuid()}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = v1.NewChangeServiceClient(s.ca.dial(s.address, "tenant", "read-only")).ConfirmChange(s.ctx, &v1.ConfirmChangeRequest{Id: theirs})
+	refusal{code: codes.PermissionDenied, says: []string{"does not cover"}}.check(t, err)
+	if here.GetUuid() == "" || known(conn) != 0 {
+		t.Error("a change is seen by whom nothing is left that covers it")
 	}
 }

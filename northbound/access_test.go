@@ -138,6 +138,8 @@ func TestRoles(t *testing.T) {
 	for _, r := range roles {
 		conns[r] = ca.dial(l.Addr().String(), r.String(), r.String())
 	}
+	conns[RoleNode] = ca.dial(l.Addr().String(), "n1", "node") // a member
+	outside := ca.dial(l.Addr().String(), "n9", "node")
 	methods := 0
 	for service, info := range g.GetServiceInfo() {
 		for _, m := range info.Methods {
@@ -154,6 +156,9 @@ func TestRoles(t *testing.T) {
 			if got := status.Code(callEmpty(f.ctx, conns[RoleNone], method, m)); got != codes.Unauthenticated {
 				t.Errorf("%s without a certificate: %s", method, got)
 			}
+			if got := status.Code(callEmpty(f.ctx, outside, method, m)); (got == codes.PermissionDenied) != (!forJoining(method) || m.Name == "AddNode") {
+				t.Errorf("%s as a node that is no member: %s", method, got) // AddNode: not for a node without a name
+			}
 			for _, r := range roles {
 				got := status.Code(callEmpty(f.ctx, conns[r], method, m))
 				if allowed := got != codes.PermissionDenied && got != codes.Unauthenticated; allowed != (r >= need) {
@@ -162,8 +167,8 @@ func TestRoles(t *testing.T) {
 			}
 		}
 	}
-	if methods < 69 {
-		t.Errorf("only %d methods", methods)
+	if methods != len(permissions) {
+		t.Errorf("%d methods are registered, the table has %d", methods, len(permissions))
 	}
 	if access("/poolwire.v1.PoolService/Unheard") != RoleNone {
 		t.Error("an unknown method has a role")
@@ -229,8 +234,16 @@ func TestStrangers(t *testing.T) {
 	_, err = v1.NewPoolServiceClient(ca.dial(l.Addr().String(), "eve", "read-only")).CreatePool(lying, &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "x"}})
 	refusal{code: codes.PermissionDenied, says: []string{`"eve" has the role read-only`}}.check(t, err)
 	modest := metadata.AppendToOutgoingContext(f.ctx, forwardedKey, "n2", callerNameKey, "eve", callerRoleKey, "read-only")
-	_, err = v1.NewPoolServiceClient(ca.dial(l.Addr().String(), "n2", "node")).CreatePool(modest, &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "x"}})
-	refusal{code: codes.PermissionDenied, says: []string{"eve via n2", "read-only"}}.check(t, err)
+	_, err = v1.NewPoolServiceClient(ca.dial(l.Addr().String(), "n1", "node")).CreatePool(modest, &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "x"}})
+	refusal{code: codes.PermissionDenied, says: []string{"eve via n1", "read-only"}}.check(t, err)
+	_, err = v1.NewPoolServiceClient(ca.dial(l.Addr().String(), "n2", "node")).CreatePool(lying, &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "x"}})
+	refusal{code: codes.Unauthenticated, says: []string{`"n2" is no member`}}.check(t, err)
+	itself := func(id string) error {
+		_, err := v1.NewClusterServiceClient(ca.dial(l.Addr().String(), "n2", "node")).AddNode(f.ctx, &v1.AddNodeRequest{Node: &v1.Node{Id: id}})
+		return err
+	}
+	refusal{code: codes.PermissionDenied, says: []string{"none but itself"}}.check(t, itself("n3"))
+	refusal{code: codes.InvalidArgument, field: "node.raft_address"}.check(t, itself("n2"))
 }
 
 // lines keeps log records as text.

@@ -105,11 +105,8 @@ func (s *addressGroupService) ListAddressGroups(ctx context.Context, req *v1.Lis
 		return nil, err
 	}
 	out := &v1.ListAddressGroupsResponse{Revision: v.Revision()}
-	page, next := pageOf(at, v.AddressGroups(), (*v1.AddressGroup).GetUuid)
-	for _, g := range page {
-		out.AddressGroups = append(out.AddressGroups, addressGroupState(v, g))
-	}
-	out.NextPageToken = next
+	out.AddressGroups, out.NextPageToken = pageAs(at, v.AddressGroups(), (*v1.AddressGroup).GetUuid,
+		func(g *v1.AddressGroup) *v1.AddressGroup { return addressGroupState(v, g) })
 	return out, nil
 }
 

@@ -48,16 +48,18 @@ func (s *auditService) ListAuditRecords(ctx context.Context, req *v1.ListAuditRe
 	if after, err := strconv.ParseUint(page.after, 10, 64); err == nil {
 		n = after + step
 	}
+	var full pageLength
 	for ; n > ends.Anchor && n <= ends.Head; n += step {
 		r := v.AuditRecord(n)
 		if r == nil || !wanted.takes(v, r) {
 			continue
 		}
-		if len(out.GetRecords()) == page.size {
+		record := auditRecord(v, r)
+		if len(out.GetRecords()) == page.size || full.by(record) {
 			out.NextPageToken = page.token(strconv.FormatUint(n-step, 10))
 			break
 		}
-		out.Records = append(out.Records, auditRecord(v, r))
+		out.Records = append(out.Records, record)
 	}
 	return out, nil
 }
@@ -227,7 +229,7 @@ func (f auditFilter) takes(v *raftstore.View, r *storev1.AuditRecord) bool {
 	}
 	for _, c := range r.GetChanges() {
 		if (f.GetKind() == "" || kindOfTable(c.GetTable()) == f.GetKind()) &&
-			(f.GetObject() == "" || f.GetObject() == c.GetKey() || f.GetObject() == c.GetName()) &&
+			(f.GetObject() == "" || f.GetObject() == c.GetKey() || f.GetObject() == auditName(c)) &&
 			(f.vif == nil || v.Concerns(c, f.vif)) {
 			return true
 		}

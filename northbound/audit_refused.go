@@ -59,10 +59,13 @@ func newRefusals(write func(context.Context, []*storev1.RefusedCalls) error) *re
 
 // take records a call, or counts it.
 func (r *refusals) take(ctx context.Context, call *storev1.RefusedCalls) {
-	call.Calls, call.FirstTime = 1, timestamppb.New(r.now())
-	if !r.count(call) {
-		return
+	if r.count(call) {
+		r.record(ctx, call)
 	}
+}
+
+// record records a call that count has counted.
+func (r *refusals) record(ctx context.Context, call *storev1.RefusedCalls) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refusedWrite)
 	defer cancel()
 	if r.write(ctx, []*storev1.RefusedCalls{call}) != nil {
@@ -74,6 +77,7 @@ func (r *refusals) take(ctx context.Context, call *storev1.RefusedCalls) {
 
 // count counts a call, and tells whether it is to be recorded at once.
 func (r *refusals) count(call *storev1.RefusedCalls) (atOnce bool) {
+	call.Calls, call.FirstTime = 1, timestamppb.New(r.now())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.arm()
@@ -177,21 +181,28 @@ func (r *refusals) summarise() {
 	}
 }
 
-// noteRefused has a change recorded that its caller was not allowed to make. A call that was passed on is recorded by the
-// node that refused it.
+// noteRefused has a call recorded that its caller was not allowed to make.
 func (s *Server) noteRefused(ctx context.Context, c *call, err error) {
+	if refused := s.refusedCall(ctx, c, err); refused != nil {
+		s.refusals.take(ctx, refused)
+	}
+}
+
+// refusedCall is what is recorded of a call; nil for nothing. Recorded are what is guarded, and calls of whom nobody knows. A call
+// that was passed on is recorded by the node that refused it.
+func (s *Server) refusedCall(ctx context.Context, c *call, err error) *storev1.RefusedCalls {
 	code := status.Code(err)
-	if code != codes.PermissionDenied && code != codes.Unauthenticated || !mutates(c.method) || c.passedOn.Load() {
-		return
+	if code == codes.ResourceExhausted && c.who.Name == "" {
+		code = codes.Unauthenticated // one too many of them
+	}
+	if code != codes.Unauthenticated && (code != codes.PermissionDenied || !guarded(c.method)) || c.passedOn.Load() {
+		return nil
 	}
 	o := originOf(c)
-	if o.GetVia() == "" {
-		o.Via = s.cfg.NodeID
-	}
 	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil && o.GetAddress() == "" && p.Addr.Network() != "unix" {
 		o.Address = p.Addr.String()
 	}
-	s.refusals.take(ctx, &storev1.RefusedCalls{Origin: o, Code: uint32(code), Reason: status.Convert(err).Message()})
+	return &storev1.RefusedCalls{Origin: o, Code: uint32(code), Reason: status.Convert(err).Message()}
 }
 
 // originOf is who makes a call, for the log.
@@ -202,7 +213,8 @@ func originOf(c *call) *storev1.Origin {
 	}
 }
 
-// recordRefused writes refused calls to the log, through the leader.
+// recordRefused writes refused calls to the log, through the leader. They have come by way of the node that refused them,
+// as those that are passed on have, unless that is the leader itself.
 func (s *Server) recordRefused(ctx context.Context, calls []*storev1.RefusedCalls) error {
 	id, address := s.cfg.Store.Leader()
 	if s.cfg.Store.IsLeader() || id == s.cfg.NodeID {
@@ -221,7 +233,7 @@ func (s *Server) recordRefused(ctx context.Context, calls []*storev1.RefusedCall
 	for _, c := range calls {
 		o := c.GetOrigin()
 		req.Calls = append(req.Calls, &v1.RefusedCalls{
-			Who: o.GetWho(), Credential: o.GetCredential(), Address: o.GetAddress(), Via: o.GetVia(), Method: o.GetMethod(),
+			Who: o.GetWho(), Credential: o.GetCredential(), Address: o.GetAddress(), Via: cmp.Or(o.GetVia(), s.cfg.NodeID), Method: o.GetMethod(),
 			Code: c.GetCode(), Reason: c.GetReason(), Calls: c.GetCalls(), FirstTime: c.GetFirstTime(),
 		})
 	}

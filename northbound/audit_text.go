@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -29,7 +30,7 @@ func auditRecord(v *raftstore.View, r *storev1.AuditRecord) *v1.AuditRecord {
 		out.Code = codeName(r.GetCode())
 	}
 	for _, c := range r.GetChanges() {
-		out.Changes = append(out.Changes, auditChange(c))
+		out.Changes = append(out.Changes, auditChange(v, c))
 	}
 	out.Summary = auditSummary(r, out)
 	return out
@@ -42,7 +43,7 @@ const maxSummary = 3
 func auditSummary(r *storev1.AuditRecord, shown *v1.AuditRecord) string {
 	switch {
 	case r.GetCalls() > 1:
-		return fmt.Sprintf("%d calls refused since %s: %s", r.GetCalls(), r.GetFirstTime().AsTime().Format("15:04:05Z"), r.GetReason())
+		return fmt.Sprintf("%d calls refused since %s: %s", r.GetCalls(), r.GetFirstTime().AsTime().UTC().Format(time.RFC3339), r.GetReason())
 	case r.GetOutcome() == storev1.AuditOutcome_AUDIT_OUTCOME_REFUSED:
 		return "refused: " + r.GetReason()
 	case r.GetOutcome() == storev1.AuditOutcome_AUDIT_OUTCOME_DUPLICATE:
@@ -67,27 +68,42 @@ func auditSummary(r *storev1.AuditRecord, shown *v1.AuditRecord) string {
 	return strings.Join(parts, "; ")
 }
 
-// auditChange is a change as the API shows it.
-func auditChange(c *storev1.AuditChange) *v1.AuditChange {
+// auditChange is a change as the API shows it. What it refers to has the name that a view knows it by.
+func auditChange(v *raftstore.View, c *storev1.AuditChange) *v1.AuditChange {
 	out := &v1.AuditChange{
-		Kind: kindOfTable(c.GetTable()), Id: c.GetKey(), Name: c.GetName(), Made: c.GetMade(), Removed: c.GetRemoved(),
+		Kind: kindOfTable(c.GetTable()), Id: c.GetKey(), Name: auditName(c), Made: c.GetMade(), Removed: c.GetRemoved(),
 		Added: c.GetAdded(), Lost: c.GetLost(),
 	}
 	before, after := raftstore.AuditImages(c)
+	image := imageOf(before, after)
+	words := objectWords(v, out, image)
+	if text := certificateChange(words, before, after); text != "" {
+		out.Summary = text
+	}
+	if text := anchorsChange(before, after); text != "" {
+		out.Summary = text
+	}
 	fields := keepChanged(before, after)
 	out.BeforeJson, out.AfterJson = fieldsJSON(before), fieldsJSON(after)
-	out.Summary = changeSummary(out, before, after, fields)
+	if out.GetSummary() == "" {
+		out.Summary = changeSummary(out, words, before, after, fields)
+	}
 	return out
+}
+
+// imageOf is an object as it was left by a change, or as it was before it was removed; nil when neither is recorded.
+func imageOf(before, after proto.Message) proto.Message {
+	if after != nil {
+		return after
+	}
+	return before
 }
 
 // keepChanged takes out of two objects what they have in common, and what the store itself writes into objects. It
 // returns the names of the fields that are left.
 func keepChanged(before, after proto.Message) []string {
 	var left []string
-	one := after
-	if one == nil {
-		one = before
-	}
+	one := imageOf(before, after)
 	if one == nil {
 		return nil
 	}
@@ -142,129 +158,4 @@ func compact(b []byte) []byte {
 		return b
 	}
 	return out
-}
-
-// Bounds of a summary: fields that are named, and characters of a value.
-const (
-	maxFields = 3
-	maxValue  = 40
-)
-
-// changeSummary says what was changed about an object, in one line.
-func changeSummary(c *v1.AuditChange, before, after proto.Message, fields []string) string {
-	what := strings.ReplaceAll(c.GetKind(), "_", " ")
-	name := c.GetName()
-	if name == "" {
-		name = shortID(c.GetId())
-	}
-	if what == "settings" {
-		name = ""
-	}
-	what = strings.TrimSpace(what + " " + name)
-	image := after
-	if image == nil {
-		image = before
-	}
-	if text := ruleSummary(image); text != "" && (c.GetMade() || c.GetRemoved()) {
-		what += ": " + text
-	}
-	switch {
-	case c.GetMade():
-		return "made " + what
-	case c.GetRemoved():
-		return "removed " + what
-	}
-	var parts []string
-	if n := len(c.GetAdded()); n > 0 {
-		parts = append(parts, "+"+someOf(c.GetAdded()))
-	}
-	if n := len(c.GetLost()); n > 0 {
-		parts = append(parts, "-"+someOf(c.GetLost()))
-	}
-	for i, f := range fields {
-		if i == maxFields {
-			parts = append(parts, fmt.Sprintf("and %d more", len(fields)-i))
-			break
-		}
-		parts = append(parts, f+" "+valueOf(before, f)+" -> "+valueOf(after, f))
-	}
-	if len(parts) == 0 {
-		return "changed " + what
-	}
-	return what + " " + strings.Join(parts, ", ")
-}
-
-func someOf(list []string) string {
-	text := strings.Join(list[:min(len(list), maxFields)], " ")
-	if more := len(list) - maxFields; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
-
-// shortID is enough of a UUID to recognise it.
-func shortID(id string) string {
-	if _, ok := canonicalUUID(id); ok {
-		return id[:8]
-	}
-	return id
-}
-
-// ruleSummary is what a rule does; empty for other objects.
-func ruleSummary(m proto.Message) string {
-	switch r := m.(type) {
-	case *v1.Rule:
-		verb := "deny"
-		if r.GetAllow() {
-			verb = "allow"
-		}
-		return strings.Join(strings.Fields(fmt.Sprintf("%s %s %s", verb, wordOf("PROTOCOL_", r.GetProtocol().String()), r.GetIpRange())), " ")
-	case *v1.PolicyRule:
-		place := wordOf("POLICY_LEVEL_", r.GetLevel().String())
-		if r.GetScopeUuid() != "" {
-			place += " " + shortID(r.GetScopeUuid())
-		}
-		return strings.Join(strings.Fields(fmt.Sprintf("%s %s %s on %s", wordOf("RULE_ACTION_", r.GetAction().String()),
-			wordOf("TRAFFIC_DIRECTION_", r.GetDirection().String()), r.GetProtocol(), place)), " ")
-	}
-	return ""
-}
-
-// wordOf is the last part of the name of an enum's value, in small letters.
-func wordOf(prefix, name string) string { return strings.ToLower(strings.TrimPrefix(name, prefix)) }
-
-// valueOf is the value of a field in a few characters.
-func valueOf(m proto.Message, field string) string {
-	f := m.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(field))
-	if f == nil || !m.ProtoReflect().Has(f) {
-		return "none"
-	}
-	value := m.ProtoReflect().Get(f)
-	text := ""
-	switch {
-	case f.Kind() == protoreflect.EnumKind && !f.IsList():
-		if d := f.Enum().Values().ByNumber(value.Enum()); d != nil {
-			text = strings.ToLower(strings.TrimPrefix(string(d.Name()), enumPrefix(f.Enum())))
-		}
-	case f.IsList(), f.IsMap(), f.Kind() == protoreflect.MessageKind:
-		only := m.ProtoReflect().New()
-		only.Set(f, value)
-		object := map[string]json.RawMessage{}
-		_ = json.Unmarshal([]byte(fieldsJSON(only.Interface())), &object)
-		text = string(object[field])
-	default:
-		text = fmt.Sprint(value.Interface())
-	}
-	if r := []rune(text); len(r) > maxValue {
-		text = string(r[:maxValue-1]) + "…"
-	}
-	if text == "" {
-		return "none"
-	}
-	return text
-}
-
-// enumPrefix is what all values of an enum begin with: "RULE_ACTION_".
-func enumPrefix(e protoreflect.EnumDescriptor) string {
-	return strings.TrimSuffix(string(e.Values().Get(0).Name()), "UNSPECIFIED")
 }

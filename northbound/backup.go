@@ -44,7 +44,7 @@ func (s *backupService) SaveBackup(_ *v1.SaveBackupRequest, out grpc.ServerStrea
 
 // StageBackup puts a part of a file down.
 func (s *backupService) StageBackup(ctx context.Context, req *v1.StageBackupRequest) (*v1.StageBackupResponse, error) {
-	res, err := s.restore(ctx, "", &storev1.RestoreBackup{
+	res, err := s.restore(ctx, raftstore.Asked{}, &storev1.RestoreBackup{
 		Id: req.GetRestoreId(), Step: storev1.RestoreStep_RESTORE_STEP_STAGE, Index: req.GetIndex(), Data: req.GetData(),
 	})
 	return &v1.StageBackupResponse{Revision: res.Revision}, err
@@ -54,6 +54,7 @@ func (s *backupService) StageBackup(ctx context.Context, req *v1.StageBackupRequ
 // restored is refused before the log has it.
 func (s *backupService) RestoreBackup(ctx context.Context, req *v1.RestoreBackupRequest) (*v1.RestoreBackupResponse, error) {
 	cmd := &storev1.RestoreBackup{Id: req.GetRestoreId(), Step: storev1.RestoreStep_RESTORE_STEP_COMMIT, Parts: req.GetParts()}
+	cmd.KeepGrants = req.GetKeepGrants()
 	if req.GetDiscard() {
 		cmd.Step, cmd.Parts = storev1.RestoreStep_RESTORE_STEP_DISCARD, 0
 	}
@@ -62,18 +63,20 @@ func (s *backupService) RestoreBackup(ctx context.Context, req *v1.RestoreBackup
 		return nil, err
 	}
 	out := &v1.RestoreBackupResponse{}
-	if !req.GetDiscard() && !v.Requested(req.GetRequestId()) {
+	if !req.GetDiscard() && !v.Requested(askedBy(ctx, req)) {
 		if out.Manifest, err = s.cfg.Store.CheckRestore(v, req.GetRestoreId(), req.GetParts()); err != nil {
 			return nil, statusOf(err, "")
 		}
 	}
-	res, err := s.restore(ctx, req.GetRequestId(), cmd)
+	res, err := s.restore(ctx, askedBy(ctx, req), cmd)
 	out.Revision = res.Revision
 	return out, err
 }
 
-func (s *backupService) restore(ctx context.Context, requestID string, c *storev1.RestoreBackup) (raftstore.Result, error) {
-	res, err := s.cfg.Store.Apply(ctx, signed(ctx, &storev1.Command{RequestId: requestID, Body: &storev1.Command_RestoreBackup{RestoreBackup: c}}))
+func (s *backupService) restore(ctx context.Context, by raftstore.Asked, c *storev1.RestoreBackup) (raftstore.Result, error) {
+	cmd := &storev1.Command{Body: &storev1.Command_RestoreBackup{RestoreBackup: c}}
+	by.Sign(cmd)
+	res, err := s.cfg.Store.Apply(ctx, signed(ctx, cmd))
 	return res, statusOf(err, "")
 }
 

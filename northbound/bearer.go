@@ -55,9 +55,6 @@ func (s *Server) bearer(headers []string, address string) (Identity, error) {
 	if err != nil {
 		host = address
 	}
-	if s.tokenRefusals.tooMany(host, time.Now()) {
-		return Identity{}, status.Error(codes.ResourceExhausted, "too many tokens from this address were refused; try again in a minute")
-	}
 	id, sum, ok := parseToken(headers[0])
 	k := s.cfg.Store.View().Token(id)
 	have := k.GetSecretSha256()
@@ -66,6 +63,9 @@ func (s *Server) bearer(headers []string, address string) (Identity, error) {
 	}
 	same := subtle.ConstantTimeCompare(have, sum[:]) == 1
 	if len(headers) != 1 || !ok || k == nil || !same || isOver(k.GetToken()) {
+		if s.tokenRefusals.tooMany(host, time.Now()) {
+			return Identity{}, status.Error(codes.ResourceExhausted, "this token is not accepted, nor were too many others from this address; try again in a minute")
+		}
 		s.tokenRefusals.add(host, time.Now())
 		return Identity{}, errToken()
 	}
@@ -73,7 +73,11 @@ func (s *Server) bearer(headers []string, address string) (Identity, error) {
 	return Identity{Name: k.GetToken().GetOwner(), Credential: credentialToken + id, Address: address}, nil
 }
 
-func errToken() error { return status.Error(codes.Unauthenticated, "the token is not accepted") }
+// errToken says what helps, and not which of it was wrong.
+func errToken() error {
+	return status.Error(codes.Unauthenticated, "the token is not accepted: it is not one of this cluster, has ended or was revoked; "+
+		"have another one made (poolwire token create)")
+}
 
 // isOver tells whether a token has expired.
 func isOver(t *v1.Token) bool { return !t.GetExpireTime().AsTime().After(time.Now()) }

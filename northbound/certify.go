@@ -23,9 +23,19 @@ type certified struct {
 	revision uint64
 }
 
+// provenance is where a certificate comes from.
+type provenance struct {
+	by             string // who has asked for it
+	issuer, serial string // of the one that was renewed; empty for none
+}
+
+func (p provenance) record() *v1.Certificate {
+	return &v1.Certificate{IssuedBy: p.by, RenewedFromIssuer: p.issuer, RenewedFromSerial: p.serial}
+}
+
 // certify makes a certificate, here or on another node that has the CA's key, and records it. Nobody gets
 // one that is not on record. Leader only.
-func (s *Server) certify(ctx context.Context, want pki.Request, by string) (certified, error) {
+func (s *Server) certify(ctx context.Context, want pki.Request, from provenance) (certified, error) {
 	if err := want.Check(); err != nil {
 		return certified{}, badRequest(err)
 	}
@@ -33,7 +43,8 @@ func (s *Server) certify(ctx context.Context, want pki.Request, by string) (cert
 	if err != nil {
 		return certified{}, err
 	}
-	record := recordOf(issued.Leaf, issued.Issuer, by)
+	record := recordOf(issued.Leaf, issued.Issuer, from.by)
+	record.RenewedFromIssuer, record.RenewedFromSerial = from.issuer, from.serial
 	if want.Owner.Kind == pki.KindHost || want.Owner.Kind == pki.KindIPsec {
 		record.Label = want.Unit
 	}

@@ -28,7 +28,7 @@ type resolution struct{ resolving }
 
 // resolving is what the two requests share.
 type resolving interface {
-	GetRequestId() string
+	repeatable
 	GetId() string
 }
 

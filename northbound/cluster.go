@@ -2,6 +2,7 @@ package northbound
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -59,7 +60,10 @@ func (s *clusterService) GetClusterStatus(ctx context.Context, _ *v1.GetClusterS
 	if out.SecretKeys, err = s.secretKeys(v); err != nil {
 		return nil, statusOf(err, "")
 	}
-	out.Warnings = certificateWarnings(v, time.Now())
+	if members, _, err := s.nodeStatuses(); err == nil {
+		out.Warnings = refusedMembers(v, members)
+	}
+	out.Warnings = append(out.Warnings, slices.Concat(s.certificateWarnings(v, time.Now()), auditWarnings(v, time.Now()))...)
 	for _, h := range v.Hosts() {
 		out.Hosts[s.cfg.Live.HostStatus(h.GetUuid()).GetState().String()]++
 	}

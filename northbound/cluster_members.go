@@ -20,7 +20,7 @@ func (s *clusterService) ListNodes(ctx context.Context, _ *v1.ListNodesRequest) 
 	if _, err := s.read(ctx); err != nil {
 		return nil, err
 	}
-	nodes, tolerance, err := s.cfg.Store.Health()
+	nodes, tolerance, err := s.nodeStatuses()
 	if err != nil {
 		return nil, statusOf(err, "")
 	}
@@ -36,11 +36,7 @@ func (s *clusterService) GetNodeStatus(context.Context, *v1.GetNodeStatusRequest
 // selfStatus adds to what the store knows of this node what its certificates are.
 func (s *Server) selfStatus() *v1.NodeStatus {
 	out := s.cfg.Store.SelfStatus()
-	out.HasCaKey = s.cfg.CA.CanIssue()
-	out.CertificateIssuer = s.cfg.CA.IssuerOf(s.cfg.CA.Own()[0])
-	for _, a := range s.cfg.CA.Anchors() {
-		out.TrustedCas = append(out.TrustedCas, a.Fingerprint())
-	}
+	s.certificatesOf(out)
 	return out
 }
 
@@ -56,6 +52,9 @@ func (s *clusterService) ReadRevision(ctx context.Context, _ *v1.ReadRevisionReq
 // AddNode takes a node in as a learner, or gives a member its new addresses: what is not given
 // stays as it is recorded.
 func (s *clusterService) AddNode(ctx context.Context, req *v1.AddNodeRequest) (*v1.AddNodeResponse, error) {
+	if who := callOf(ctx).who; who.outside && req.GetNode().GetId() != who.Name {
+		return nil, status.Errorf(codes.PermissionDenied, "node.id: node %q is no member of the cluster, and may add none but itself", who.Name)
+	}
 	n := overlaid(s.cfg.Store.View().Node(req.GetNode().GetId()), req.GetNode())
 	var bad violations
 	checkNode(n, bad.at("node"))

@@ -52,10 +52,9 @@ func (s *clusterService) UpdateClusterSettings(ctx context.Context, req *v1.Upda
 		return nil, err
 	}
 	now.Etag = guard(asked.GetEtag(), now.GetEtag())
-	res, err := s.cfg.Store.Apply(ctx, signed(ctx, &storev1.Command{
-		RequestId: req.GetRequestId(),
-		Body:      &storev1.Command_PutClusterSettings{PutClusterSettings: &storev1.PutClusterSettings{Settings: now}},
-	}))
+	cmd := signed(ctx, &storev1.Command{Body: &storev1.Command_PutClusterSettings{PutClusterSettings: &storev1.PutClusterSettings{Settings: now}}})
+	askedBy(ctx, req).Sign(cmd)
+	res, err := s.cfg.Store.Apply(ctx, cmd)
 	if err != nil {
 		return nil, statusOf(err, "settings")
 	}

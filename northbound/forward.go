@@ -8,14 +8,9 @@ import (
 	"math"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	v1 "poolwire/proto/poolwire/v1"
 )
@@ -220,90 +215,3 @@ func (s *Server) relay(ctx context.Context, ss grpc.ServerStream, conn grpc.Clie
 		}
 	}
 }
-
-// answerType and requestType find the messages of a method of poolwire.v1 in its
-// descriptors; nil for other methods.
-func answerType(method string) protoreflect.MessageType {
-	if d := methodOf(method); d != nil {
-		return messageType(d.Output())
-	}
-	return nil
-}
-
-func requestType(method string) protoreflect.MessageType {
-	if d := methodOf(method); d != nil {
-		return messageType(d.Input())
-	}
-	return nil
-}
-
-func messageType(d protoreflect.MessageDescriptor) protoreflect.MessageType {
-	t, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
-	if err != nil {
-		return nil
-	}
-	return t
-}
-
-func methodOf(method string) protoreflect.MethodDescriptor {
-	name := protoreflect.FullName(dotted(method))
-	if name.Parent().Parent() != v1.File_poolwire_v1_pool_proto.Package() {
-		return nil
-	}
-	d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
-	if err != nil {
-		return nil
-	}
-	m, _ := d.(protoreflect.MethodDescriptor)
-	return m
-}
-
-// dotted turns "/pkg.Service/Method" into "pkg.Service.Method".
-func dotted(method string) string {
-	out := []byte(method)
-	for i, b := range out {
-		if b == '/' {
-			out[i] = '.'
-		}
-	}
-	if len(out) > 0 && out[0] == '.' {
-		out = out[1:]
-	}
-	return string(out)
-}
-
-// Reasons in google.rpc.ErrorInfo.
-const (
-	errorDomain      = "poolwire"
-	reasonNotLeader  = "NOT_LEADER"
-	reasonUnknownEnd = "OUTCOME_UNKNOWN"
-)
-
-// notLeading says that nothing was done, because only the leader can do it.
-func notLeading(message, id, address string) error {
-	return detailed(codes.Unavailable, message, &errdetails.ErrorInfo{
-		Reason: reasonNotLeader, Domain: errorDomain, Metadata: map[string]string{"leader_id": id, "leader_api_address": address},
-	})
-}
-
-// isNotLeading recognises notLeading, from this node or another one.
-func isNotLeading(err error) bool {
-	if err == nil {
-		return false
-	}
-	for _, d := range status.Convert(err).Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == errorDomain && info.GetReason() == reasonNotLeader {
-			return true
-		}
-	}
-	return false
-}
-
-type leaderlessKey struct{}
-
-// withoutLeader marks a call that is answered although nobody leads.
-func withoutLeader(ctx context.Context) context.Context {
-	return context.WithValue(ctx, leaderlessKey{}, true)
-}
-
-func isWithoutLeader(ctx context.Context) bool { return ctx.Value(leaderlessKey{}) != nil }

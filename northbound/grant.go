@@ -23,10 +23,13 @@ type accessService struct {
 }
 
 // once is a request for a change that can be repeated, but neither be tried out nor be pending: who may do what is not undone by time.
-type once struct{ id string }
+type once struct{ repeatable }
 
-// GetRequestId implements changing.
-func (o once) GetRequestId() string { return o.id }
+// unrepeatable is a request whose answer cannot be given twice.
+type unrepeatable struct{ proto.Message }
+
+// GetRequestId is always empty.
+func (unrepeatable) GetRequestId() string { return "" }
 
 // GetValidateOnly is always false (changing).
 func (once) GetValidateOnly() bool { return false }
@@ -57,7 +60,7 @@ func (r *rights) covers(v *raftstore.View, role Role, g *v1.Grant) bool {
 	case g.GetPoolUuid() != "":
 		return r.inPool(g.GetPoolUuid()) >= role
 	case g.GetNetworkUuid() != "":
-		return touch{r, v, role}.networkWhole(g.GetNetworkUuid()) || r.role >= role
+		return touch{rights: r, view: v, need: role}.networkWhole(g.GetNetworkUuid()) || r.role >= role
 	}
 	return r.role >= role
 }
@@ -129,7 +132,7 @@ func (s *accessService) CreateGrant(ctx context.Context, req *v1.CreateGrantRequ
 	if asked.Uuid == "" {
 		asked.Uuid = uuid.NewString()
 	}
-	res, err := s.write(ctx, mutation{asked: once{req.GetRequestId()}, resource: "grant", probe: putGrant(nil),
+	res, err := s.write(ctx, mutation{asked: once{req}, resource: "grant", probe: putGrant(nil),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			g := proto.CloneOf(asked)
 			var err error
@@ -141,7 +144,14 @@ func (s *accessService) CreateGrant(ctx context.Context, req *v1.CreateGrantRequ
 	if err != nil {
 		return nil, err
 	}
-	return &v1.CreateGrantResponse{Grant: s.cfg.Store.View().Grant(res.first()), Revision: res.Revision}, nil
+	v := s.cfg.Store.View()
+	g := v.Grant(res.first())
+	if g != nil {
+		if err := s.mayGrant(ctx, v, g); err != nil {
+			return nil, err
+		}
+	}
+	return &v1.CreateGrantResponse{Grant: g, Revision: res.Revision}, nil
 }
 
 // mayGrant: nobody gives what he has not.
@@ -154,7 +164,7 @@ func (s *Server) mayGrant(ctx context.Context, v *raftstore.View, g *v1.Grant) e
 
 // DeleteGrant takes a grant away.
 func (s *accessService) DeleteGrant(ctx context.Context, req *v1.DeleteGrantRequest) (*v1.DeleteGrantResponse, error) {
-	res, err := s.write(ctx, mutation{asked: once{req.GetRequestId()}, resource: "grant", probe: deleteGrant(""),
+	res, err := s.write(ctx, mutation{asked: once{req}, resource: "grant", probe: deleteGrant(""),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			v = v.Whole()
 			g := v.Grant(req.GetUuid())

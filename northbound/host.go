@@ -106,11 +106,7 @@ func (s *hostService) ListHosts(ctx context.Context, req *v1.ListHostsRequest) (
 		hosts = v.HostsByPool(p.GetUuid())
 	}
 	out := &v1.ListHostsResponse{Revision: v.Revision()}
-	page, next := pageOf(at, hosts, func(h *v1.Host) string { return sortKey(h.GetNameLabel(), h.GetUuid()) })
-	for _, h := range page {
-		out.Hosts = append(out.Hosts, s.withStatus(h))
-	}
-	out.NextPageToken = next
+	out.Hosts, out.NextPageToken = pageAs(at, hosts, func(h *v1.Host) string { return sortKey(h.GetNameLabel(), h.GetUuid()) }, s.withStatus)
 	return out, nil
 }
 

@@ -37,7 +37,7 @@ func (s *hostService) IssueHostCertificate(ctx context.Context, req *v1.IssueHos
 			return nil, status.Errorf(codes.Internal, "making a key: %v", err)
 		}
 	}
-	issued, err := s.certify(ctx, want, callOf(ctx).who.Name)
+	issued, err := s.certify(ctx, want, provenance{by: callOf(ctx).who.Name})
 	if err != nil {
 		return nil, err
 	}

@@ -5,12 +5,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+
+	"poolwire/pki"
+	v1 "poolwire/proto/poolwire/v1"
 )
 
 // Role is what a client may do. A higher role may do everything a lower one may.
@@ -26,8 +31,8 @@ const (
 	RolePoolOperator
 	// RolePoolAdmin may also issue certificates and change the cluster's nodes.
 	RolePoolAdmin
-	// RoleNode is a node of the cluster. It may do what an administrator may,
-	// and it speaks for clients whose calls it forwards.
+	// RoleNode is a node. A member of the cluster may do what an administrator may,
+	// and it speaks for clients whose calls it forwards; another one may join.
 	RoleNode
 )
 
@@ -92,6 +97,8 @@ type Identity struct {
 	// Address is where the client called from, "192.0.2.7:40112": that of the client itself also when
 	// a node forwarded the call. Empty on the unix socket.
 	Address string
+	// outside: a node's certificate names no member of the cluster.
+	outside bool
 }
 
 // String is what logs and messages call the client.
@@ -141,14 +148,18 @@ func (s *Server) identify(ctx context.Context) (Identity, error) {
 	if cert == nil {
 		return Identity{}, status.Error(codes.Unauthenticated, "neither a client certificate nor a token was presented")
 	}
+	if time.Now().After(cert.NotAfter) {
+		return Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate of %q has ended on %s", cert.Subject.CommonName, cert.NotAfter.UTC().Format(time.RFC3339))
+	}
 	who, err := s.cfg.Identify(cert)
 	if err != nil {
 		return Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate of %q is not accepted: %v", cert.Subject.CommonName, err)
 	}
-	who.Credential, who.Address = "certificate "+cert.SerialNumber.Text(16), p.Addr.String()
-	who, err = spokenFor(ctx, who)
-	if err != nil {
-		return Identity{}, err
+	who.Credential, who.Address = "certificate "+pki.Serial(cert), p.Addr.String()
+	if who.Role == RoleNode {
+		if who, err = s.fromNode(ctx, who); err != nil {
+			return Identity{}, err
+		}
 	}
 	// A node says that somebody had a token; whether it is still good, each node looks for itself.
 	return who, s.standing(who)
@@ -163,11 +174,38 @@ func leafOf(info credentials.TLSInfo) *x509.Certificate {
 	return nil
 }
 
-// spokenFor returns the client a node forwards for, when it does.
-func spokenFor(ctx context.Context, who Identity) (Identity, error) {
-	if who.Role != RoleNode {
+// fromNode looks at what a node says. That somebody has a node's certificate makes him no member of the cluster:
+// what was issued may never have been used, and a member may have been removed.
+func (s *Server) fromNode(ctx context.Context, who Identity) (Identity, error) {
+	if !s.isMember(who.Name) {
+		if forwarded(ctx) {
+			return Identity{}, status.Errorf(codes.Unauthenticated, "node %q is no member of the cluster, and forwards no calls", who.Name)
+		}
+		who.outside = true
 		return who, nil
 	}
+	who, err := spokenFor(ctx, who)
+	who.outside = who.Role == RoleNode && who.Via != "" && !s.isMember(who.Name)
+	return who, err
+}
+
+// isMember tells whether a node is a member of the cluster, as far as this one knows.
+func (s *Server) isMember(id string) bool {
+	nodes, err := s.cfg.Store.Nodes()
+	return err == nil && slices.ContainsFunc(nodes, func(n *v1.Node) bool { return n.GetId() == id })
+}
+
+// forJoining tells whether a node that is no member may call a method: to become one, and what everybody may.
+func forJoining(method string) bool {
+	switch method {
+	case v1.ClusterService_AddNode_FullMethodName, v1.ClusterService_GetNodeStatus_FullMethodName:
+		return true
+	}
+	return permissions[method].reach == reachAnyone
+}
+
+// spokenFor returns the client a node forwards for, when it does.
+func spokenFor(ctx context.Context, who Identity) (Identity, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	roles := md.Get(callerRoleKey)
 	if len(md.Get(forwardedKey)) == 0 || len(roles) == 0 {

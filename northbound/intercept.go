@@ -30,6 +30,10 @@ type call struct {
 	passedOn atomic.Bool
 	// rights are what the caller has been granted; nil for one whose role is enough by itself.
 	rights *rights
+	// account is what counts the call; nil for callers that are not limited.
+	account *account
+	// chats says that the client may send further requests, whenever it likes.
+	chats bool
 }
 
 type callKey struct{}
@@ -70,35 +74,27 @@ func (s *Server) recoverStream(srv any, ss grpc.ServerStream, info *grpc.StreamS
 	return next(srv, ss)
 }
 
-func (s *Server) logUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	c := &call{method: info.FullMethod, begin: time.Now()}
-	ctx = context.WithValue(ctx, callKey{}, c)
+func (s *Server) logUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	c := callOf(ctx)
 	resp, err := next(ctx, req)
 	s.noteRefused(ctx, c, err)
 	s.logCall(ctx, c, err)
 	return resp, err
 }
 
-func (s *Server) logStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	c := &call{method: info.FullMethod, begin: time.Now()}
-	ctx := context.WithValue(ss.Context(), callKey{}, c)
-	err := next(srv, &stream{ServerStream: ss, ctx: ctx})
+func (s *Server) logStream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	ctx := ss.Context()
+	c := callOf(ctx)
+	err := next(srv, ss)
 	s.noteRefused(ctx, c, err)
 	s.logCall(ctx, c, err)
 	return err
 }
 
-// logCall writes one line, whose message is the method: changes at info with who
-// made them, the rest at debug, and failures of ours at error.
+// logCall writes one line, whose message is the method.
 func (s *Server) logCall(ctx context.Context, c *call, err error) {
-	level := slog.LevelDebug
 	code := status.Code(err)
-	switch {
-	case code == codes.Internal || code == codes.Unknown:
-		level = slog.LevelError
-	case mutates(c.method):
-		level = slog.LevelInfo
-	}
+	level := s.logLevel(c.method, code)
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
@@ -115,16 +111,15 @@ func (s *Server) logCall(ctx context.Context, c *call, err error) {
 	s.log.LogAttrs(ctx, level, shortMethod(c.method), attrs...)
 }
 
-// authorise lets a call through when the caller's role is high enough and reaches far enough. What exactly the caller may
-// see and touch is decided where states are read (seen) and commands written (permit).
+// authorise lets a call through when the caller's role is high enough and reaches far enough: before its request is read, and again
+// when that has come, since rights may have been lost meanwhile. What exactly the caller may see and touch is decided where states are read (seen)
+// and commands written (permit).
 func (s *Server) authorise(ctx context.Context, method string) error {
-	who, err := s.identify(ctx)
-	if err != nil {
-		return err
-	}
 	c := callOf(ctx)
-	c.who = who
-	p := permissions[method]
+	who, p := c.who, permissions[method]
+	if who.outside && !forJoining(method) {
+		return status.Errorf(codes.PermissionDenied, "%s is for members of the cluster; node %q is none, and may only join", shortMethod(method), who.Name)
+	}
 	if p.reach != reachNobody && who.Role >= p.role {
 		return nil
 	}
@@ -138,11 +133,14 @@ func (s *Server) authorise(ctx context.Context, method string) error {
 
 // refuse says what a caller would need.
 func refuse(method string, p permission, who Identity, r *rights) error {
-	have := r.highest(p.reach)
-	if p.reach == reachCluster && r.highest(reachNetwork) > have {
-		return status.Errorf(codes.PermissionDenied, "%s needs the role %s in the whole cluster; %q has the role %s there", method, p.role, who, have)
+	have, remedy := r.highest(p.reach), ""
+	if p.role < RoleNode {
+		remedy = fmt.Sprintf("; ask a pool-admin: poolwire access grant %s %s%s", who.Name, p.role, p.reach.flag())
 	}
-	return status.Errorf(codes.PermissionDenied, "%s needs the role %s; %q has the role %s", method, p.role, who, have)
+	if p.reach == reachCluster && r.highest(reachNetwork) > have {
+		return status.Errorf(codes.PermissionDenied, "%s needs the role %s in the whole cluster; %q has the role %s there%s", shortMethod(method), p.role, who, have, remedy)
+	}
+	return status.Errorf(codes.PermissionDenied, "%s needs the role %s; %q has the role %s%s", shortMethod(method), p.role, who, have, remedy)
 }
 
 // own are the services that choose themselves what a caller gets.

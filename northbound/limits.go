@@ -2,7 +2,6 @@ package northbound
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -10,13 +9,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-
-	v1 "poolwire/proto/poolwire/v1"
 )
 
 // Limits bound what clients can make a node spend. A limit that is 0 has the default.
@@ -27,24 +23,35 @@ type Limits struct {
 	// List is how many entries any list of a request may have; most have bounds of their own,
 	// which are lower. Default 100,000.
 	List int
-	// Streams is how many calls may be in flight on one connection. Default 256.
-	Streams int
+	// Streams is how many calls may be in flight on one connection, Calls how many of one client, by its
+	// name. Defaults 256 and 2048.
+	Streams, Calls int
+	// Arrival is how long the request of a call may take to come. Default 30 s.
+	Arrival time.Duration
 	// Requests is how many calls of one client are begun a second, and twice as many at once.
 	// Default 5000.
 	Requests int
+	// Changes is how many changes of one client are made a second for long; what it has not used of
+	// the last 100 seconds may come at once. One of more than 2 KiB counts as several. Default 20.
+	Changes int
 	// Watchers is how many watches there may be, WatchersPerClient how many of one client.
 	// Defaults 4096 and 256.
 	Watchers, WatchersPerClient int
 	// Handshake bounds the time that a connection takes to be set up. Default 10 s.
 	Handshake time.Duration
-	// Stall is how long a client may take to make room for the next message of a stream.
-	// Default 1 min.
+	// Stall is how long a client may take to make room for the next message of a stream, or to take a part
+	// of an answer. Default 1 min.
 	Stall time.Duration
+	// Unread is how many bytes of answers to one client may wait to be read by it, and four times as many to all.
+	// Default 64 MiB.
+	Unread int
 }
 
 func (l Limits) withDefaults() Limits {
 	l.Message, l.List, l.Streams = cmp.Or(l.Message, 4<<20), cmp.Or(l.List, 100_000), cmp.Or(l.Streams, 256)
 	l.Requests, l.Watchers, l.WatchersPerClient = cmp.Or(l.Requests, 5000), cmp.Or(l.Watchers, 4096), cmp.Or(l.WatchersPerClient, 256)
+	l.Changes, l.Unread = cmp.Or(l.Changes, 20), cmp.Or(l.Unread, 64<<20)
+	l.Calls, l.Arrival = cmp.Or(l.Calls, 2048), cmp.Or(l.Arrival, callTimeout)
 	l.Handshake, l.Stall = cmp.Or(l.Handshake, 10*time.Second), cmp.Or(l.Stall, time.Minute)
 	return l
 }
@@ -54,24 +61,40 @@ const maxClients = 4096
 
 // usage keeps count of what each client uses, by name.
 type usage struct {
-	limits  Limits
-	refused *prometheus.CounterVec
+	limits              Limits
+	refused, turnedAway *prometheus.CounterVec
+	arriving            *arrivals // for requests that are being read
+	// chatting are places for requests of streams that have many: they are waited for while none is on its way.
+	chatting *arrivals
 
-	mu       sync.Mutex
-	clients  map[string]*account
-	watchers int
+	mu          sync.Mutex
+	clients     map[string]*account
+	connections map[*connection]struct{}
+	watchers    int
+	unread      int // bytes of answers that wait to be read
 }
 
 // account is what one client uses.
 type account struct {
-	calls    *rate.Limiter
-	watchers int
+	calls, changes *rate.Limiter
+	arriving       share
+	chatting       share
+	watchers       int
+	inFlight       int
+	unread         int           // bytes of answers that wait to be read
+	freed          chan struct{} // closed when there are less of them; nil when nobody waits for that
 }
 
 func newUsage(l Limits) *usage {
-	return &usage{limits: l, clients: map[string]*account{}, refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "poolwire_api_limited_total", Help: "Calls that were refused by a limit, by the setting.",
-	}, []string{"limit"})}
+	return &usage{limits: l, clients: map[string]*account{}, connections: map[*connection]struct{}{},
+		arriving: newArrivals(l.Message, arrivingOfAll), chatting: newArrivals(l.Message, chattingOfAll),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "poolwire_api_limited_total", Help: "Calls that were refused by a limit, by the setting.",
+		}, []string{"limit"}),
+		turnedAway: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "poolwire_api_turned_away_total", Help: "Calls that were refused by their headers, before their request was read, by the code. The gRPC metrics do not count them.",
+		}, []string{"code"}),
+	}
 }
 
 // of returns what a client uses. mu is held.
@@ -81,7 +104,7 @@ func (u *usage) of(name string) *account {
 	}
 	if len(u.clients) >= maxClients {
 		for other, c := range u.clients {
-			if c.watchers == 0 && c.calls.Tokens() >= float64(c.calls.Burst()) {
+			if c.watchers == 0 && c.inFlight == 0 && c.unread == 0 && isFull(c.calls) && isFull(c.changes) {
 				delete(u.clients, other) // as good as new
 			}
 		}
@@ -92,15 +115,19 @@ func (u *usage) of(name string) *account {
 			return c
 		}
 	}
-	c := &account{calls: rate.NewLimiter(rate.Limit(u.limits.Requests), 2*u.limits.Requests)}
+	c := &account{
+		calls: rate.NewLimiter(rate.Limit(u.limits.Requests), 2*u.limits.Requests), changes: newPace(u.limits),
+	}
 	u.clients[name] = c
 	return c
 }
 
-// exempt tells whether a caller's calls are not counted: root on this machine, and nodes. What a
+func isFull(l *rate.Limiter) bool { return l.Tokens() >= float64(l.Burst()) }
+
+// exempt tells whether a caller's calls are not counted: root on this machine, and members of the cluster. What a
 // node forwards was counted by it.
 func exempt(who Identity) bool {
-	return who.Role == RoleNode || who.Via != "" || who.Credential == credentialSocket
+	return who.Role == RoleNode && !who.outside || who.Via != "" || who.Credential == credentialSocket
 }
 
 // begin counts a call.
@@ -115,6 +142,24 @@ func (u *usage) begin(who Identity) error {
 		return nil
 	}
 	return u.limited("requests_per_second", "client %q has made more than %d calls a second", who, u.limits.Requests)
+}
+
+// enter counts a call in flight until leave.
+func (u *usage) enter(who Identity) (*account, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	c := u.of(who.Name)
+	if c.inFlight >= u.limits.Calls {
+		return nil, u.limited("calls_per_client", "client %q has %d calls in flight on this node already", who, c.inFlight)
+	}
+	c.inFlight++
+	return c, nil
+}
+
+func (u *usage) leave(c *account) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	c.inFlight--
 }
 
 // watch counts a watch until release is called.
@@ -184,69 +229,4 @@ func longList(m protoreflect.Message, most int) (path string, n int) {
 		return true
 	})
 	return path, n
-}
-
-// watches tells whether a method's answers go on until the client ends them.
-func watches(method string) bool {
-	switch method {
-	case v1.WatchService_Watch_FullMethodName, v1.PolicyService_WatchDenied_FullMethodName:
-		return true
-	}
-	return strings.Contains(method[strings.LastIndexByte(method, '/')+1:], "Watch")
-}
-
-func (s *Server) limitUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	if err := s.usage.begin(callOf(ctx).who); err != nil {
-		return nil, err
-	}
-	if err := s.usage.lists(req); err != nil {
-		return nil, err
-	}
-	return next(ctx, req)
-}
-
-func (s *Server) limitStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	who := callOf(ss.Context()).who
-	if err := s.usage.begin(who); err != nil {
-		return err
-	}
-	if watches(info.FullMethod) {
-		release, err := s.usage.watch(who)
-		if err != nil {
-			return err
-		}
-		defer release()
-	}
-	return next(srv, &boundedStream{ServerStream: ss, usage: s.usage})
-}
-
-// boundedStream refuses requests with lists that are too long, and ends the stream of a client
-// that does not read.
-type boundedStream struct {
-	grpc.ServerStream
-	usage *usage
-}
-
-// RecvMsg receives a request (grpc.ServerStream).
-func (b *boundedStream) RecvMsg(m any) error {
-	if err := b.ServerStream.RecvMsg(m); err != nil {
-		return err
-	}
-	return b.usage.lists(m)
-}
-
-// SendMsg sends a message (grpc.ServerStream). When the client makes no room for it in time, the
-// call is to end: its status waits for the client, and nothing else does. The end of the call
-// also ends the sending that is left behind.
-func (b *boundedStream) SendMsg(m any) error {
-	sent := make(chan error, 1)
-	go func() { sent <- b.ServerStream.SendMsg(m) }()
-	stalled := time.NewTimer(b.usage.limits.Stall)
-	defer stalled.Stop()
-	select {
-	case err := <-sent:
-		return err
-	case <-stalled.C:
-		return b.usage.limited("stalled_stream", "the client has not read for %s", b.usage.limits.Stall)
-	}
 }

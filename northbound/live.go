@@ -88,9 +88,9 @@ type Live interface {
 	Preflight(v *raftstore.View, n *v1.PrivateNetwork) []*v1.PrivateNetworkHostStatus
 	// Tunnels lists the tunnels that there are or should be, ordered by the names of their hosts.
 	Tunnels() ([]*v1.Tunnel, error)
-	// RotateKeys gives pairs of hosts new keys: all, those of one host, or one pair. Hosts are named by UUID. It returns the
+	// RotateKeys gives pairs of hosts new keys: all, those of one host, or one pair. Hosts are named by UUID, by is who asks. It returns the
 	// revision and how many pairs it is about; of a request whose id was seen before those of the first time.
-	RotateKeys(ctx context.Context, q *v1.RotateTunnelKeysRequest) (revision uint64, pairs int, err error)
+	RotateKeys(ctx context.Context, q *v1.RotateTunnelKeysRequest, by raftstore.Asked) (revision uint64, pairs int, err error)
 	// RefusedConnections lists connections turned away, newest first.
 	RefusedConnections() []string
 

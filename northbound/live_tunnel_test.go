@@ -41,13 +41,13 @@ func (l *fakeLive) Tunnels() ([]*v1.Tunnel, error) {
 }
 
 // RotateKeys implements Live.
-func (l *fakeLive) RotateKeys(ctx context.Context, q *v1.RotateTunnelKeysRequest) (revision uint64, pairs int, err error) {
+func (l *fakeLive) RotateKeys(ctx context.Context, q *v1.RotateTunnelKeysRequest, by raftstore.Asked) (revision uint64, pairs int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rotated = append(l.rotated, [2]string{q.GetHost(), q.GetPeer()})
-	res, err := l.store.Apply(ctx, &storev1.Command{
-		RequestId: q.GetRequestId(), Body: &storev1.Command_PutPairKeys{PutPairKeys: &storev1.PutPairKeys{Pairs: 2}},
-	})
+	cmd := &storev1.Command{Body: &storev1.Command_PutPairKeys{PutPairKeys: &storev1.PutPairKeys{Pairs: 2}}}
+	by.Sign(cmd)
+	res, err := l.store.Apply(ctx, cmd)
 	return res.Revision, int(res.Pairs), err
 }
 
@@ -141,15 +141,19 @@ func TestRotatesOnce(t *testing.T) {
 		t.Fatalf("%v, %v", first, err)
 	}
 	before := f.state()
-	for _, host := range []string{xcp1, "gone"} {
-		if again, err := ask(host, "r"); err != nil || !proto.Equal(again, first) {
-			t.Errorf("host %s: %v, %v; first it was %v", host, again, err, first)
-		}
+	if again, err := ask(xcp1, "r"); err != nil || !proto.Equal(again, first) {
+		t.Errorf("%v, %v; first it was %v", again, err, first)
 	}
+	_, err = ask("gone", "r")
+	refusal{codes.InvalidArgument, "request_id", []string{`"r"`, "something else"}}.check(t, err)
 	if len(f.live.rotated) != 1 || f.state() != before {
 		t.Errorf("rotated %v", f.live.rotated)
 	}
-	if other, err := ask(xcp1, "s"); err != nil || other.GetRevision() == first.GetRevision() || len(f.live.rotated) != 2 {
+	f.apply(&storev1.Command{Body: &storev1.Command_DeleteHost{DeleteHost: &storev1.Delete{Uuid: xcp1}}})
+	if again, err := ask(xcp1, "r"); err != nil || !proto.Equal(again, first) || len(f.live.rotated) != 1 {
+		t.Errorf("its host is gone: %v, %v; first it was %v", again, err, first)
+	}
+	if other, err := ask(xcp2, "s"); err != nil || other.GetRevision() == first.GetRevision() || len(f.live.rotated) != 2 {
 		t.Errorf("another request: %v, %v, rotated %v", other, err, f.live.rotated)
 	}
 	_, err = f.CreatePool(f.ctx, &v1.CreatePoolRequest{Pool: &v1.Pool{NameLabel: "nice"}, RequestId: "r"})

@@ -2,9 +2,14 @@ package northbound
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"io"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -33,6 +38,7 @@ func (s *Server) readWhole(ctx context.Context) (*raftstore.View, error) {
 
 // changing is what the requests of all mutations share.
 type changing interface {
+	proto.Message
 	// GetRequestId makes the request repeatable.
 	GetRequestId() string
 	// GetValidateOnly asks what would happen instead of making it happen.
@@ -45,6 +51,8 @@ type changing interface {
 type mutation struct {
 	// asked is the request.
 	asked changing
+	// by is who makes the request, which was hashed before anything was filled in; see askedBy.
+	by raftstore.Asked
 	// resource is the field of the request that holds the resource, for
 	// messages.
 	resource string
@@ -98,6 +106,7 @@ func (s *Server) write(ctx context.Context, m mutation) (outcome, error) {
 	if err := checkChange(m.asked); err != nil {
 		return outcome{}, err
 	}
+	m.by = askedBy(ctx, m.asked)
 	out, err := s.attempt(ctx, m)
 	out.view = seen(ctx, out.view)
 	return out, err
@@ -123,8 +132,11 @@ func (s *Server) attempt(ctx context.Context, m mutation) (outcome, error) {
 			err = permit(ctx, view, cmd)
 		}
 		if err != nil || cmd == nil {
-			if first, done, probeErr := s.repeated(ctx, m); done || probeErr != nil {
-				return s.made(first), probeErr
+			// Who may not do it is not told that it is done.
+			if status.Code(err) != codes.PermissionDenied {
+				if first, done, probeErr := s.repeated(ctx, m); done || probeErr != nil {
+					return s.made(first), probeErr
+				}
 			}
 			if proofErr := s.cfg.Store.Prove(ctx, view); proofErr != nil {
 				return outcome{}, statusOf(proofErr, "")
@@ -170,9 +182,29 @@ func checkChange(asked changing) error {
 
 // sign puts into a command who asked for it, and how.
 func (s *Server) sign(ctx context.Context, m mutation, cmd *storev1.Command) {
-	cmd.RequestId = m.asked.GetRequestId()
 	cmd.ConfirmWithin = m.asked.GetConfirmWithin()
 	signed(ctx, cmd)
+	m.by.Sign(cmd)
+}
+
+// repeatable is a request that may have an id.
+type repeatable interface {
+	proto.Message
+	GetRequestId() string
+}
+
+// askedBy is who makes a request, and what it asks for.
+func askedBy(ctx context.Context, req repeatable) raftstore.Asked {
+	out := raftstore.Asked{Author: callOf(ctx).who.Name, RequestID: req.GetRequestId()}
+	if out.RequestID != "" {
+		// Two requests of one kind of command may hold the same and mean the opposite: to confirm and to undo.
+		h := sha256.New()
+		_, _ = io.WriteString(h, string(req.ProtoReflect().Descriptor().FullName())+"\n")
+		body, _ := proto.MarshalOptions{Deterministic: true}.Marshal(req.ProtoReflect().Interface())
+		_, _ = h.Write(body)
+		out.Content = h.Sum(nil)
+	}
+	return out
 }
 
 // signed puts into a command who asked for it, and returns it.

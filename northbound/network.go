@@ -62,13 +62,9 @@ func (s *networkService) ListNetworks(ctx context.Context, req *v1.ListNetworksR
 		networks = v.NetworksByPool(p.GetUuid())
 	}
 	out := &v1.ListNetworksResponse{Revision: v.Revision()}
-	page, next := pageOf(at, networks, func(n *v1.Network) string {
+	out.Networks, out.NextPageToken = pageAs(at, networks, func(n *v1.Network) string {
 		return sortKey(v.Pool(n.GetPoolUuid()).GetNameLabel(), n.GetBridge(), n.GetUuid())
-	})
-	for _, n := range page {
-		out.Networks = append(out.Networks, networkRecord(n))
-	}
-	out.NextPageToken = next
+	}, networkRecord)
 	return out, nil
 }
 

@@ -6,12 +6,17 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // Page sizes.
 const (
 	defaultPage = 100
 	maxPage     = 1000
+	// pageBytes is where a page ends before it has as many entries as were asked for: gRPC's clients take answers of
+	// 4 MiB, unless they are told to take longer ones, and this leaves room for what is beside the entries.
+	pageBytes = 4<<20 - 64<<10
 )
 
 // sortKey joins the parts of a list's order. A NUL cannot occur in a part and
@@ -74,10 +79,15 @@ func hashOf(parts []string) uint64 {
 	return h.Sum64()
 }
 
-// pageOf picks the entries that follow the cursor in the order of key, which
-// is unique. Entries that come or go between two pages move no other entry to
+// pageOf is a page of entries that are answered as they are.
+func pageOf[T proto.Message](c cursor, items []T, key func(T) string) (page []T, next string) {
+	return pageAs(c, items, key, func(item T) T { return item })
+}
+
+// pageAs picks the entries that follow the cursor in the order of key, which
+// is unique, and answers state of each. Entries that come or go between two pages move no other entry to
 // another page: a page starts after a key, not at a number.
-func pageOf[T any](c cursor, items []T, key func(T) string) (page []T, next string) {
+func pageAs[T any, S proto.Message](c cursor, items []T, key func(T) string, state func(T) S) (page []S, next string) {
 	type entry struct {
 		key  string
 		item T
@@ -99,8 +109,23 @@ func pageOf[T any](c cursor, items []T, key func(T) string) (page []T, next stri
 		best = best[:c.size]
 		next = c.token(best[c.size-1].key)
 	}
-	for _, e := range best {
-		page = append(page, e.item)
+	var full pageLength
+	for i, e := range best {
+		s := state(e.item)
+		if full.by(s) {
+			return page, c.token(best[i-1].key)
+		}
+		page = append(page, s)
 	}
 	return page, next
+}
+
+// pageLength is how many bytes the entries of a page have.
+type pageLength int
+
+// by adds an entry; true when the page has no room for it. There is always room for one.
+func (l *pageLength) by(entry proto.Message) bool {
+	first := *l == 0
+	*l += pageLength(proto.Size(entry))
+	return !first && *l > pageBytes
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	"pgregory.net/rapid"
 
 	v1 "poolwire/proto/poolwire/v1"
@@ -31,11 +33,13 @@ func TestPagingStability(t *testing.T) {
 			if v.err() != nil || n > 100 {
 				t.Fatalf("page %d: %v", n, v.err())
 			}
-			page, next := pageOf(at, all, func(s string) string { return sortKey(s, "uuid") })
+			page, next := pageAs(at, all, func(s string) string { return sortKey(s, "uuid") }, wrapperspb.String)
 			if len(page) > int(query.size) {
 				t.Fatalf("page of %d, asked for %d", len(page), query.size)
 			}
-			got = append(got, page...)
+			for _, s := range page {
+				got = append(got, s.GetValue())
+			}
 			query.token = next
 		}
 		if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
@@ -148,5 +152,43 @@ func TestFilters(t *testing.T) {
 	hosts, err := f.ListHosts(f.ctx, &v1.ListHostsRequest{Pool: "lyon"})
 	if err != nil || len(hosts.GetHosts()) != 1 || hosts.GetHosts()[0].GetStatus().GetState() != v1.HostState_HOST_STATE_READY {
 		t.Errorf("hosts of lyon: %v, %v", hosts, err)
+	}
+}
+
+// TestPagesOfLongEntries: a page ends where its entries get too long for one answer, and the next one goes on there.
+func TestPagesOfLongEntries(t *testing.T) {
+	t.Parallel()
+	f := newWorld(t)
+	const groups = 12
+	f.longGroups(groups)
+	var most, n int
+	all := pages(t, func(token string) ([]*v1.AddressGroup, string, error) {
+		// A client takes 4 MiB unless it is told otherwise.
+		r, err := f.ListAddressGroups(f.ctx, &v1.ListAddressGroupsRequest{PageSize: 1000, PageToken: token})
+		n++
+		most = max(most, proto.Size(r))
+		return r.GetAddressGroups(), r.GetNextPageToken(), err
+	})
+	uuids := map[string]bool{}
+	for _, g := range all {
+		uuids[g.GetUuid()] = true
+	}
+	if len(all) != groups || len(uuids) != groups {
+		t.Errorf("%d groups, %d of them different", len(all), len(uuids))
+	}
+	if n < 2 || most > 4<<20 || most < 3<<20 {
+		t.Errorf("%d pages, the longest of %d bytes", n, most)
+	}
+}
+
+// longGroups makes groups of as many addresses as one may have, some 650 KB each.
+func (f *fixture) longGroups(n int) {
+	f.t.Helper()
+	for g := range n {
+		addresses := make([]string, maxGroupMembers)
+		for i := range addresses {
+			addresses[i] = fmt.Sprintf("2001:db8:aaaa:bbbb:cccc:%x:%x:%x/128", 0x1000+g, 0x1000+i/1000, 0x2000+2*(i%1000)+1)
+		}
+		f.addAddressGroup(fmt.Sprint("group ", g), addresses...)
 	}
 }

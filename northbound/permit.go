@@ -2,9 +2,11 @@ package northbound
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
@@ -30,10 +32,10 @@ func permit(ctx context.Context, v *raftstore.View, cmd *storev1.Command) error 
 	if c.rights == nil || c.rights.role >= need || isOwn(c.method) {
 		return nil
 	}
-	if (touch{c.rights, v.Whole(), need}).command(cmd) {
+	if (touch{rights: c.rights, view: v.Whole(), need: need}).command(cmd) {
 		return nil
 	}
-	return status.Errorf(codes.PermissionDenied, "%s: what has been granted to %q as %s does not cover all that this would change", c.method, c.who, need)
+	return status.Errorf(codes.PermissionDenied, "%s: what has been granted to %q as %s does not cover all that this would change", shortMethod(c.method), c.who, need)
 }
 
 // touch decides whether what a command touches is covered.
@@ -41,6 +43,8 @@ type touch struct {
 	*rights
 	view *raftstore.View
 	need Role
+	// gone are objects that a pending change has deleted, by UUID.
+	gone map[string]proto.Message
 }
 
 func (t touch) command(cmd *storev1.Command) bool {
@@ -91,15 +95,56 @@ func (t touch) rules(cmd *storev1.Command) bool {
 	case *storev1.Command_DeletePolicyRule:
 		return t.policyRule(t.view.PolicyRule(c.DeletePolicyRule.GetUuid()))
 	case *storev1.Command_ResolveChange:
-		// What he may not see is not there for him: this is one of his own.
-		return t.view.PendingChange(c.ResolveChange.GetId()).GetAuthor() == t.name
+		return t.pending(t.view.PendingChange(c.ResolveChange.GetId()))
+	}
+	return false
+}
+
+// pending: of his own changes, those of which everything is covered now, by the credential that he has now. A token for a
+// network leaves changes of another one alone, and so does who has lost what he had been granted.
+func (t touch) pending(p *storev1.PendingChange) bool {
+	if p.GetAuthor() != t.name {
+		return false
+	}
+	objects := t.view.ChangedBy(p)
+	t.gone = map[string]proto.Message{}
+	for _, m := range objects {
+		if m, ok := m.(interface{ GetUuid() string }); ok {
+			t.gone[m.GetUuid()], _ = m.(proto.Message)
+		}
+	}
+	return !slices.ContainsFunc(objects, func(m proto.Message) bool { return !t.object(m) })
+}
+
+// object decides about an object by what it is, as command does by what is to be done with it.
+func (t touch) object(m proto.Message) bool {
+	switch m := m.(type) {
+	case *v1.Pool:
+		return t.pool(m.GetUuid())
+	case *v1.Host:
+		return t.pool(m.GetPoolUuid())
+	case *v1.Network:
+		return t.pool(m.GetPoolUuid())
+	case *v1.PrivateNetwork:
+		return t.private(m)
+	case *v1.Vif:
+		return t.vifWhole(m)
+	case *v1.Rule:
+		return t.rule(m)
+	case *v1.PolicyRule:
+		return t.policyRule(m)
 	}
 	return false
 }
 
 func (t touch) pool(id string) bool { return id != "" && t.inPool(id) >= t.need }
 
-func (t touch) network(id string) bool { return id != "" && t.inNetwork(t.view, id) >= t.need }
+func (t touch) network(id string) bool {
+	if n, ok := t.gone[id].(*v1.PrivateNetwork); ok && t.view.PrivateNetwork(id) == nil {
+		return t.private(n)
+	}
+	return id != "" && t.inNetwork(t.view, id) >= t.need
+}
 
 // private: changing a private network changes all pools that it is in.
 func (t touch) private(n *v1.PrivateNetwork) bool {
@@ -116,8 +161,16 @@ func (t touch) vifWhole(m *v1.Vif) bool {
 }
 
 func (t touch) vif(id string) bool {
-	m := t.view.Vif(id)
+	m := t.vifNamed(id)
 	return m != nil && t.network(m.GetNetworkUuid())
+}
+
+func (t touch) vifNamed(id string) *v1.Vif {
+	if m := t.view.Vif(id); m != nil {
+		return m
+	}
+	m, _ := t.gone[id].(*v1.Vif)
+	return m
 }
 
 func (t touch) rule(r *v1.Rule) bool {
@@ -139,7 +192,7 @@ func (t touch) policyRule(r *v1.PolicyRule) bool {
 		return t.network(id)
 	case v1.PolicyLevel_POLICY_LEVEL_VIF:
 		if mandatory {
-			return t.networkWhole(t.view.Vif(id).GetNetworkUuid())
+			return t.networkWhole(t.vifNamed(id).GetNetworkUuid())
 		}
 		return t.vif(id)
 	}

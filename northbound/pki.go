@@ -4,19 +4,13 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"poolwire/pki"
-	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
-	"poolwire/raftstore"
 )
 
 // pkiService implements poolwire.v1.PkiService.
@@ -42,16 +36,11 @@ func (s *pkiService) IssueCertificate(ctx context.Context, req *v1.IssueCertific
 		}
 		want.Owner.Name, want.Unit = h.GetUuid(), h.GetNameLabel()
 	}
-	who := callOf(ctx).who
-	by := who.Name
-	if who.Role == RoleNode && req.GetAskedBy() != "" {
-		by = req.GetAskedBy()
-	}
-	out, err := s.certify(ctx, want, by)
+	out, err := s.certify(ctx, want, provenance{by: callOf(ctx).who.Name})
 	if err != nil {
 		return nil, err
 	}
-	return &v1.IssueCertificateResponse{CertificatePem: out.CertPEM, CaPem: out.CAPEM, Certificate: out.record, Revision: out.revision}, nil
+	return &v1.IssueCertificateResponse{CertificatePem: out.CertPEM, CaPem: out.CAPEM, Certificate: s.trustIn(s.cfg.Store.View()).tell(out.record), Revision: out.revision}, nil
 }
 
 // SignCertificate makes a certificate on this node.
@@ -68,60 +57,6 @@ func (s *pkiService) SignCertificate(_ context.Context, req *v1.SignCertificateR
 		return nil, badRequest(err)
 	}
 	return &v1.SignCertificateResponse{CertificatePem: issued.CertPEM, CaPem: issued.CAPEM, Issuer: issued.Issuer}, nil
-}
-
-// RenewCertificate is answered by the node that is asked: only there is the certificate that the caller shows.
-func (s *pkiService) RenewCertificate(ctx context.Context, req *v1.RenewCertificateRequest) (*v1.RenewCertificateResponse, error) {
-	own := presentedBy(ctx)
-	if own == nil {
-		return nil, status.Error(codes.FailedPrecondition, "only who calls with a certificate can have it renewed")
-	}
-	id, err := pki.IdentityOf(own)
-	if err != nil {
-		return nil, status.Errorf(codes.FailedPrecondition, "the certificate that is shown: %v", err)
-	}
-	owner := &v1.CertificateOwner{Kind: kindIn(id.Kind), Name: id.Name, Role: string(id.Role)}
-	if id.Kind == pki.KindNode {
-		owner.Addresses = append(owner.Addresses, own.DNSNames...)
-		for _, ip := range own.IPAddresses {
-			owner.Addresses = append(owner.Addresses, ip.String())
-		}
-	}
-	ask := &v1.IssueCertificateRequest{Owner: owner, Csr: req.GetCsr(), AskedBy: id.Name}
-	conn, release, err := s.awaitWay(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if conn == nil {
-		want, err := requestOf(owner, "", req.GetCsr())
-		if err != nil {
-			return nil, err
-		}
-		out, err := s.certify(ctx, want, id.Name)
-		if err != nil {
-			return nil, err
-		}
-		return &v1.RenewCertificateResponse{CertificatePem: out.CertPEM, CaPem: out.CAPEM, Certificate: out.record}, nil
-	}
-	defer release()
-	r, err := v1.NewPkiServiceClient(conn).IssueCertificate(ctx, ask)
-	if err != nil {
-		return nil, err
-	}
-	return &v1.RenewCertificateResponse{CertificatePem: r.GetCertificatePem(), CaPem: r.GetCaPem(), Certificate: r.GetCertificate()}, nil
-}
-
-// presentedBy is the certificate that the caller himself has shown; nil for none.
-func presentedBy(ctx context.Context) *x509.Certificate {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return nil
-	}
-	info, secured := p.AuthInfo.(credentials.TLSInfo)
-	if !secured {
-		return nil
-	}
-	return leafOf(info)
 }
 
 // maxRecorded bounds the certificates of one request.
@@ -171,8 +106,9 @@ func (s *pkiService) ListCertificates(ctx context.Context, req *v1.ListCertifica
 		return nil, err
 	}
 	var found []*v1.Certificate
+	trust, now := s.trustIn(v), time.Now()
 	for _, c := range v.Certificates() {
-		if isOf(c, req.GetKind(), req.GetName()) && (req.GetAll() || inForce(c)) {
+		if isOf(c, req.GetKind(), req.GetName()) && (req.GetAll() || trust.good(c, now)) {
 			found = append(found, c)
 		}
 	}
@@ -180,6 +116,9 @@ func (s *pkiService) ListCertificates(ctx context.Context, req *v1.ListCertifica
 	out.Certificates, out.NextPageToken = pageOf(at, found, func(c *v1.Certificate) string {
 		return sortKey(c.GetNotAfter().AsTime().UTC().Format(time.RFC3339), c.GetIssuer(), c.GetSerial())
 	})
+	for i, c := range out.GetCertificates() {
+		out.Certificates[i] = trust.tell(c)
+	}
 	return out, nil
 }
 
@@ -193,60 +132,4 @@ func boolText(b bool) string {
 // isOf says whether a record is of a kind and an owner; both may be left open.
 func isOf(c *v1.Certificate, kind v1.CertificateKind, name string) bool {
 	return (kind == v1.CertificateKind_CERTIFICATE_KIND_UNSPECIFIED || c.GetKind() == kind) && (name == "" || c.GetName() == name || c.GetLabel() == name)
-}
-
-// inForce says whether a certificate is neither revoked nor expired.
-func inForce(c *v1.Certificate) bool {
-	return c.GetRevokeTime() == nil && c.GetNotAfter().AsTime().After(time.Now())
-}
-
-// RevokeCertificate takes certificates back.
-func (s *pkiService) RevokeCertificate(ctx context.Context, req *v1.RevokeCertificateRequest) (*v1.RevokeCertificateResponse, error) {
-	v, err := s.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	gone, err := s.toRevoke(v, req)
-	if err != nil {
-		return nil, err
-	}
-	res, err := s.cfg.Store.Apply(ctx, signed(ctx, &storev1.Command{Body: &storev1.Command_RevokeCertificates{RevokeCertificates: &storev1.RevokeCertificates{
-		Certificates: gone, Reason: req.GetReason(), By: callOf(ctx).who.Name,
-	}}}))
-	if err != nil {
-		return nil, statusOf(err, "")
-	}
-	out := &v1.RevokeCertificateResponse{Revision: res.Revision}
-	now := s.cfg.Store.View()
-	for _, c := range gone {
-		out.Certificates = append(out.Certificates, now.Certificate(c.GetIssuer(), c.GetSerial()))
-	}
-	return out, nil
-}
-
-// toRevoke finds the certificates that a request means.
-func (s *pkiService) toRevoke(v *raftstore.View, req *v1.RevokeCertificateRequest) (gone []*v1.Certificate, err error) {
-	serial := strings.ToLower(strings.ReplaceAll(req.GetSerial(), ":", ""))
-	switch {
-	case serial == "" && (req.GetName() == "" || ownerKind(req.GetKind()) == ""):
-		return nil, missing("serial", "a serial number, or kind and name of an owner")
-	case serial != "" && req.GetName() != "":
-		return nil, status.Error(codes.InvalidArgument, "name: give it or serial, not both")
-	}
-	if len(serial)%2 == 1 {
-		serial = "0" + serial
-	}
-	for _, c := range v.Certificates() {
-		if serial != "" && c.GetSerial() == serial || serial == "" && isOf(c, req.GetKind(), req.GetName()) && inForce(c) {
-			gone = append(gone, c)
-		}
-	}
-	switch {
-	case len(gone) > 0:
-		return gone, nil
-	case serial == "":
-		return nil, unresolved("name", req.GetName(), "no certificate of this owner is in force and on record")
-	}
-	ca := s.cfg.CA.Anchors()[0]
-	return []*v1.Certificate{{Issuer: ca.Fingerprint(), Serial: serial, NotAfter: timestamppb.New(ca.Issuing().NotAfter)}}, nil
 }

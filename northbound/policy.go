@@ -122,12 +122,8 @@ func (s *policyService) ListPolicyRules(ctx context.Context, req *v1.ListPolicyR
 		return nil, err
 	}
 	out := &v1.ListPolicyRulesResponse{Revision: v.Revision()}
-	page, next := pageOf(at, rules, policyRuleOrder)
 	r := newRealizer(v, s.cfg.Live)
-	for _, rule := range page {
-		out.PolicyRules = append(out.PolicyRules, policyRuleState(r, rule))
-	}
-	out.NextPageToken = next
+	out.PolicyRules, out.NextPageToken = pageAs(at, rules, policyRuleOrder, func(rule *v1.PolicyRule) *v1.PolicyRule { return policyRuleState(r, rule) })
 	return out, nil
 }
 

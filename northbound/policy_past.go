@@ -72,7 +72,8 @@ func pastOf(now *raftstore.View, req *v1.GetEffectivePolicyRequest) (past *rafts
 	}
 	text := unknown.Reason
 	if !unknown.Since.IsZero() {
-		text += "; they tell what was since " + unknown.Since.UTC().Format(time.RFC3339Nano)
+		since := unknown.Since.UTC().Add(time.Second - time.Nanosecond).Truncate(time.Second) // rounded down it would be refused again
+		text += "; they tell what was since " + since.Format(time.RFC3339)
 	}
 	return nil, status.Error(codes.OutOfRange, text)
 }

@@ -246,8 +246,8 @@ func TestAuthor(t *testing.T) {
 	if err != nil || made.GetPolicyRule().GetAuthor() != "alice" {
 		t.Fatalf("%v, %v", made, err)
 	}
-	ctx := metadata.AppendToOutgoingContext(f.ctx, forwardedKey, "n2", callerNameKey, "bob", callerRoleKey, "pool-operator")
-	changed, err := v1.NewPolicyServiceClient(ca.dial(l.Addr().String(), "n2", "node")).UpdatePolicyRule(ctx, &v1.UpdatePolicyRuleRequest{
+	ctx := metadata.AppendToOutgoingContext(f.ctx, forwardedKey, "n1", callerNameKey, "bob", callerRoleKey, "pool-operator")
+	changed, err := v1.NewPolicyServiceClient(ca.dial(l.Addr().String(), "n1", "node")).UpdatePolicyRule(ctx, &v1.UpdatePolicyRuleRequest{
 		PolicyRule: &v1.PolicyRule{Uuid: made.GetPolicyRule().GetUuid(), Description: "x"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"description"}}})
 	if err != nil || changed.GetPolicyRule().GetAuthor() != "bob" {
 		t.Errorf("%v, %v", changed, err)

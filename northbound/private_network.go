@@ -110,12 +110,10 @@ func (s *privateNetworkService) ListPrivateNetworks(ctx context.Context, req *v1
 		return nil, err
 	}
 	out := &v1.ListPrivateNetworksResponse{Revision: v.Revision()}
-	page, next := pageOf(at, v.PrivateNetworks(), func(n *v1.PrivateNetwork) string { return sortKey(n.GetNameLabel(), n.GetUuid()) })
 	r := newRealizer(v, s.cfg.Live)
-	for _, n := range page {
-		out.PrivateNetworks = append(out.PrivateNetworks, s.withState(r, n))
-	}
-	out.NextPageToken = next
+	out.PrivateNetworks, out.NextPageToken = pageAs(at, v.PrivateNetworks(),
+		func(n *v1.PrivateNetwork) string { return sortKey(n.GetNameLabel(), n.GetUuid()) },
+		func(n *v1.PrivateNetwork) *v1.PrivateNetwork { return s.withState(r, n) })
 	return out, nil
 }
 

@@ -1,11 +1,7 @@
 package northbound
 
 import (
-	"regexp"
-	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -29,12 +25,12 @@ type redactor struct {
 	said string
 	// failing: a refusal repeats the UUIDs of the request, or it would tell by what it leaves out that they are there.
 	failing bool
-	// names are those of what is hidden; nil until they are needed.
-	names []string
+	// names tells of names that were met whether they are hidden.
+	names map[string]bool
 }
 
 func newRedactor(r *rights, v *raftstore.View, req any) *redactor {
-	d := &redactor{whole: v.Whole(), sees: r.sees(v.Whole())}
+	d := &redactor{whole: v.Whole(), sees: r.sees(v.Whole()), names: map[string]bool{}}
 	d.seen = d.whole.Restrict(d.sees)
 	if m, ok := req.(proto.Message); ok {
 		var said strings.Builder
@@ -247,92 +243,4 @@ func (d *redactor) resource(m protoreflect.Message) {
 		}
 		return true
 	})
-}
-
-var uuidPattern = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`)
-
-// hidden tells whether a string is the UUID of something that is there, and not for the caller.
-func (d *redactor) hidden(id string) bool {
-	return id != "" && !d.seenUUID(id) && isThere(d.whole, id) && (!d.failing || !strings.Contains(d.said, id))
-}
-
-func (d *redactor) seenUUID(id string) bool { return isThere(d.seen, id) }
-
-// isThere tells whether anything has a UUID.
-func isThere(v *raftstore.View, id string) bool {
-	return v.Vif(id) != nil || v.Host(id) != nil || v.Network(id) != nil || v.PolicyRule(id) != nil || v.Rule(id) != nil ||
-		v.Pool(id) != nil || v.PrivateNetwork(id) != nil || v.VifGroup(id) != nil || v.AddressGroup(id) != nil
-}
-
-// prose takes UUIDs and names of what is hidden out of a text.
-func (d *redactor) prose(s string) string {
-	if s == "" {
-		return s
-	}
-	s = uuidPattern.ReplaceAllStringFunc(s, func(id string) string {
-		if d.hidden(strings.ToLower(id)) && !strings.Contains(d.said, id) {
-			return hiddenText
-		}
-		return id
-	})
-	if d.names == nil {
-		d.names = d.hiddenNames()
-	}
-	for _, name := range d.names {
-		s = withoutName(s, name)
-	}
-	return s
-}
-
-// withoutName replaces a name where it stands as a word of its own.
-func withoutName(s, name string) string {
-	for from := 0; ; {
-		i := strings.Index(s[from:], name)
-		if i < 0 {
-			return s
-		}
-		i += from
-		before, _ := utf8.DecodeLastRuneInString(s[:i])
-		after, _ := utf8.DecodeRuneInString(s[i+len(name):])
-		if isWord(before) || isWord(after) {
-			from = i + len(name)
-			continue
-		}
-		s = s[:i] + hiddenText + s[i+len(name):]
-		from = i + len(hiddenText)
-	}
-}
-
-func isWord(r rune) bool {
-	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_')
-}
-
-// hiddenNames are the names of all that is hidden, but for those that something has that is not; the longest first.
-func (d *redactor) hiddenNames() []string {
-	shown := map[string]bool{}
-	for _, n := range namesIn(d.seen) {
-		shown[n] = true
-	}
-	out := []string{}
-	for _, n := range namesIn(d.whole) {
-		if n != "" && !shown[n] && !strings.Contains(d.said, n) {
-			shown[n] = true
-			out = append(out, n)
-		}
-	}
-	slices.SortFunc(out, func(a, b string) int { return len(b) - len(a) })
-	return out
-}
-
-// namesIn lists the names of what is in a state.
-func namesIn(v *raftstore.View) []string {
-	var out []string
-	out = append(out, labels(v.Pools())...)
-	out = append(out, labels(v.Hosts())...)
-	out = append(out, labels(v.Networks())...)
-	out = append(out, labels(v.PrivateNetworks())...)
-	out = append(out, labels(v.Vifs())...)
-	out = append(out, labels(v.PolicyRules())...)
-	out = append(out, labels(v.AddressGroups())...)
-	return append(out, labels(v.VifGroups())...)
 }

@@ -217,7 +217,7 @@ func noNetwork(v *raftstore.View, q networkQuery, pool *v1.Pool) error {
 		return unresolved(q.field, q.ref, fmt.Sprintf("no host of pool %q has this bridge, and no network of it has this UUID or name_label; known: %s",
 			pool.GetNameLabel(), listed(bridgeNamesOf(v, v.HostsByPool(pool.GetUuid())))))
 	}
-	return unresolved(q.field, q.ref, "no host has this bridge, and no network has this UUID or name_label; known: "+listed(bridgeNamesOf(v, v.Hosts())))
+	return unresolved(q.field, q.ref, "no host has this bridge, and no network has this UUID or name_label; known: "+listed(slices.Concat(bridgeNamesOf(v, v.Hosts()), labels(v.PrivateNetworks()))))
 }
 
 func ambiguousNetwork(v *raftstore.View, q networkQuery, found []*v1.Network) error {

@@ -203,7 +203,7 @@ func (s sight) inner(key string, m proto.Message) bool {
 	case *storev1.HostFacts:
 		return s.host(key)
 	case *storev1.PendingChange:
-		return m.GetAuthor() == s.name
+		return touch{rights: s.rights, view: s.view, need: RoleReadOnly}.pending(m)
 	case *storev1.Relay:
 		return s.privateNetwork(s.view.PrivateNetwork(m.GetPrivateNetworkUuid()))
 	case *storev1.Protection:

@@ -9,7 +9,9 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"poolwire/objecttext"
 	"poolwire/pki"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
@@ -80,7 +82,7 @@ func (s *pkiService) step(ctx context.Context, v *raftstore.View, req *v1.Rotate
 		if stage != stageBegun {
 			return nil, refused("only what has not switched yet can be aborted: rotate again instead")
 		}
-		return inState(now, map[v1.TrustAnchorState]v1.TrustAnchorState{caActive: caActive}), nil
+		return inState(now, map[v1.TrustAnchorState]v1.TrustAnchorState{caActive: caActive}), s.nobodyMoved(v, req, now)
 	}
 	return nil, missing("step", "begin, switch, finish or abort")
 }
@@ -124,7 +126,7 @@ func (s *pkiService) begin(ctx context.Context) ([]*v1.TrustAnchor, error) {
 		return nil, err
 	}
 	return []*v1.TrustAnchor{
-		{Fingerprint: active.Fingerprint(), ChainPem: active.PEM(), State: caActive},
+		{Fingerprint: active.Fingerprint(), ChainPem: active.PEM(), State: caActive, StateTime: timestamppb.New(active.Issuing().NotBefore)},
 		{Fingerprint: next.Fingerprint(), ChainPem: next.PEM(), State: caNext},
 	}, nil
 }
@@ -202,30 +204,31 @@ func (s *pkiService) allReady(ctx context.Context, v *raftstore.View, req *v1.Ro
 	if len(waiting) == 0 {
 		return nil
 	}
+	return status.Errorf(codes.FailedPrecondition, "not ready: %s. Wait for them, or cut them off with --force", shortened(waiting, "; "))
+}
+
+// shortened joins words, of many of them the first ones.
+func shortened(words []string, between string) string {
 	const most = 20
-	if more := len(waiting) - most; more > 0 {
-		waiting = append(waiting[:most], fmt.Sprintf("and %d more", more))
+	if more := len(words) - most; more > 0 {
+		words = append(slices.Clone(words[:most]), fmt.Sprintf("and %d more", more))
 	}
-	return status.Errorf(codes.FailedPrecondition, "not ready: %s. Wait for them, or cut them off with --force", strings.Join(waiting, "; "))
+	return strings.Join(words, between)
 }
 
 // certificateWarnings says which certificates of nodes end soon without another one in their place, and that a
 // rotation is under way.
-func certificateWarnings(v *raftstore.View, now time.Time) (out []string) {
-	latest := map[string]*v1.Certificate{}
+func (s *Server) certificateWarnings(v *raftstore.View, now time.Time) (out []string) {
+	latest, trust := map[string]*v1.Certificate{}, s.trustIn(v)
 	for _, c := range v.Certificates() {
 		key := c.GetKind().String() + " " + c.GetName()
-		if c.GetRevokeTime() == nil && c.GetNotAfter().AsTime().After(now) && (latest[key] == nil || c.GetNotAfter().AsTime().After(latest[key].GetNotAfter().AsTime())) {
+		if trust.good(c, now) && (latest[key] == nil || c.GetNotAfter().AsTime().After(latest[key].GetNotAfter().AsTime())) {
 			latest[key] = c
 		}
 	}
 	for _, c := range latest {
 		if c.GetNotAfter().AsTime().Sub(now) < 30*24*time.Hour {
-			name := c.GetName()
-			if c.GetLabel() != "" {
-				name = c.GetLabel()
-			}
-			out = append(out, fmt.Sprintf("the certificate of %s %s ends on %s", ownerKind(c.GetKind()), name, c.GetNotAfter().AsTime().UTC().Format(time.DateOnly)))
+			out = append(out, fmt.Sprintf("the certificate of %s ends on %s", objecttext.CertificateOwner(c), c.GetNotAfter().AsTime().UTC().Format(time.RFC3339)))
 		}
 	}
 	slices.Sort(out)

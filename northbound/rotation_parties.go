@@ -6,6 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"poolwire/objecttext"
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
@@ -18,15 +22,7 @@ func (s *pkiService) rotation(ctx context.Context, v *raftstore.View) (*v1.CaRot
 	if at == stageNone {
 		return out, nil
 	}
-	j := judge{stage: at}
-	for _, a := range out.GetAnchors() {
-		switch {
-		case a.GetState() == caNext, a.GetState() == caActive && at == stageSwitched:
-			j.new = a.GetFingerprint()
-		default:
-			j.old = a.GetFingerprint()
-		}
-	}
+	j := judgeOf(out.GetAnchors())
 	nodes, err := s.cfg.Store.Nodes()
 	if err != nil {
 		return nil, statusOf(err, "")
@@ -71,6 +67,19 @@ type judge struct {
 	old, new string // fingerprints
 }
 
+func judgeOf(anchors []*v1.TrustAnchor) judge {
+	j := judge{stage: stageOf(anchors)}
+	for _, a := range anchors {
+		switch {
+		case a.GetState() == caNext, a.GetState() == caActive && j.stage == stageSwitched:
+			j.new = a.GetFingerprint()
+		default:
+			j.old = a.GetFingerprint()
+		}
+	}
+	return j
+}
+
 // node must trust the next CA before others present its certificates, and present one before the old CA goes.
 func (j judge) node(id string, st *v1.NodeStatus) *v1.CaRotationParty {
 	p := &v1.CaRotationParty{Kind: v1.CertificateKind_CERTIFICATE_KIND_NODE, Name: id}
@@ -95,7 +104,7 @@ func (j judge) host(h *v1.Host, st *v1.HostStatus) *v1.CaRotationParty {
 	connected := st.GetState() == v1.HostState_HOST_STATE_READY || st.GetState() == v1.HostState_HOST_STATE_SYNCING
 	switch {
 	case !connected:
-		p.Reason = "is not connected: " + strings.ToLower(strings.TrimPrefix(st.GetState().String(), "HOST_STATE_"))
+		p.Reason = "is not connected: " + objecttext.HostState(st.GetState())
 	case shown.GetIssuer() == j.new:
 		p.Ready = true
 	case shown.GetIssuer() == j.old:
@@ -113,7 +122,7 @@ func (j judge) host(h *v1.Host, st *v1.HostStatus) *v1.CaRotationParty {
 func (j judge) clients(records []*v1.Certificate, now time.Time) (out []*v1.CaRotationParty) {
 	moved, behind := map[string]bool{}, map[string]bool{}
 	for _, c := range records {
-		if c.GetKind() != v1.CertificateKind_CERTIFICATE_KIND_CLIENT || c.GetRevokeTime() != nil || c.GetNotAfter().AsTime().Before(now) {
+		if c.GetKind() != v1.CertificateKind_CERTIFICATE_KIND_CLIENT || !goodAt(c, now) {
 			continue
 		}
 		switch c.GetIssuer() {
@@ -131,6 +140,51 @@ func (j judge) clients(records []*v1.Certificate, now time.Time) (out []*v1.CaRo
 	}
 	slices.SortFunc(out, func(a, b *v1.CaRotationParty) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return out
+}
+
+// moved are those who would be cut off if the new CA were forgotten: whose certificates of it are good and on record, and
+// which nodes and hosts present one. They are named as in "client alice".
+func (j judge) moved(records []*v1.Certificate, nodes []*v1.NodeStatus, hosts map[string]*v1.HostStatus, now time.Time) []string {
+	var out []string
+	for _, c := range records {
+		own := c.GetKind() == v1.CertificateKind_CERTIFICATE_KIND_CLIENT && c.GetName() == localAdmin
+		if c.GetIssuer() == j.new && goodAt(c, now) && !own {
+			out = append(out, string(ownerKind(c.GetKind()))+" "+objecttext.OwnerName(c))
+		}
+	}
+	for _, n := range nodes {
+		if n.GetCertificateIssuer() == j.new {
+			out = append(out, "node "+n.GetNode().GetId())
+		}
+	}
+	for name, st := range hosts {
+		if st.GetCertificate().GetIssuer() == j.new {
+			out = append(out, "host "+name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// nobodyMoved refuses to forget the next CA while that would cut somebody off.
+func (s *pkiService) nobodyMoved(v *raftstore.View, req *v1.RotateCaRequest, anchors []*v1.TrustAnchor) error {
+	if req.GetForce() {
+		return nil
+	}
+	members, _, err := s.nodeStatuses()
+	if err != nil {
+		return statusOf(err, "")
+	}
+	hosts := map[string]*v1.HostStatus{}
+	for _, h := range v.Hosts() {
+		hosts[h.GetNameLabel()] = s.cfg.Live.HostStatus(h.GetUuid())
+	}
+	moved := judgeOf(anchors).moved(v.Certificates(), members, hosts, time.Now())
+	if len(moved) == 0 {
+		return nil
+	}
+	return status.Errorf(codes.FailedPrecondition, "these have certificates of the next CA, which nobody would accept any more: %s. Go on instead (poolwire pki rotate switch); "+
+		"or cut them off with --force, and issue them others then: 'poolwire pki issue client', 'poolwire pki export-host'", shortened(moved, "; "))
 }
 
 // localAdmin is the client that each node with the CA's key makes a certificate for by itself.

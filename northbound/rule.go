@@ -119,12 +119,8 @@ func (s *ruleService) ListRules(ctx context.Context, req *v1.ListRulesRequest) (
 		return nil, err
 	}
 	out := &v1.ListRulesResponse{Revision: v.Revision()}
-	page, next := pageOf(at, rules, ruleOrder)
 	r := newRealizer(v, s.cfg.Live)
-	for _, rule := range page {
-		out.Rules = append(out.Rules, ruleState(r, rule))
-	}
-	out.NextPageToken = next
+	out.Rules, out.NextPageToken = pageAs(at, rules, ruleOrder, func(rule *v1.Rule) *v1.Rule { return ruleState(r, rule) })
 	return out, nil
 }
 

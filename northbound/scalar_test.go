@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
 	v1 "poolwire/proto/poolwire/v1"
@@ -84,7 +85,7 @@ func FuzzPageToken(f *testing.F) {
 		var v violations
 		c := pageQuery{size: size, token: token, query: []string{"x"}}.cursor(&v)
 		if v.err() == nil {
-			pageOf(c, []string{"a", "b", "c"}, func(s string) string { return s })
+			pageAs(c, []string{"a", "b", "c"}, func(s string) string { return s }, wrapperspb.String)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -34,6 +35,8 @@ type Config struct {
 	Identify func(*x509.Certificate) (Identity, error)
 	// Peers are the ways to other nodes.
 	Peers Peers
+	// OVSDBPort is the TCP port that hosts dial for OVSDB; 0 for none.
+	OVSDBPort uint16
 	// Version is poolwired's version.
 	Version string
 	// Log receives a line per call. Default: discarded.
@@ -81,6 +84,14 @@ const (
 	defaultRecheck    = 500 * time.Millisecond
 	// callTimeout ends unary calls that bring no earlier deadline.
 	callTimeout = 30 * time.Second
+	// idleTimeout closes connections without calls. Clients connect again with their next call.
+	idleTimeout = 5 * time.Minute
+	// streamWindow is what a client may send of a request before the node wants it, connWindow what may be under way on
+	// a connection; what has come and waits to be read counts against the former alone.
+	streamWindow = 64 << 10
+	connWindow   = 1 << 20
+	// headerBytes bounds the headers of a call.
+	headerBytes = 32 << 10
 )
 
 // Server is the API of one node.
@@ -94,6 +105,7 @@ type Server struct {
 
 	tokenRefusals tokenRefusals
 	tokenUse      tokenUse
+	refusedLog    *rate.Limiter
 }
 
 // New returns a server; ServerOptions and Register bring it onto gRPC servers.
@@ -118,9 +130,11 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Log, usage: newUsage(cfg.Limits),
 		metrics: grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram()),
 	}
+	s.cfg.Store = pacedStore{cfg.Store, s.usage}
+	s.refusedLog = rate.NewLimiter(1, refusedLogged)
 	s.refusals, s.past = newRefusals(s.recordRefused), make(chan struct{}, 1)
 	if cfg.Metrics != nil {
-		for _, c := range []prometheus.Collector{s.metrics, s.usage.refused} {
+		for _, c := range []prometheus.Collector{s.metrics, s.usage.refused, s.usage.turnedAway} {
 			if err := cfg.Metrics.Register(c); err != nil {
 				return nil, fmt.Errorf("northbound: registering metrics: %w", err)
 			}
@@ -133,21 +147,25 @@ func New(cfg Config) (*Server, error) {
 // node must be made with.
 func (s *Server) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(s.recoverUnary, s.logUnary, s.metrics.UnaryServerInterceptor(), s.authoriseUnary, s.limitUnary, s.boundUnary, s.forwardUnary),
-		grpc.ChainStreamInterceptor(s.recoverStream, s.logStream, s.metrics.StreamServerInterceptor(), s.authoriseStream, s.limitStream, s.forwardStream),
+		grpc.InTapHandle(s.admit),
+		grpc.StatsHandler(connections{s}), grpc.ForceServerCodecV2(newUnreadCodec()),
+		grpc.ChainUnaryInterceptor(s.recoverUnary, s.logUnary, s.metrics.UnaryServerInterceptor(), s.limitUnary, s.authoriseUnary, s.boundUnary, s.forwardUnary),
+		grpc.ChainStreamInterceptor(s.recoverStream, s.logStream, s.metrics.StreamServerInterceptor(), s.limitStream, s.authoriseStream, s.forwardStream),
 		grpc.MaxRecvMsgSize(s.cfg.Limits.Message),
 		// Answers are bounded by pages; the changes of one revision are not cut.
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.MaxConcurrentStreams(uint32(s.cfg.Limits.Streams)),
+		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow), grpc.MaxHeaderListSize(headerBytes),
 		grpc.ConnectionTimeout(s.cfg.Limits.Handshake),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
 }
 
 // Register adds all services, health and reflection to a gRPC server made with
 // ServerOptions.
-func (s *Server) Register(g *grpc.Server) {
+func (s *Server) Register(server *grpc.Server) {
+	g := receiving{server, s}
 	v1.RegisterPoolServiceServer(g, &poolService{Server: s})
 	v1.RegisterHostServiceServer(g, &hostService{Server: s})
 	v1.RegisterPifServiceServer(g, &pifService{Server: s})
@@ -169,6 +187,6 @@ func (s *Server) Register(g *grpc.Server) {
 	v1.RegisterWatchServiceServer(g, &watchService{Server: s})
 	v1.RegisterAccessServiceServer(g, &accessService{Server: s})
 	v1.RegisterTokenServiceServer(g, &tokenService{Server: s})
-	healthv1.RegisterHealthServer(g, &healthService{store: s.cfg.Store, names: healthNames(g)})
+	healthv1.RegisterHealthServer(g, &healthService{store: s.cfg.Store, names: healthNames(server)})
 	reflection.Register(g)
 }

@@ -58,7 +58,7 @@ func (s *tokenService) CreateToken(ctx context.Context, req *v1.CreateTokenReque
 	}
 	id, secret := hex.EncodeToString(random[:tokenIDBytes]), random[tokenIDBytes:]
 	sum := sha256.Sum256(secret)
-	res, err := s.write(ctx, mutation{asked: once{}, resource: "token", probe: putToken(nil),
+	res, err := s.write(ctx, mutation{asked: once{unrepeatable{req}}, resource: "token", probe: putToken(nil),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			t := proto.CloneOf(req.GetToken())
 			if t == nil {
@@ -66,6 +66,9 @@ func (s *tokenService) CreateToken(ctx context.Context, req *v1.CreateTokenReque
 			}
 			name, all := tokensOf(ctx, v.Whole())
 			if t.Owner == "" {
+				if callOf(ctx).who.Credential == credentialSocket {
+					return nil, missing("token.owner", "say who is to have it (--owner); root on the socket has no name that tokens could have")
+				}
 				t.Owner = name
 			}
 			switch _, bearer := strings.CutPrefix(callOf(ctx).who.Credential, credentialToken); {
@@ -114,6 +117,10 @@ func (s *tokenService) ListTokens(ctx context.Context, req *v1.ListTokensRequest
 			continue
 		}
 		if at, ok := s.tokenUse.of(t.GetId()); ok {
+			// The minute of its use may have begun before it was made.
+			if made := t.GetCreateTime().AsTime(); at.Before(made) {
+				at = made
+			}
 			t.LastUsed = timestamppb.New(at)
 		}
 		out.Tokens = append(out.Tokens, t)
@@ -126,7 +133,7 @@ func (s *tokenService) ListTokens(ctx context.Context, req *v1.ListTokensRequest
 
 // DeleteToken revokes a token.
 func (s *tokenService) DeleteToken(ctx context.Context, req *v1.DeleteTokenRequest) (*v1.DeleteTokenResponse, error) {
-	res, err := s.write(ctx, mutation{asked: once{req.GetRequestId()}, resource: "token", probe: deleteToken(""),
+	res, err := s.write(ctx, mutation{asked: once{req}, resource: "token", probe: deleteToken(""),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			v = v.Whole()
 			name, all := tokensOf(ctx, v)

@@ -211,7 +211,7 @@ func noKey() *storev1.Command {
 
 // RotateTunnelKeys gives pairs of hosts new keys. A repeated request gets the first answer, even when its hosts are gone.
 func (s *tunnelService) RotateTunnelKeys(ctx context.Context, req *v1.RotateTunnelKeysRequest) (*v1.RotateTunnelKeysResponse, error) {
-	m := mutation{asked: rotation{req}, probe: noKey()}
+	m := mutation{asked: rotation{req}, by: askedBy(ctx, req), probe: noKey()}
 	if err := checkChange(m.asked); err != nil {
 		return nil, err
 	}
@@ -239,7 +239,7 @@ func (s *tunnelService) RotateTunnelKeys(ctx context.Context, req *v1.RotateTunn
 		}
 		*field.value = h.GetUuid()
 	}
-	revision, pairs, err := s.cfg.Live.RotateKeys(ctx, resolved)
+	revision, pairs, err := s.cfg.Live.RotateKeys(ctx, resolved, m.by)
 	if err != nil {
 		return nil, s.refused(err, m)
 	}

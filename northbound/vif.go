@@ -89,12 +89,8 @@ func (s *vifService) ListVifs(ctx context.Context, req *v1.ListVifsRequest) (*v1
 		return nil, err
 	}
 	out := &v1.ListVifsResponse{Revision: v.Revision()}
-	page, next := pageOf(at, vifs, (*v1.Vif).GetUuid)
 	r := newRealizer(v, s.cfg.Live)
-	for _, vif := range page {
-		out.Vifs = append(out.Vifs, vifState(r, vif))
-	}
-	out.NextPageToken = next
+	out.Vifs, out.NextPageToken = pageAs(at, vifs, (*v1.Vif).GetUuid, func(vif *v1.Vif) *v1.Vif { return vifState(r, vif) })
 	return out, nil
 }
 

@@ -97,11 +97,7 @@ func (s *vifGroupService) ListVifGroups(ctx context.Context, req *v1.ListVifGrou
 		groups = v.VifGroupsOf(vif.GetUuid())
 	}
 	out := &v1.ListVifGroupsResponse{Revision: v.Revision()}
-	page, next := pageOf(at, groups, (*v1.VifGroup).GetUuid)
-	for _, g := range page {
-		out.VifGroups = append(out.VifGroups, vifGroupState(v, g))
-	}
-	out.NextPageToken = next
+	out.VifGroups, out.NextPageToken = pageAs(at, groups, (*v1.VifGroup).GetUuid, func(g *v1.VifGroup) *v1.VifGroup { return vifGroupState(v, g) })
 	return out, nil
 }
 

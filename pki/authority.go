@@ -2,7 +2,6 @@ package pki
 
 import (
 	"crypto"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -254,49 +253,4 @@ func checkValidity(path string, cert *x509.Certificate, now time.Time) error {
 		return &ValidityError{Path: path, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Now: now}
 	}
 	return nil
-}
-
-func (a *Authority) nodeSpec() leafSpec {
-	return leafSpec{
-		id:        Identity{Kind: KindNode, Name: a.opts.NodeID},
-		addresses: a.opts.Addresses, life: lifeNode, newKey: newRSAKey,
-	}
-}
-
-func (a *Authority) adminSpec() leafSpec {
-	return leafSpec{id: Identity{Kind: KindClient, Name: nameAdmin, Role: RolePoolAdmin}, life: lifeAdmin, newKey: newECKey}
-}
-
-// loadLeaves loads or makes the leaf certificates.
-func (a *Authority) loadLeaves(t *trust) (_ *present, err error) {
-	out := &present{trust: t}
-	if out.node, err = a.leaf(t, nameNode, a.nodeSpec()); err != nil {
-		return nil, err
-	}
-	if key := out.node.PrivateKey; !isRSA(key) {
-		return nil, &FileError{a.path(nameNode + keySuffix), fmt.Sprintf("is no RSA key (%T), which hosts need", key)}
-	}
-	if t.active.key == nil && !a.exists(nameAdmin+certSuffix) {
-		return out, nil
-	}
-	out.admin, err = a.leaf(t, nameAdmin, a.adminSpec())
-	if err != nil && t.active.key == nil && a.present.Load() != nil {
-		return out, nil // its CA is gone, and none here makes another; the node does without
-	}
-	return out, err
-}
-
-func isRSA(key crypto.PrivateKey) bool {
-	_, ok := key.(*rsa.PrivateKey)
-	return ok
-}
-
-// presented is a leaf with its chain up to the root. Open vSwitch's bootstrap
-// stores the last certificate of the chain as its CA, so the root must be in it.
-func presented(leaf *x509.Certificate, key crypto.Signer, issuer Anchor) *tls.Certificate {
-	out := &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
-	for _, c := range issuer {
-		out.Certificate = append(out.Certificate, c.Raw)
-	}
-	return out
 }

@@ -104,5 +104,5 @@ type InputError struct {
 }
 
 func (e *InputError) Error() string {
-	return fmt.Sprintf("%s: %q: want %s", e.Field, e.Value, e.Accepted)
+	return fmt.Sprintf("%s %q: use %s", e.Field, e.Value, e.Accepted)
 }

@@ -47,12 +47,20 @@ func Roles() []Role { return []Role{RolePoolAdmin, RolePoolOperator, RoleReadOnl
 
 const rolesAccepted = "pool-admin, pool-operator, read-only or none"
 
-// ParseRole returns the role of that name, or an [*InputError]. "none" is RoleNone; the names that roles
-// had in certificates of earlier versions are read too.
+// ParseRole returns the role of that name, or an [*InputError]. "none" is RoleNone.
 func ParseRole(s string) (Role, error) {
-	switch s {
-	case "none":
+	switch {
+	case s == "none":
 		return RoleNone, nil
+	case slices.Contains(Roles(), Role(s)):
+		return Role(s), nil
+	}
+	return RoleNone, &InputError{"role", s, rolesAccepted}
+}
+
+// recordedRole is ParseRole for certificates, which may be of earlier versions, that had other names for roles.
+func recordedRole(s string) (Role, error) {
+	switch s {
 	case "admin":
 		return RolePoolAdmin, nil
 	case "operator":
@@ -60,10 +68,7 @@ func ParseRole(s string) (Role, error) {
 	case "viewer":
 		return RoleReadOnly, nil
 	}
-	if slices.Contains(Roles(), Role(s)) {
-		return Role(s), nil
-	}
-	return RoleNone, &InputError{"role", s, rolesAccepted}
+	return ParseRole(s)
 }
 
 // Identity is who a certificate belongs to.
@@ -108,7 +113,7 @@ func IdentityOf(cert *x509.Certificate) (Identity, error) {
 		default:
 			return Identity{}, fmt.Errorf("client certificate has %d Organizations, want at most 1", n)
 		}
-		role, err := ParseRole(cert.Subject.Organization[0])
+		role, err := recordedRole(cert.Subject.Organization[0])
 		if err != nil {
 			return Identity{}, fmt.Errorf("client certificate's Organization: %w", err)
 		}

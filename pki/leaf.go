@@ -2,14 +2,72 @@ package pki
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"slices"
+	"time"
 )
+
+func (a *Authority) nodeSpec() leafSpec {
+	return leafSpec{
+		id:        Identity{Kind: KindNode, Name: a.opts.NodeID},
+		addresses: a.opts.Addresses, life: lifeNode, newKey: newRSAKey,
+	}
+}
+
+func (a *Authority) adminSpec() leafSpec {
+	return leafSpec{id: Identity{Kind: KindClient, Name: nameAdmin, Role: RolePoolAdmin}, life: lifeAdmin, newKey: newECKey}
+}
+
+// loadLeaves loads or makes the leaf certificates.
+func (a *Authority) loadLeaves(t *trust) (_ *present, err error) {
+	out := &present{trust: t}
+	if out.node, err = a.leaf(t, nameNode, a.nodeSpec()); err != nil {
+		return nil, err
+	}
+	if key := out.node.PrivateKey; !isRSA(key) {
+		return nil, &FileError{a.path(nameNode + keySuffix), fmt.Sprintf("is no RSA key (%T), which hosts need", key)}
+	}
+	if t.active.key == nil && !a.hasAdmin(t) {
+		return out, nil
+	}
+	out.admin, err = a.leaf(t, nameAdmin, a.adminSpec())
+	if err != nil && t.active.key == nil && a.present.Load() != nil {
+		return out, nil // its CA is gone, and none here makes another; the node does without
+	}
+	return out, err
+}
+
+// hasAdmin says whether there is a local administrator's certificate of a CA that is trusted. One of a CA that was replaced is
+// left over on a node that held its key.
+func (a *Authority) hasAdmin(t *trust) bool {
+	certs, err := readCertificates(a.path(nameAdmin + certSuffix))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist) // what is wrong is said when it is loaded
+	}
+	return t.issuerOf(certs[0]) != nil
+}
+
+func isRSA(key crypto.PrivateKey) bool {
+	_, ok := key.(*rsa.PrivateKey)
+	return ok
+}
+
+// presented is a leaf with its chain up to the root. Open vSwitch's bootstrap
+// stores the last certificate of the chain as its CA, so the root must be in it.
+func presented(leaf *x509.Certificate, key crypto.Signer, issuer Anchor) *tls.Certificate {
+	out := &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+	for _, c := range issuer {
+		out.Certificate = append(out.Certificate, c.Raw)
+	}
+	return out
+}
 
 // leaf loads NAME.pem and NAME.key, and issues what is missing, outdated or due.
 // A key is written before its certificate, and a renewal keeps the key, so that one
@@ -59,6 +117,15 @@ func (a *Authority) makeLeaf(t *trust, name string, spec leafSpec, key crypto.Si
 	return presented(cert, key, t.active.Anchor), nil
 }
 
+// replaceLeaf makes key and certificate anew: whoever has the key of a certificate that was revoked is not to have that of the next
+// one. The certificate goes first, as a key alone is made use of.
+func (a *Authority) replaceLeaf(t *trust, name string, spec leafSpec) (*tls.Certificate, error) {
+	if err := errors.Join(os.Remove(a.path(name+certSuffix)), os.Remove(a.path(name+keySuffix))); err != nil {
+		return nil, err
+	}
+	return a.makeLeaf(t, name, spec, nil)
+}
+
 // writeLeaf stores a certificate with its chain.
 func (a *Authority) writeLeaf(name string, cert *x509.Certificate, issuer Anchor) error {
 	return writeFile(a.path(name+certSuffix), append(encodeCertificates(cert), issuer.PEM()...), certMode)
@@ -81,6 +148,8 @@ func (a *Authority) checkLeaf(t *trust, name string, spec leafSpec, c credential
 	}
 	moved := issuer.Fingerprint() != t.active.Fingerprint()
 	switch {
+	case issues && id.Kind == spec.id.Kind && a.checkRevoked(t, c.cert, "one that is not revoked") != nil:
+		return a.replaceLeaf(t, name, spec)
 	case id.Kind != spec.id.Kind:
 		return nil, &FileError{path, fmt.Sprintf("names %s, want %s", id, spec.id)}
 	case !issues && id.Name != spec.id.Name:
@@ -115,9 +184,16 @@ func (a *Authority) due(cert, issuer *x509.Certificate) bool {
 	if !cert.NotAfter.Before(issuer.NotAfter) {
 		return false
 	}
-	life := cert.NotAfter.Sub(cert.NotBefore)
-	return cert.NotAfter.Sub(a.opts.Now()) < life/3
+	return InLastThird(cert, a.opts.Now())
 }
+
+// LastThird is when the last third of a certificate's life begins, in which it is renewed.
+func LastThird(c *x509.Certificate) time.Time {
+	return c.NotAfter.Add(-c.NotAfter.Sub(c.NotBefore) / 3)
+}
+
+// InLastThird says whether less than a third of a certificate's life is left.
+func InLastThird(c *x509.Certificate, at time.Time) bool { return at.After(LastThird(c)) }
 
 // covered says whether the certificate has all the names that it should.
 func (s leafSpec) covered(cert *x509.Certificate) bool {

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"path/filepath"
 )
 
 // Own lists the certificates that this directory presents, without their chains.
@@ -16,6 +17,13 @@ func (a *Authority) Own() []*x509.Certificate {
 	return out
 }
 
+// Refused says why the others accept this node's own certificate no longer, as far as this node knows: nil while they do.
+// Errors: [*PeerError].
+func (a *Authority) Refused() error {
+	p := a.present.Load()
+	return a.checkRevoked(p.trust, p.node.Leaf, "one that is not revoked")
+}
+
 // Renewal says whether this node's certificate has to be renewed by another one, as there is no CA
 // key here: it is in the last third of its life, or of a CA that retires. The request is for the key that it has.
 func (a *Authority) Renewal() (csr []byte, due bool, err error) {
@@ -26,6 +34,9 @@ func (a *Authority) Renewal() (csr []byte, due bool, err error) {
 	issuer := p.issuerOf(p.node.Leaf)
 	if issuer != nil && issuer.Fingerprint() == p.active.Fingerprint() && !a.due(p.node.Leaf, issuer.Issuing()) {
 		return nil, false, nil
+	}
+	if a.Refused() != nil {
+		return nil, false, nil // nobody answers who presents it
 	}
 	csr, err = requestFor(p.node.PrivateKey.(crypto.Signer))
 	return csr, true, err
@@ -68,4 +79,21 @@ func (a *Authority) Install(certPEM []byte) error {
 	}
 	_, err = a.reload()
 	return err
+}
+
+// NodeOf is the id in the certificate of the node whose directory this is. Errors: fs.ErrNotExist where there is none yet, [*FileError].
+func NodeOf(dir string) (string, error) {
+	path := filepath.Join(dir, nameNode+certSuffix)
+	certs, err := readCertificates(path)
+	if err != nil {
+		return "", err
+	}
+	id, err := IdentityOf(certs[0])
+	if err == nil && id.Kind != KindNode {
+		err = fmt.Errorf("names %s, want a node", id)
+	}
+	if err != nil {
+		return "", &FileError{path, err.Error()}
+	}
+	return id.Name, nil
 }

@@ -29,10 +29,13 @@ func (a *Authority) IssuerOf(c *x509.Certificate) string {
 }
 
 // Usable says why a certificate may not be used although it was accepted before: because it
-// was revoked since, or its CA is trusted no longer. own says that it must be of a CA at all;
-// hosts may have pinned ones that are not. Errors: [*PeerError].
+// was revoked since, or its CA is trusted no longer. own says that it must be of a CA at all, and not have
+// ended; hosts may have pinned ones that are of none, or that have. Errors: [*PeerError].
 func (a *Authority) Usable(certs []*x509.Certificate, own Ownership) error {
 	t := a.present.Load().trust
+	if len(certs) > 0 && own == OwnOnly && a.opts.Now().After(certs[0].NotAfter) {
+		return a.verifyChain(certs, "a certificate that has not ended")
+	}
 	if len(certs) == 0 || t.issuerOf(certs[0]) == nil {
 		if own == OwnOnly {
 			return a.verifyChain(certs, "a certificate of a CA that is trusted")

@@ -12,6 +12,8 @@ import (
 const (
 	nameNext    = "next"
 	nameTrusted = "trusted"
+	// nameRetired is the key of the CA before, where another node holds that of the next one.
+	nameRetired = "retired"
 )
 
 // readOthers reads the chains of the other CAs that are trusted. Without a rotation there are none.
@@ -106,6 +108,13 @@ func (a *Authority) SetAnchors(active Anchor, others []Anchor) error {
 	if err != nil {
 		return err
 	}
+	if len(others) == 0 {
+		// Before the rest: once that is done there is no second time.
+		if err := os.Remove(a.path(nameRetired + keySuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			unlock()
+			return err
+		}
+	}
 	err = errors.Join(a.trustAll(active, others), a.activate(active), a.dropNext(active, others))
 	unlock()
 	if err != nil {
@@ -159,7 +168,7 @@ func (a *Authority) trustAll(active Anchor, others []Anchor) error {
 }
 
 // activate puts another CA in the place of the one that issues, and its key, if it is here. The key comes first; see
-// finishSwitch. A key that belongs to the CA before is kept aside.
+// finishSwitch. A key that belongs to the CA before is kept aside until that is trusted no longer.
 func (a *Authority) activate(active Anchor) error {
 	t := a.present.Load().trust
 	if t.active.Fingerprint() == active.Fingerprint() {
@@ -171,7 +180,7 @@ func (a *Authority) activate(active Anchor) error {
 		}
 		return os.Rename(a.path(nameNext+certSuffix), a.path(nameCA+certSuffix))
 	}
-	err := os.Rename(a.path(nameCA+keySuffix), a.path("retired"+keySuffix))
+	err := os.Rename(a.path(nameCA+keySuffix), a.path(nameRetired+keySuffix))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -1,6 +1,7 @@
 package pki_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"os"
 	"path/filepath"
@@ -192,5 +193,97 @@ func TestReplacedFiles(t *testing.T) {
 	write(t, in("ca.pem"), ca, 0o644)
 	if _, err := a.Renew(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A second node with the old CA's key keeps it aside until that CA is trusted no longer, and not for ever.
+func TestRetiredKeyGoes(t *testing.T) {
+	t.Parallel()
+	first, second := open(t, copyDir(t), options()), open(t, copyDir(t), options())
+	was := first.Anchors()[0]
+	next, err := first.PrepareNext()
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func(a *pki.Authority, active pki.Anchor, others ...pki.Anchor) {
+		t.Helper()
+		if err := a.SetAnchors(active, others); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step(first, next, was)
+	step(second, next, was)
+	retired := filepath.Join(second.Dir(), "retired.key")
+	if _, err := os.Stat(retired); err != nil {
+		t.Error(err)
+	}
+	csr, due, err := second.Renewal()
+	if err != nil || !due {
+		t.Fatalf("%v, %v", due, err)
+	}
+	renewed, err := first.Sign(pki.Request{Owner: pki.Identity{Kind: pki.KindNode, Name: options().NodeID}, CSR: csr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Install(renewed.CertPEM); err != nil {
+		t.Fatal(err)
+	}
+	step(second, next)
+	if _, err := os.Stat(retired); err == nil {
+		t.Error("the old CA's key is there still")
+	}
+	meets(t, "finished", first, open(t, second.Dir(), options()))
+}
+
+// A node that was away during a whole rotation is nobody when it comes back, whether it had heard of the beginning or not. It
+// keeps what it has, and with the new ca.pem and a new certificate, put there by hand while it runs, it is a member again.
+func TestAwayDuringARotation(t *testing.T) {
+	t.Parallel()
+	holder := open(t, copyDir(t), options())
+	deaf, begun := keylessNode(t, holder, "n2"), keylessNode(t, holder, "n3")
+	was := holder.Anchors()[0]
+	next, err := holder.PrepareNext()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := begun.SetAnchors(was, []pki.Anchor{next}); err != nil {
+		t.Fatal(err)
+	}
+	for _, others := range [][]pki.Anchor{{was}, nil} {
+		if err := holder.SetAnchors(next, others); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, away := range map[string]*pki.Authority{"n2": deaf, "n3": begun} {
+		if _, _, serverErr, clientErr := handshake(t, holder.NodeTLS(), away.NodeTLS()); serverErr == nil && clientErr == nil {
+			t.Errorf("%s is still accepted", id)
+		}
+		had, trusted := read(t, filepath.Join(away.Dir(), "ca.pem")), len(away.Anchors())
+		if err := away.SetAnchors(next, nil); err == nil {
+			t.Errorf("%s forgets the CA of its own certificate", id)
+		}
+		if !bytes.Equal(read(t, filepath.Join(away.Dir(), "ca.pem")), had) || len(away.Anchors()) != trusted {
+			t.Errorf("%s has kept less than it had", id)
+		}
+		issued, err := holder.IssueNode(id, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range map[string][]byte{"ca.pem": issued.CAPEM, "node.pem": issued.CertPEM} {
+			write(t, filepath.Join(away.Dir(), name), data, 0o644)
+		}
+		write(t, filepath.Join(away.Dir(), "node.key"), issued.KeyPEM, 0o600)
+		if _, err := away.Renew(); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+		meets(t, id+" by hand", holder, away)
+		if err := away.SetAnchors(next, nil); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+		again := open(t, away.Dir(), pki.Options{NodeID: id})
+		meets(t, id+" restarted", holder, again)
+		if n := len(again.Anchors()); n != 1 {
+			t.Errorf("%s trusts %d CAs", id, n)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package pki
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"time"
 )
 
@@ -15,8 +16,24 @@ func (a *Authority) ServerTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, CipherSuites: a.cipherSuites(), Time: a.opts.Now,
 		GetCertificate: a.serverCertificate, ClientAuth: tls.RequireAnyClientCert,
-		VerifyConnection: a.refuseRevoked,
+		VerifyPeerCertificate: boundChain, VerifyConnection: a.refuseRevoked,
 	}
+}
+
+// maxHostChain is how many bytes of certificates are taken from a host, whose connection keeps them; one has a
+// kilobyte or two, and only the first is ever looked at.
+const maxHostChain = 32 << 10
+
+// boundChain refuses a host's certificates when they are longer together.
+func boundChain(raw [][]byte, _ [][]*x509.Certificate) error {
+	n := 0
+	for _, c := range raw {
+		n += len(c)
+	}
+	if n > maxHostChain {
+		return fmt.Errorf("%d certificates of %d bytes, at most %d are taken", len(raw), n, maxHostChain)
+	}
+	return nil
 }
 
 // DialTLS is for dialling a host's ovsdb-server, which must have been given ca.pem:
@@ -27,7 +44,7 @@ func (a *Authority) DialTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, CipherSuites: a.cipherSuites(), Time: a.opts.Now,
 		GetClientCertificate: a.clientCertificate, InsecureSkipVerify: true,
-		VerifyConnection: a.refuseRevoked,
+		VerifyPeerCertificate: boundChain, VerifyConnection: a.refuseRevoked,
 	}
 }
 

@@ -104,6 +104,7 @@ func TestLoadClientTLSRefuses(t *testing.T) {
 	t.Parallel()
 	a := open(t, copyDir(t), options())
 	in := func(name string) string { return filepath.Join(a.Dir(), name) }
+	write(t, in("open.key"), read(t, in("admin.key")), 0o644)
 	for _, tt := range []struct{ cert, key, ca, want string }{
 		{"node.pem", "admin.key", "ca.pem", "is not the key of"},
 		{"missing.pem", "admin.key", "ca.pem", "missing.pem"},
@@ -111,6 +112,7 @@ func TestLoadClientTLSRefuses(t *testing.T) {
 		{"admin.pem", "admin.key", "missing.pem", "missing.pem"},
 		{"admin.pem", "admin.key", "admin.key", "want only CERTIFICATE"},
 		{"admin.key", "admin.key", "ca.pem", "admin.key"},
+		{"admin.pem", "open.key", "ca.pem", "0644"},
 	} {
 		if _, err := pki.LoadClientTLS(in(tt.cert), in(tt.key), in(tt.ca)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%+v: %v", tt, err)
@@ -185,5 +187,27 @@ func TestHandshakeErrorIsNotAPeerError(t *testing.T) {
 	var peer *pki.PeerError
 	if err == nil || errors.As(err, &peer) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A host that nobody has judged yet does not fill memory with certificates, on either side.
+func TestLongChainsOfHostsAreRefused(t *testing.T) {
+	t.Parallel()
+	a := open(t, copyDir(t), options())
+	for length, welcome := range map[int]bool{4: true, 100: false} {
+		own := keyPair(t, host(t))
+		leaf := own.Certificate[0]
+		own.Certificate = nil
+		for range length {
+			own.Certificate = append(own.Certificate, leaf)
+		}
+		dialling := &tls.Config{Certificates: []tls.Certificate{own}, InsecureSkipVerify: true}
+		_, _, serverErr, _ := handshake(t, a.ServerTLS(), dialling)
+		_, _, _, clientErr := handshake(t, &tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12}, a.DialTLS())
+		for side, err := range map[string]error{"the host dials": serverErr, "the host is dialled": clientErr} {
+			if (err == nil) != welcome || err != nil && !strings.Contains(err.Error(), "at most 32768 are taken") {
+				t.Errorf("%d certificates, %s: %v", length, side, err)
+			}
+		}
 	}
 }

@@ -170,5 +170,5 @@ func describe(c *x509.Certificate) string {
 		text += ", URI " + strings.Join(uris, " ")
 	}
 	return text + fmt.Sprintf(", valid %s to %s, sha256 %s",
-		c.NotBefore.UTC().Format(time.DateOnly), c.NotAfter.UTC().Format(time.DateOnly), Fingerprint(c))
+		c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339), Fingerprint(c))
 }

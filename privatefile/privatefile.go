@@ -1,14 +1,13 @@
 // Package privatefile reads and writes files that are nobody's business but their owner's: private
-// keys, tokens, keys that seal secrets.
+// keys, tokens, keys that seal secrets. It is also the one way to write any other file that must be whole
+// after a power cut.
 package privatefile
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,31 +68,4 @@ func check(f *os.File, path string, limit int64) error {
 		return tooLong(path, limit)
 	}
 	return nil
-}
-
-// Write replaces a file, with mode 0600 whatever the umask and whatever was there before: after a power cut
-// it is the old one or the new one. A symbolic link is replaced, not followed.
-func Write(path string, data []byte) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, openErr := os.Open(dir)
-	if openErr != nil {
-		return openErr
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

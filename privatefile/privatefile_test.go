@@ -44,27 +44,3 @@ func TestRead(t *testing.T) {
 		t.Errorf("too long: %v", err)
 	}
 }
-
-// What was there before, or lies in wait there, neither keeps its mode nor gets the secret.
-func TestWrite(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	wide, elsewhere, link := filepath.Join(dir, "wide"), filepath.Join(dir, "elsewhere"), filepath.Join(dir, "link")
-	if err := errors.Join(os.WriteFile(wide, nil, 0o644), os.WriteFile(elsewhere, nil, 0o644), os.Symlink(elsewhere, link)); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{wide, link} {
-		if err := Write(path, []byte("secret")); err != nil {
-			t.Fatal(err)
-		}
-		if data, err := Read(path, 100); err != nil || string(data) != "secret" {
-			t.Errorf("%s: %q, %v", path, data, err)
-		}
-	}
-	if data, err := os.ReadFile(elsewhere); err != nil || len(data) > 0 {
-		t.Errorf("written through the link: %q, %v", data, err)
-	}
-	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
-		t.Errorf("left over: %v", left)
-	}
-}

@@ -149,7 +149,7 @@ func (s *Store) proposalError(err error) error {
 // stamp returns the command with time, meaning and UUIDs; it shares what it does not
 // change with c.
 func (s *Store) stamp(c *storev1.Command, meaning uint32) *storev1.Command {
-	out := &storev1.Command{Body: c.Body, RequestId: c.RequestId, Time: timestamppb.New(s.cfg.Now()), ConfirmWithin: c.ConfirmWithin, Author: c.Author, Meaning: meaning, Origin: c.Origin}
+	out := &storev1.Command{Body: c.Body, RequestId: c.RequestId, Time: timestamppb.New(s.cfg.Now()), ConfirmWithin: c.ConfirmWithin, Author: c.Author, Meaning: meaning, Origin: c.Origin, RequestContent: c.RequestContent}
 	switch body := c.Body.(type) {
 	case *storev1.Command_PutPool:
 		if p := body.PutPool; p.GetCreate() && p.GetPool() != nil && p.GetPool().GetUuid() == "" {

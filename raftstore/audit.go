@@ -75,6 +75,9 @@ func (v *View) AuditRecord(sequence uint64) *storev1.AuditRecord {
 	if proto.Unmarshal(e.GetRecord(), r) != nil {
 		return nil
 	}
+	if r.GetReason() == "" {
+		r.Reason = e.GetReason()
+	}
 	return r
 }
 
@@ -96,17 +99,18 @@ func (t *tx) audit(e entry, c *storev1.Command, res Result, err error) {
 		Time: c.GetTime(), Origin: clipOrigin(c.GetOrigin()), Command: e.number,
 		RequestId: clipWord(c.GetRequestId()), Outcome: storev1.AuditOutcome_AUDIT_OUTCOME_OK,
 	}
+	reason := ""
 	switch {
 	case err != nil:
 		r.Outcome = storev1.AuditOutcome_AUDIT_OUTCOME_REFUSED
-		r.Code, r.Reason = uint32(refusalCode(err)), clipText(err.Error())
+		r.Code, reason = uint32(refusalCode(err)), clipText(err.Error())
 	case res.Duplicate:
 		r.Outcome = storev1.AuditOutcome_AUDIT_OUTCOME_DUPLICATE
 	default:
 		t.auditChanges(r, c, res)
 	}
 	if t.worthAudit(r, c, err) {
-		t.appendAudit(r)
+		t.appendAudit(r, reason)
 	}
 }
 
@@ -137,7 +141,7 @@ func (t *tx) auditRefusedCalls(c *storev1.Command, put *storev1.PutAudit) {
 		t.appendAudit(&storev1.AuditRecord{
 			Time: c.GetTime(), Origin: clipOrigin(calls.GetOrigin()), Outcome: storev1.AuditOutcome_AUDIT_OUTCOME_REFUSED,
 			Code: calls.GetCode(), Reason: clipText(calls.GetReason()), Calls: max(calls.GetCalls(), 1), FirstTime: calls.GetFirstTime(),
-		})
+		}, "")
 	}
 }
 
@@ -149,18 +153,30 @@ func (t *tx) putAudit(c *storev1.PutAudit) (Result, error) {
 	return Result{}, nil
 }
 
-// appendAudit adds a record to the chain and drops the oldest ones.
-func (t *tx) appendAudit(r *storev1.AuditRecord) {
+// appendAudit adds a record to the chain and drops the oldest ones. reason is what is told beside the record, in words
+// that nodes of other versions may have others for: nothing of the chain, nor when records are dropped, may depend on it.
+func (t *tx) appendAudit(r *storev1.AuditRecord, reason string) {
 	h := t.header
 	r.Sequence, r.Revision = h.GetAuditSequence()+1, t.revision
 	data := t.encode(r)
 	e := &storev1.AuditEntry{
 		Sequence: r.GetSequence(), Record: data, Hash: auditchain.Next(h.GetAuditHash(), data), Seconds: r.GetTime().GetSeconds(),
+		Reason: reason,
 	}
 	t.insert(resourceOf(TableAudit).name, &row{key: auditKey(e.GetSequence()), msg: e})
 	h.AuditSequence, h.AuditHash = e.GetSequence(), e.GetHash()
-	h.AuditBytes += uint64(len(data))
+	h.AuditBytes += auditSize(e)
 	t.trimAudit(r.GetTime())
+}
+
+// auditSize is what a record counts for among those that are kept, in bytes. A reason counts as the longest one: how long it
+// is, is not the same on nodes of different versions.
+func auditSize(e *storev1.AuditEntry) uint64 {
+	size := len(e.GetRecord())
+	if e.GetReason() != "" {
+		size += maxAuditText
+	}
+	return uint64(size)
 }
 
 // takeOverAudit goes on with the chain of a backup, where it has one. The record of the restore names the chain that
@@ -191,7 +207,7 @@ func (t *tx) trimAudit(now *timestamppb.Timestamp) {
 		}
 		if e != nil { // a gap is passed over: it shows when the chain is verified
 			t.remove(resourceOf(TableAudit).name, &row{key: auditKey(first), msg: e})
-			h.AuditBytes -= min(h.GetAuditBytes(), uint64(len(e.GetRecord())))
+			h.AuditBytes -= min(h.GetAuditBytes(), auditSize(e))
 			h.AuditAnchorHash = e.GetHash()
 		}
 		h.AuditAnchorSequence = first

@@ -122,13 +122,21 @@ func (p *Past) undo(txn *txn, c *storev1.AuditChange, of *storev1.AuditRecord) e
 			return &PastError{Reason: fmt.Sprintf("audit record %d: %v", of.GetSequence(), err)}
 		}
 		*membersOf(before) = list
-	} else if now != nil {
+	} else if now != nil && !reusesUUID(now.msg, before) {
 		etag := *r.stamps(before).etag
 		before = take(now.msg, before)
 		*r.stamps(before).etag = etag // which revision it is of
 	}
 	txn.insert(r.name, &row{key: c.GetKey(), msg: before})
 	return nil
+}
+
+// reusesUUID tells whether a network is another one than that which had its UUID before: hosts tell the UUIDs of networks,
+// and may tell that of one which is gone for another bridge, or in another pool.
+func reusesUUID(now, before proto.Message) bool {
+	n, ok := now.(*poolwirev1.Network)
+	b, _ := before.(*poolwirev1.Network)
+	return ok && (n.GetPoolUuid() != b.GetPoolUuid() || n.GetBridge() != b.GetBridge())
 }
 
 // commandName is what a command of the log is called; empty for none.

@@ -44,6 +44,9 @@ func (m *machine) records() []*storev1.AuditRecord {
 			m.t.Fatalf("record %d says it is %d", n, r.GetSequence())
 		}
 		size += len(e.GetRecord())
+		if e.GetReason() != "" {
+			size += maxAuditText
+		}
 		out = append(out, r)
 	}
 	if ends.Head > 0 && !bytes.Equal(hash, ends.HeadHash) {
@@ -119,6 +122,8 @@ func TestAuditRecords(t *testing.T) {
 	}
 	if r := m.records()[6]; r.GetCode() != codeAlreadyExists || r.GetReason() == "" {
 		t.Errorf("refused: %v", r)
+	} else if bytes.Contains(m.view().AuditEntry(r.GetSequence()).GetRecord(), []byte(r.GetReason())) {
+		t.Errorf("the chain depends on how this version words %q", r.GetReason())
 	}
 }
 
@@ -254,6 +259,32 @@ func TestPast(t *testing.T) {
 			comparePast(rt, then.intents, intents(past.View))
 		}
 	})
+}
+
+// A network of which another one has the UUID now is what it was.
+func TestPastOfUUIDThatWasReused(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	for i, pool := range []string{"p1", "p2"} {
+		m.must(createPool(pool))
+		m.must(createHost([]string{"h1", "h2"}[i], pool))
+	}
+	m.bridges("h1", &storev1.Bridge{Name: "xenbr1", XapiNetworkUuid: xapiUUID})
+	m.must(asks("ada", putNetwork(&poolwirev1.Network{Uuid: xapiUUID, NameLabel: "DMZ", RaGuard: true})))
+	then := m.view().Revision()
+	m.must(asks("ada", putNetwork(&poolwirev1.Network{Uuid: xapiUUID})))
+	m.must(observe(&storev1.ObserveHost{HostUuid: "h1", BridgesGone: []string{"xenbr1"}}))
+	m.bridges("h2", &storev1.Bridge{Name: "pw1", XapiNetworkUuid: xapiUUID})
+	if n := m.view().Network(xapiUUID); n.GetPoolUuid() != "p2" {
+		t.Fatalf("now %v", n)
+	}
+	past, err := m.view().PastRevision(then)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := past.View.Network(xapiUUID); n.GetPoolUuid() != "p1" || n.GetBridge() != "xenbr1" || n.GetNameLabel() != "DMZ" || !n.GetRaGuard() {
+		t.Errorf("then %v", n)
+	}
 }
 
 // comparePast holds what was worked out against what was remembered.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -135,7 +136,7 @@ func TestBackupRoundTrip(t *testing.T) {
 				rt.Fatalf("%v: %v %v, %v %v at %d", c, ra, ea, rb, eb, to.view().Revision())
 			}
 		}
-		if !bytes.Equal(to.snapshot(), twin.snapshot()) || to.f.requests != twin.f.requests {
+		if !bytes.Equal(to.snapshot(), twin.snapshot()) || !reflect.DeepEqual(to.f.requests, twin.f.requests) {
 			rt.Fatalf("nodes of the restored cluster differ")
 		}
 	})
@@ -464,5 +465,25 @@ func TestSecretsStaySealed(t *testing.T) {
 	}
 	if _, err := other.Open(sealed, "test"); !errors.Is(err, secrets.ErrUnknownKey) {
 		t.Errorf("another key file: %v", err)
+	}
+}
+
+// What was granted when the backup was made is back, or not: whoever restores says so. Tokens, and certificates that are
+// revoked here, stay as they are.
+func TestRestoreOfGrants(t *testing.T) {
+	t.Parallel()
+	from := founded(t, "old")
+	from.must(grantTo("shop", "", ""))
+	data := from.backup(1)
+	for keep, want := range map[bool]int{false: 1, true: 0} {
+		to := founded(t, "new")
+		commands := restoreCommands("x", data, MaxBackupPart)
+		commands[len(commands)-1].GetRestoreBackup().KeepGrants = keep
+		for _, c := range commands {
+			to.must(c)
+		}
+		if got := len(to.view().Grants()); got != want {
+			t.Errorf("keep %v: %d grants, want %d", keep, got, want)
+		}
 	}
 }

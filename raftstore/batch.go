@@ -94,31 +94,31 @@ type entry struct {
 // run executes one command. The revision moves on even when the command is refused.
 func (b *batch) run(e entry, c *storev1.Command) (Result, ChangeSet, error) {
 	t := begin(b.txn, e.revision, c.GetTime())
-	res, grown, err := b.execute(t, e, c)
+	res, remembered, err := b.execute(t, e, c)
 	if err != nil {
 		t.rollback()
 		t = begin(b.txn, e.revision, nil)
-		grown = 0
 	}
 	t.audit(e, c, res, err)
 	changes := t.commit()
-	b.fsm.requests += grown
+	for _, r := range remembered {
+		b.fsm.requests.add(r.author, r.by)
+	}
 	return res, ChangeSet{Revision: t.revision, Changes: changes}, err
 }
 
-// execute returns the result of a command and by how much the number of
-// remembered requests grew.
-func (b *batch) execute(t *tx, e entry, c *storev1.Command) (Result, int, error) {
-	res, done, err := t.repeated(e.number, c.GetRequestId())
+// execute returns the result of a command and, unless it is refused, how the numbers of
+// remembered requests have changed.
+func (b *batch) execute(t *tx, e entry, c *storev1.Command) (Result, []requestChange, error) {
+	res, done, err := t.repeated(e.number, c)
 	if done || err != nil {
-		return res, 0, err
+		return res, nil, err
 	}
 	if c.GetTerm() != 0 && c.GetTerm() != e.term {
-		return Result{}, 0, &NotLeaderError{} // its proposer lost the lead after it had looked
+		return Result{}, nil, &NotLeaderError{} // its proposer lost the lead after it had looked
 	}
 	if res, err = t.do(e.spec, c); err != nil {
-		return Result{}, 0, err
+		return Result{}, nil, err
 	}
-	grown := t.remember(e.number, c.GetRequestId(), res, b.fsm.requests)
-	return res, grown, nil
+	return res, t.remember(e.number, c, res, &b.fsm.requests), nil
 }

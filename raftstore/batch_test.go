@@ -3,6 +3,7 @@ package raftstore
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -53,8 +54,8 @@ func TestBatchesMakeNoDifference(t *testing.T) {
 		if !bytes.Equal(one.snapshot(), many.snapshot()) {
 			t.Fatal("the states differ")
 		}
-		if one.f.requests != many.f.requests {
-			t.Fatalf("%d and %d requests are remembered", one.f.requests, many.f.requests)
+		if !reflect.DeepEqual(one.f.requests, many.f.requests) {
+			t.Fatalf("%v and %v requests are remembered", one.f.requests, many.f.requests)
 		}
 		if diff := cmp.Diff(one.f.history.sets, many.f.history.sets, protocmp.Transform()); diff != "" {
 			t.Fatalf("change sets (-one +many):\n%s", diff)

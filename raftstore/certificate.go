@@ -20,8 +20,12 @@ const (
 	MaxCertificates = 20000
 	// certificatesKept is how long the record of a certificate outlives it.
 	certificatesKept = 90 * 24 * time.Hour
-	maxRevokeReason  = 256 // characters
-	maxSerial        = 40  // digits: 20 octets (RFC 5280, section 4.1.2.2)
+	maxSerial        = 40 // digits: 20 octets (RFC 5280, section 4.1.2.2)
+	// certificatesSpared are the places that only nodes' certificates and revocations get: neither must fail
+	// because clients have so many.
+	certificatesSpared = 500
+	// maxRenewals is how many certificates that are in force one can be renewed to.
+	maxRenewals = 4
 )
 
 func certificateKey(issuer, serial string) string { return issuer + "/" + serial }
@@ -46,12 +50,15 @@ func (t *tx) putCertificates(c *storev1.PutCertificates) (Result, error) {
 			return Result{}, err
 		}
 	}
-	if err := t.makeRoom(len(c.GetCertificates())); err != nil {
+	if err := t.makeRoom(len(c.GetCertificates()), sparedFrom(c.GetCertificates())); err != nil {
 		return Result{}, err
 	}
 	for _, given := range c.GetCertificates() {
 		if t.Certificate(given.GetIssuer(), given.GetSerial()) != nil {
 			continue
+		}
+		if err := t.MayRenew(given, t.time.AsTime()); err != nil {
+			return Result{}, err
 		}
 		now := proto.CloneOf(given)
 		now.RevokeTime, now.RevokedBy, now.RevokeReason = nil, "", ""
@@ -63,13 +70,25 @@ func (t *tx) putCertificates(c *storev1.PutCertificates) (Result, error) {
 	return Result{}, nil
 }
 
-// makeRoom forgets certificates that have long been expired, and while there are too many those that are.
-func (t *tx) makeRoom(more int) error {
+// sparedFrom is how many places have to stay free of these certificates.
+func sparedFrom(records []*poolwirev1.Certificate) int {
+	for _, c := range records {
+		if c.GetKind() != poolwirev1.CertificateKind_CERTIFICATE_KIND_NODE {
+			return certificatesSpared
+		}
+	}
+	return 0
+}
+
+// makeRoom forgets certificates that have long been expired, and while there are too many those that are. spared places
+// stay free besides.
+func (t *tx) makeRoom(more, spared int) error {
+	most := MaxCertificates - spared
 	known := t.Certificates()
 	slices.SortFunc(known, func(a, b *poolwirev1.Certificate) int {
 		return a.GetNotAfter().AsTime().Compare(b.GetNotAfter().AsTime())
 	})
-	excess := len(known) + more - MaxCertificates
+	excess := len(known) + more - most
 	for i, c := range known {
 		end := c.GetNotAfter().AsTime()
 		if !end.Add(certificatesKept).Before(t.time.AsTime()) && (i >= excess || !end.Before(t.time.AsTime())) {
@@ -77,39 +96,10 @@ func (t *tx) makeRoom(more int) error {
 		}
 		t.del(TableCertificates, certificateKey(c.GetIssuer(), c.GetSerial()))
 	}
-	if n := len(t.Certificates()) + more; n > MaxCertificates {
-		return &PreconditionError{Kind: KindCertificate, ID: "records", Reason: fmt.Sprintf("there are %d already that are not expired", MaxCertificates)}
+	if n := len(t.Certificates()) + more; n > most {
+		return &PreconditionError{Kind: KindCertificate, ID: "records", Reason: fmt.Sprintf("there are %d already that are not expired", n-more)}
 	}
 	return nil
-}
-
-// revokeCertificates marks certificates. One that is not on record gets a record.
-func (t *tx) revokeCertificates(c *storev1.RevokeCertificates) (Result, error) {
-	if n := utf8.RuneCountInString(c.GetReason()); n > maxRevokeReason {
-		return Result{}, &InvalidError{Field: "reason", Value: clip(c.GetReason()), Reason: fmt.Sprintf("must have at most %d characters", maxRevokeReason)}
-	}
-	if len(c.GetCertificates()) == 0 {
-		return Result{}, &InvalidError{Field: "certificates", Reason: "is required"}
-	}
-	for i, given := range c.GetCertificates() {
-		if err := checkCertificate(fmt.Sprintf("certificates[%d]", i), given); err != nil {
-			return Result{}, err
-		}
-		known := t.Certificate(given.GetIssuer(), given.GetSerial())
-		switch {
-		case known == nil:
-			if err := t.makeRoom(1); err != nil {
-				return Result{}, err
-			}
-			known = given
-		case known.GetRevokeTime() != nil:
-			continue
-		}
-		now := proto.CloneOf(known)
-		now.RevokeTime, now.RevokedBy, now.RevokeReason = t.time, c.GetBy(), c.GetReason()
-		t.put(TableCertificates, now)
-	}
-	return Result{}, nil
 }
 
 func checkCertificate(field string, c *poolwirev1.Certificate) error {
@@ -121,6 +111,9 @@ func checkCertificate(field string, c *poolwirev1.Certificate) error {
 	}
 	if _, err := hex.DecodeString(c.GetSerial()); err != nil || c.GetSerial() == "" || len(c.GetSerial()) > maxSerial {
 		return bad("serial", c.GetSerial(), "must have 1 to 20 octets in hexadecimal")
+	}
+	if from := c.GetRenewedFromSerial(); len(from) > maxSerial || len(c.GetRenewedFromIssuer()) > 64 {
+		return bad("renewed_from_serial", from, "is too long")
 	}
 	if c.GetNotAfter() == nil || c.GetNotAfter().CheckValid() != nil {
 		return bad("not_after", "", "is required")
@@ -184,12 +177,17 @@ func (t *tx) putTrustAnchors(c *storev1.PutTrustAnchors) (Result, error) {
 	return Result{}, nil
 }
 
-// stateTime is since when an anchor is in its state.
+// stateTime is since when an anchor is in its state. That of the CA that was there before there was a record is
+// known to whoever makes the first one.
 func (t *tx) stateTime(was []*poolwirev1.TrustAnchor, a *poolwirev1.TrustAnchor) *timestamppb.Timestamp {
 	for _, w := range was {
 		if w.GetFingerprint() == a.GetFingerprint() && w.GetState() == a.GetState() {
 			return w.GetStateTime()
 		}
+	}
+	first := len(was) == 0 && a.GetState() == poolwirev1.TrustAnchorState_TRUST_ANCHOR_STATE_ACTIVE
+	if given := a.GetStateTime(); first && given != nil && given.CheckValid() == nil && given.AsTime().Before(t.time.AsTime()) {
+		return given
 	}
 	return t.time
 }

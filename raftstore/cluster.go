@@ -94,7 +94,7 @@ func (s *Store) Nodes() ([]*poolwirev1.Node, error) {
 	if err := f.Error(); err != nil {
 		return nil, err
 	}
-	_, leader := s.raft.LeaderWithID()
+	leader := s.leaderID()
 	v := s.View()
 	var out []*poolwirev1.Node
 	for _, server := range f.Configuration().Servers {
@@ -104,7 +104,7 @@ func (s *Store) Nodes() ([]*poolwirev1.Node, error) {
 		}
 		n.RaftAddress = string(server.Address)
 		n.Voter = server.Suffrage == raft.Voter
-		n.Leader = server.ID == leader
+		n.Leader = string(server.ID) == leader
 		out = append(out, n)
 	}
 	return out, nil

@@ -44,6 +44,10 @@ type Config struct {
 	// is asked, and membership changes only by calls.
 	AskNode func(ctx context.Context, apiAddr string) (*poolwirev1.NodeStatus, error)
 
+	// Introducers are API addresses of nodes that the operator says are the cluster's: they are believed about who leads
+	// it, as are members that this node knows.
+	Introducers []string
+
 	// SecretKeys are the ids of the keys that this node can open sealed values with; nil for none.
 	SecretKeys func() []string
 

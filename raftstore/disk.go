@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"golang.org/x/sys/unix"
+
+	"poolwire/privatefile"
 )
 
 // The directory of a node:
@@ -182,7 +184,7 @@ func checkNodeID(dir, id string) error {
 	have, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return writeFileSync(path, []byte(id+"\n"))
+		return privatefile.Write(path, []byte(id+"\n"))
 	case err != nil:
 		return err
 	}
@@ -190,30 +192,4 @@ func checkNodeID(dir, id string) error {
 		return fmt.Errorf("%s belongs to node %q, not %q", dir, got, id)
 	}
 	return nil
-}
-
-// writeFileSync writes a file so that it is there as a whole or not at all,
-// after a power cut too.
-func writeFileSync(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

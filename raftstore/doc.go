@@ -12,8 +12,8 @@
 // and CurrentView on any node are linearizable. What a revision changed comes from a Subscription.
 //
 // Two tables drive everything: commands (command.go: number, name, apply) and
-// resources (resource.go: number, key, indexes, marshalling). Dispatch, schema,
-// snapshot and restore are loops over them.
+// resources (table.go: number; resource.go: key, indexes, marshalling). Dispatch,
+// schema, snapshot and restore are loops over them.
 //
 // # The laws
 //

@@ -16,7 +16,7 @@ type fsm struct {
 	history *history
 
 	// requests counts the remembered requests. Raft's goroutine only.
-	requests int
+	requests requestCount
 
 	// stopped holds the reason the state machine refuses to go on; failed is
 	// closed when it is set.
@@ -25,7 +25,7 @@ type fsm struct {
 }
 
 func newFSM(log *slog.Logger) *fsm {
-	f := &fsm{log: log, history: newHistory(), failed: make(chan struct{})}
+	f := &fsm{log: log, history: newHistory(), requests: newRequestCount(), failed: make(chan struct{})}
 	f.db.Store(emptyDB(&storev1.SnapshotHeader{Format: snapshotFormat}))
 	return f
 }
@@ -50,9 +50,9 @@ type response struct {
 
 // reborn follows a replacement of the state as a whole.
 func (f *fsm) reborn(revision uint64) {
-	f.requests = 0
-	for range f.view().each(resourceOf(TableRequests).name, indexID, "") {
-		f.requests++
+	f.requests = newRequestCount()
+	for r := range f.view().each(resourceOf(TableRequests).name, indexID, "") {
+		f.requests.add(r.msg.(*storev1.Request).GetAuthor(), 1)
 	}
 	f.history.restart(revision)
 }

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"regexp"
@@ -18,6 +19,10 @@ const (
 	maxTokenLife = 366 * 24 * time.Hour
 	maxTokens    = 10_000
 	maxGrants    = 10_000
+	// Nobody uses up what is there for all: tokens in force of one owner, and grants within one pool, which its own
+	// administrators give.
+	maxTokensOfOwner = 50
+	maxGrantsOfPool  = 1000
 )
 
 // Grants returns all grants.
@@ -101,9 +106,44 @@ func (t *tx) putGrant(c *storev1.PutGrant) (Result, error) {
 	if n := len(t.Grants()); n >= maxGrants {
 		return Result{}, &PreconditionError{Kind: KindCluster, ID: t.ClusterUUID(), Reason: fmt.Sprintf("there are %d grants already", n)}
 	}
+	if err := t.checkPoolShare(g); err != nil {
+		return Result{}, err
+	}
 	g.CreateTime, g.Author = t.time, t.author
 	t.put(TableGrants, g)
 	return wrote(g.GetUuid()), nil
+}
+
+// checkPoolShare refuses a grant within a pool that has many.
+func (t *tx) checkPoolShare(g *poolwirev1.Grant) error {
+	pool := t.poolOfGrant(g)
+	if pool == "" {
+		return nil
+	}
+	n := 0
+	for _, have := range t.Grants() {
+		if t.poolOfGrant(have) == pool {
+			n++
+		}
+	}
+	if n >= maxGrantsOfPool {
+		return &PreconditionError{Kind: KindPool, ID: pool, Reason: fmt.Sprintf("there are %d grants within it already", n)}
+	}
+	return nil
+}
+
+// poolOfGrant is the pool that a grant is within: that of a network, of a private one that of its first member. Empty for none.
+func (t *tx) poolOfGrant(g *poolwirev1.Grant) string {
+	if g.GetNetworkUuid() == "" {
+		return g.GetPoolUuid()
+	}
+	if n := t.Network(g.GetNetworkUuid()); n != nil {
+		return n.GetPoolUuid()
+	}
+	for _, m := range t.PrivateNetwork(g.GetNetworkUuid()).GetMembers() {
+		return cmp.Or(m.GetPoolUuid(), t.Host(m.GetHostUuid()).GetPoolUuid())
+	}
+	return ""
 }
 
 func (t *tx) deleteGrant(c *storev1.Delete) (Result, error) {
@@ -149,6 +189,15 @@ func (t *tx) putToken(c *storev1.PutToken) (Result, error) {
 	t.forgetTokens()
 	if n := len(t.Tokens()); n >= maxTokens {
 		return Result{}, &PreconditionError{Kind: KindCluster, ID: t.ClusterUUID(), Reason: fmt.Sprintf("there are %d tokens already", n)}
+	}
+	n := 0
+	for _, have := range t.Tokens() {
+		if have.GetToken().GetOwner() == m.GetOwner() {
+			n++
+		}
+	}
+	if n >= maxTokensOfOwner {
+		return Result{}, &InvalidError{Field: "owner", Value: m.GetOwner(), Reason: fmt.Sprintf("has %d tokens already; revoke some that are not used", n)}
 	}
 	m.CreateTime, m.Author, m.LastUsed = t.time, t.author, (*timestamppb.Timestamp)(nil)
 	t.put(TableTokens, k)

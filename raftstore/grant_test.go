@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -131,4 +132,41 @@ func TestAuditOfTokens(t *testing.T) {
 	if told != 2 {
 		t.Errorf("%d changes of grants and tokens are recorded", told)
 	}
+}
+
+// Nobody uses up the tokens and the grants that are there for all.
+func TestSharesOfGrantsAndTokens(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.must(createPool("p1"))
+	m.must(createPool("p2"))
+	m.must(putPrivate(private("pn1", poolMember("p1")), true))
+	for i := range maxTokensOfOwner {
+		m.must(putToken(fmt.Sprint("t", i), time.Hour))
+	}
+	var invalid *InvalidError
+	if _, err := m.apply(putToken("more", time.Hour)); !errors.As(err, &invalid) || invalid.Field != "owner" {
+		t.Errorf("a token too many: %v", err)
+	}
+	bobs := putToken("bobs", time.Hour)
+	bobs.GetPutToken().GetToken().GetToken().Owner = "bob"
+	m.must(bobs)
+	later := putToken("later", 3*time.Hour)
+	later.Time = timestamppb.New(machineTime.Add(2 * time.Hour))
+	m.must(later) // the others have expired
+	for i := range maxGrantsOfPool {
+		if i%2 == 0 {
+			m.must(grantTo(fmt.Sprint("a", i), "p1", ""))
+		} else {
+			m.must(grantTo(fmt.Sprint("a", i), "", "pn1"))
+		}
+	}
+	for _, more := range []*storev1.Command{grantTo("b", "p1", ""), grantTo("b", "", "pn1")} {
+		var full *PreconditionError
+		if _, err := m.apply(more); !errors.As(err, &full) || full.ID != "p1" {
+			t.Errorf("a grant too many: %v", err)
+		}
+	}
+	m.must(grantTo("b", "p2", ""))
+	m.must(grantTo("b", "", ""))
 }

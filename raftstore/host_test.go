@@ -134,7 +134,7 @@ func TestDeleteHost(t *testing.T) {
 		"bridges h1/xenbr0 -", "bridges h1/xenbr1 -", "host_facts h1 -", "hosts h1 -",
 		"networks " + xenbr0.GetUuid() + " ~", "networks " + xenbr1.GetUuid() + " -",
 		"ports h1/vif1.0 -", "ports h1/vif2.0 -", "ports h1/vif3.0 -",
-		"private_networks pn1 ~", "vifs lonely -",
+		"private_networks pn1 ~", "vifs lonely -", "vifs moving ~",
 	}
 	got := kinds(m.last())
 	if diff := cmp.Diff(sorted(want), got); diff != "" {

@@ -8,6 +8,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// endOfValue ends each value of an index key, see indexKey.
+const endOfValue = "\x00\x01"
+
 // indexKey encodes values for an index so that no key is a prefix of another,
 // whatever bytes the values hold (they may come from a host): a NUL becomes
 // 00 ff, and 00 01 ends a value. Plain values keep their order.
@@ -23,7 +26,7 @@ func indexKey(values ...string) string {
 			v = strings.ReplaceAll(v, "\x00", "\x00\xff")
 		}
 		b.WriteString(v)
-		b.WriteString("\x00\x01")
+		b.WriteString(endOfValue)
 	}
 	return b.String()
 }

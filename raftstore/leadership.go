@@ -74,8 +74,14 @@ func (s *Store) Term() uint64 { return s.raft.CurrentTerm() }
 // Leader returns the id and the API address of the leader as this node knows
 // them; empty when it does not.
 func (s *Store) Leader() (id, apiAddr string) {
-	_, server := s.raft.LeaderWithID()
-	return string(server), s.View().Node(string(server)).GetApiAddress()
+	id = s.leaderID()
+	return id, s.View().Node(id).GetApiAddress()
+}
+
+// leaderID is the id of the leader that this node hears, its own where it leads; empty for none.
+func (s *Store) leaderID() string {
+	_, id := s.raft.LeaderWithID()
+	return string(id)
 }
 
 func (s *Store) notLeader() error {

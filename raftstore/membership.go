@@ -36,11 +36,6 @@ func (s *Store) server(id string) (raft.Server, bool) {
 	return raft.Server{}, false
 }
 
-// orphaned says that this node neither leads nor hears a leader.
-func (s *Store) orphaned() bool {
-	return s.raft.State() != raft.Leader && time.Since(s.raft.LastContact()) > s.cfg.Raft.HeartbeatTimeout
-}
-
 // AddNode takes a node into the cluster as a learner, or gives a member its new addresses.
 // Its Raft transport must answer, and be that node's. The record is written first: what the
 // node understands then binds the leader before the node gets the log.
@@ -205,6 +200,7 @@ func (s *Store) SelfStatus() *poolwirev1.NodeStatus {
 		out.SecretKeys = s.cfg.SecretKeys()
 	}
 	out.Node.Leader = s.IsLeader()
+	out.LeaderId = s.leaderID()
 	server, _ := s.server(s.cfg.NodeID)
 	out.Node.Voter = server.Suffrage == raft.Voter && server.ID != ""
 	if heard := s.raft.LastContact(); !out.Node.Leader && !heard.IsZero() {

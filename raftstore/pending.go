@@ -23,6 +23,7 @@ const (
 	maxPendingObject = 4096
 	maxPendingBytes  = 16 << 20
 	maxPending       = 256
+	maxPendingOfOne  = 16 // of one author, so that nobody keeps the others from it
 )
 
 // PendingChanges returns the changes that wait for confirmation, oldest first.
@@ -128,11 +129,37 @@ func (t *tx) recordPending(changes []Change, within time.Duration) (string, erro
 	if bytes > maxPendingBytes {
 		return "", refused(fmt.Sprintf("cannot hold a change of %d bytes; at most %d are accepted", bytes, maxPendingBytes))
 	}
-	if n := len(all[*storev1.PendingChange](&t.View, TablePendingChanges)); n >= maxPending {
+	waiting := all[*storev1.PendingChange](&t.View, TablePendingChanges)
+	if n := len(waiting); n >= maxPending {
 		return "", refused(fmt.Sprintf("cannot be: %d changes wait for confirmation already", n))
+	}
+	own := 0
+	for _, w := range waiting {
+		if w.GetAuthor() == t.author {
+			own++
+		}
+	}
+	if own >= maxPendingOfOne && t.meaning >= meaningSecured {
+		return "", refused(fmt.Sprintf("cannot be: %d changes of %q wait for confirmation already", own, t.author))
 	}
 	t.put(TablePendingChanges, p)
 	return p.GetId(), nil
+}
+
+// ChangedBy returns the objects of a pending change, each as it is now and as it was before: what is not there any more, or was
+// not there, is left out, and what cannot be told is nil.
+func (v *View) ChangedBy(p *storev1.PendingChange) []proto.Message {
+	var out []proto.Message
+	for _, o := range p.GetObjects() {
+		now := v.message(Table(o.GetTable()), o.GetKey())
+		if now != nil {
+			out = append(out, now)
+		}
+		if len(o.GetBefore()) > 0 || now == nil {
+			out = append(out, imageOf(o))
+		}
+	}
+	return out
 }
 
 // encode is the one encoding of a message: equal messages give equal bytes.

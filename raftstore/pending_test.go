@@ -101,8 +101,20 @@ func TestPendingChangeRefuses(t *testing.T) {
 	if r := m.must(within(time.Minute, putVif(&poolwirev1.Vif{Uuid: "v1"}, false))); r.Pending != "" || len(m.view().PendingChanges()) != 0 {
 		t.Errorf("what changed nothing is pending: %+v", r)
 	}
+	by := func(author int, pool string) *storev1.Command {
+		c := within(time.Minute, createPool(pool))
+		c.Author = fmt.Sprint("author ", author)
+		return c
+	}
 	for i := range maxPending {
-		m.hold(createPool(fmt.Sprint("pool", i)))
+		if i == maxPendingOfOne {
+			_, err := m.apply(by(0, "more"))
+			want := &InvalidError{Field: "confirm_within", Value: "1m0s", Reason: `cannot be: 16 changes of "author 0" wait for confirmation already`}
+			if diff := cmp.Diff(error(want), err); diff != "" {
+				t.Error(diff)
+			}
+		}
+		m.must(by(i/maxPendingOfOne, fmt.Sprint("pool", i)))
 	}
 	_, err := m.apply(within(time.Minute, createPool("more")))
 	want := &InvalidError{Field: "confirm_within", Value: "1m0s", Reason: "cannot be: 256 changes wait for confirmation already"}

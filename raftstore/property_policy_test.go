@@ -169,7 +169,7 @@ func intents(v *View) map[changeKey]proto.Message {
 				if !(&tx{View: *v}).vifIntent(m) {
 					continue
 				}
-				m.Mac, m.VmUuid, m.NetworkUuid, m.ObservedLabels, m.Moves = "", "", "", nil, nil
+				m.Mac, m.VmUuid, m.NetworkUuid, m.ObservedLabels, m.Moves, m.HostUuid = "", "", "", nil, nil, ""
 			}
 			out[changeKey{r.table, key}] = m
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -213,8 +214,8 @@ func TestDeterminism(t *testing.T) {
 		if !bytes.Equal(a.snapshot(), b.snapshot()) {
 			rt.Fatalf("snapshots differ")
 		}
-		if a.f.requests != b.f.requests {
-			rt.Fatalf("requests are counted as %d and %d", a.f.requests, b.f.requests)
+		if !reflect.DeepEqual(a.f.requests, b.f.requests) {
+			rt.Fatalf("requests are counted as %v and %v", a.f.requests, b.f.requests)
 		}
 		checkMirror(rt, a.view(), mirror)
 	})
@@ -343,6 +344,11 @@ func checkVifs(t tester, v *View) {
 		if len(ports) == 0 && !(&tx{View: *v}).vifIntent(vif) {
 			t.Fatalf("nobody has or wants %v", vif)
 		}
+		if has := vif.GetHostUuid(); has != "" && len(ports) > 0 {
+			if ports = portsOn(has, ports); len(ports) == 0 {
+				t.Fatalf("%v is not on the host that it is said to be on", vif)
+			}
+		}
 		on := len(ports) == 0
 		known := false
 		for _, p := range ports {
@@ -392,6 +398,16 @@ func FuzzApply(f *testing.F) {
 		within(1, putVifGroup(&poolwirev1.VifGroup{Uuid: "vg2", NameLabel: "b", Groups: []string{"vg1", "vg2"}}, true)), deletePolicy("pr1", ""), expire("pr1", ""),
 		observe(&storev1.ObserveHost{HostUuid: "h1", Bridges: []*storev1.Bridge{{Name: "b\x00"}, {}}, Ports: []*storev1.Port{vifPort("a", "b\x00", "v", macA), {}},
 			BridgesGone: []string{""}, PortsGone: []string{"", "a"}, Facts: &storev1.HostFacts{}})} {
+		data, err := proto.Marshal(c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	bodies := (&storev1.Command{}).ProtoReflect().Descriptor().Oneofs().ByName("body").Fields()
+	for i := range bodies.Len() { // one of each kind, with nothing in it
+		c := &storev1.Command{Meaning: meaningNow}
+		c.ProtoReflect().Mutable(bodies.Get(i))
 		data, err := proto.Marshal(c)
 		if err != nil {
 			f.Fatal(err)

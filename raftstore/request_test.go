@@ -73,8 +73,8 @@ func TestRequestsAreForgotten(t *testing.T) {
 		for range m.view().each(resourceOf(TableRequests).name, indexID, "") {
 			count++
 		}
-		if count != maxRequests || m.f.requests != maxRequests {
-			t.Errorf("%s: %d requests are remembered, counted %d", name, count, m.f.requests)
+		if count != maxRequests || m.f.requests.total != maxRequests {
+			t.Errorf("%s: %d requests are remembered, counted %d", name, count, m.f.requests.total)
 		}
 		if r := step(m, 2); !r.Duplicate {
 			t.Errorf("%s: request 2 was forgotten", name)

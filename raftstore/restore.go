@@ -155,6 +155,7 @@ func (t *tx) commitBackup(c *storev1.RestoreBackup) error {
 		switch {
 		case r.table == TableNodes, r.table == TableBackupParts, r.table == TableTrustAnchors, // the CAs are those of the nodes
 			r.table == TableTokens, // one that was revoked since the backup was made must not be good again
+			r.table == TableGrants && c.GetKeepGrants(),
 			r.table == TableAudit && state.AuditEnds().Head == 0:
 			continue
 		case r.table == TableCertificates:

@@ -84,23 +84,15 @@ func (w *steward) run(ctx context.Context) {
 func (w *steward) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, w.store.cfg.Raft.StewardInterval)
 	defer cancel()
-	servers, view := w.store.servers(), w.store.View()
+	servers := w.store.servers()
 	var wait sync.WaitGroup
 	for _, server := range servers {
 		id := string(server.ID)
 		if id == w.store.cfg.NodeID {
 			continue
 		}
-		api := view.Node(id).GetApiAddress()
 		wait.Go(func() {
-			if api == "" {
-				w.heard(id, answer{err: errors.New("its API address is not known")})
-				return
-			}
-			status, err := w.store.cfg.AskNode(ctx, api)
-			if got := status.GetNode().GetId(); err == nil && got != id {
-				err = fmt.Errorf("node %q answers at its API address %s", got, api)
-			}
+			status, api, err := w.store.askMember(ctx, id)
 			w.heard(id, answer{status: status, api: api, err: err})
 		})
 	}
@@ -112,6 +104,18 @@ func (w *steward) ask(ctx context.Context) {
 			delete(w.answers, id)
 		}
 	}
+}
+
+// askMember asks a member how it is doing, at its API address, which it returns. That another node answers there is an error.
+func (s *Store) askMember(ctx context.Context, id string) (status *poolwirev1.NodeStatus, api string, err error) {
+	if api = s.View().Node(id).GetApiAddress(); api == "" {
+		return nil, "", errors.New("its API address is not known")
+	}
+	status, err = s.cfg.AskNode(ctx, api)
+	if got := status.GetNode().GetId(); err == nil && got != id {
+		err = fmt.Errorf("node %q answers at its API address %s", got, api)
+	}
+	return status, api, err
 }
 
 // heard keeps an answer, and the last status that came where there is none in it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -25,6 +26,8 @@ type Store struct {
 	transport transport
 	beats     heartbeats
 	stream    *stream // nil without one
+	// vouched is the leader that others name while this node hears none; nil while it does, empty when nobody does.
+	vouched atomic.Pointer[string]
 
 	// members is held by who changes the membership: see holdMembers.
 	members chan struct{}
@@ -126,7 +129,11 @@ func (s *Store) start() error {
 		return err
 	}
 	if s.stream != nil {
-		s.stream.members.Store(&roster{servers: s.servers, orphaned: s.orphaned})
+		s.stream.members.Store(s.roster())
+		s.tasks.Go(s.followMembers)
+		if s.cfg.AskNode != nil {
+			s.tasks.Go(s.seekLeader)
+		}
 	}
 	s.lead = newLeadership()
 	s.steward = newSteward(s)

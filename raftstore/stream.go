@@ -14,7 +14,8 @@ import (
 // stream is a StreamLayer whose connections end with it, and whose peers are who Raft's
 // configuration says. Raft's transport leaves the connections it accepted open when it is
 // closed: its goroutines would stay for as long as the other node likes. And it knows nothing
-// of identities: any node of the CA could speak as any other.
+// of identities: any node of the CA could speak as any other. Who speaks is asked when a
+// connection is made, and whenever something comes on it: a member may be removed meanwhile.
 type stream struct {
 	raft.StreamLayer
 	peerID func(net.Conn) (string, error)
@@ -31,34 +32,6 @@ func newStream(s raft.StreamLayer, peerID func(net.Conn) (string, error), log *s
 	return &stream{StreamLayer: s, peerID: peerID, log: log, conns: map[*accepted]struct{}{}}
 }
 
-// roster knows who belongs to the cluster.
-type roster struct {
-	servers func() []raft.Server
-	// orphaned says that this node hears no leader: it waits to be taken in, or was away so
-	// long that the leader may be a member it has never heard of.
-	orphaned func() bool
-}
-
-// admits says whether a node may speak to this one.
-func (m *roster) admits(id string) bool {
-	for _, server := range m.servers() {
-		if string(server.ID) == id {
-			return true
-		}
-	}
-	return m.orphaned()
-}
-
-// idAt returns the member that has an address; empty for none.
-func (m *roster) idAt(addr raft.ServerAddress) string {
-	for _, server := range m.servers() {
-		if server.Address == addr {
-			return string(server.ID)
-		}
-	}
-	return ""
-}
-
 // Accept waits for a connection of a node that may speak to this one (net.Listener).
 func (s *stream) Accept() (net.Conn, error) {
 	for {
@@ -66,16 +39,29 @@ func (s *stream) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.check(conn); err != nil {
+		id, err := s.identify(conn)
+		if err != nil {
 			s.log.Warn("raft connection refused", "remote", conn.RemoteAddr(), "error", err)
 			_ = conn.Close()
 			continue
 		}
-		return s.keep(conn)
+		return s.keep(conn, id)
 	}
 }
 
-func (s *stream) check(conn net.Conn) error {
+// identify returns the id of the node that has connected, when it may speak to this one.
+func (s *stream) identify(conn net.Conn) (id string, err error) {
+	if s.peerID == nil {
+		return "", nil
+	}
+	if id, err = s.peerID(conn); err != nil {
+		return "", err
+	}
+	return id, s.admit(id)
+}
+
+// admit refuses nodes that may not speak to this one now.
+func (s *stream) admit(id string) error {
 	if s.peerID == nil {
 		return nil
 	}
@@ -83,24 +69,33 @@ func (s *stream) check(conn net.Conn) error {
 	if m == nil {
 		return fmt.Errorf("this node is not up yet")
 	}
-	id, err := s.peerID(conn)
-	if err != nil {
-		return err
-	}
 	if !m.admits(id) {
 		return fmt.Errorf("node %q is no member of the cluster", id)
 	}
 	return nil
 }
 
-func (s *stream) keep(conn net.Conn) (net.Conn, error) {
+// endStrangers ends the connections of nodes that may not speak to this one any more.
+func (s *stream) endStrangers() {
+	s.mu.Lock()
+	var open []*accepted
+	for a := range s.conns {
+		open = append(open, a)
+	}
+	s.mu.Unlock()
+	for _, a := range open {
+		_ = a.admitted()
+	}
+}
+
+func (s *stream) keep(conn net.Conn, id string) (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		_ = conn.Close()
 		return nil, net.ErrClosed
 	}
-	a := &accepted{Conn: conn, stream: s}
+	a := &accepted{Conn: conn, id: id, stream: s}
 	s.conns[a] = struct{}{}
 	return a, nil
 }
@@ -146,7 +141,27 @@ func (s *stream) Close() error {
 // accepted is a connection another node opened.
 type accepted struct {
 	net.Conn
+	id     string // of the node; empty when nobody asks
 	stream *stream
+}
+
+// Read reads what the node has sent (net.Conn), unless it is a member no more.
+func (a *accepted) Read(p []byte) (int, error) {
+	n, err := a.Conn.Read(p)
+	if refused := a.admitted(); refused != nil {
+		return 0, refused
+	}
+	return n, err
+}
+
+// admitted ends the connection when its node may not speak to this one any more.
+func (a *accepted) admitted() error {
+	err := a.stream.admit(a.id)
+	if err != nil {
+		a.stream.log.Warn("raft connection ended", "remote", a.RemoteAddr(), "error", err)
+		_ = a.Close()
+	}
+	return err
 }
 
 // Close closes the connection (net.Conn).

@@ -164,8 +164,8 @@ func TestRestoreDiscardsEverything(t *testing.T) {
 	if got := m.snapshot(); !bytes.Equal(got, snap) {
 		t.Errorf("state after restoring an empty snapshot is not empty:\n%q", got)
 	}
-	if m.f.requests != 0 {
-		t.Errorf("%d requests remembered", m.f.requests)
+	if m.f.requests.total != 0 {
+		t.Errorf("%d requests remembered", m.f.requests.total)
 	}
 }
 

@@ -204,6 +204,10 @@ func (t *tx) refreshVif(uuid string) {
 	if old != nil {
 		vif = proto.CloneOf(old)
 	}
+	if t.meaning >= meaningSecured {
+		vif.HostUuid = holder(vif, ports)
+		ports = portsOn(vif.GetHostUuid(), ports)
+	}
 	vif.Mac = keepOrFirst(vif.GetMac(), ports, (*storev1.Port).GetAttachedMac)
 	vif.VmUuid = keepOrFirst(vif.GetVmUuid(), ports, (*storev1.Port).GetVmUuid)
 	vif.ObservedLabels = labelsOf(ports)
@@ -211,7 +215,7 @@ func (t *tx) refreshVif(uuid string) {
 	t.put(TableVifs, vif)
 }
 
-// labelsOf are the labels that hosts report of a VIF. Where its ports disagree, the first
+// labelsOf are the labels that ports report of a VIF. Where they disagree, the first
 // by host and name counts.
 func labelsOf(ports []*storev1.Port) map[string]string {
 	var labels map[string]string
@@ -226,8 +230,8 @@ func labelsOf(ports []*storev1.Port) map[string]string {
 	return labels
 }
 
-// keepOrFirst chooses what is true of a VIF with several ports (vif and tap,
-// two hosts while it migrates). What is known stays as long as one port says
+// keepOrFirst chooses what is true of a VIF with several ports (vif and tap).
+// What is known stays as long as one port says
 // so, and while none says anything; else it is what the first one says.
 func keepOrFirst(have string, ports []*storev1.Port, says func(*storev1.Port) string) string {
 	first := ""

@@ -14,19 +14,7 @@ import (
 
 // A host says of its ports whose they are, and nothing but the store's own memory tells
 // whether that can be. A VIF that is bound to hosts is nobody else's. Of any other one a host
-// is believed, since so it looks when a VM migrates; but a host that claims it again and again
-// is not, for a while, as long as another one has it.
-const (
-	// movesWindow is how far back moves are counted.
-	movesWindow = time.Minute
-	// maxHostMoves is how often one host may come by a VIF of others within the window.
-	maxHostMoves = 4
-	// maxMoves is how many moves of a VIF are kept, and how often all hosts together may come
-	// by it within the window.
-	maxMoves = 16
-	// moveHold is how long a host is refused after it came by a VIF too often.
-	moveHold = 5 * time.Minute
-)
+// is believed, since so it looks when a VM migrates (vif_moves.go).
 
 // maxAllowedHosts bounds Vif.allowed_hosts.
 const maxAllowedHosts = 256
@@ -55,17 +43,6 @@ func (v *View) ClaimStands(host *poolwirev1.Host, p *storev1.Port, now time.Time
 	}
 	found := v.judge(host, p, now)
 	return found.refusal == p.GetRefusal() && found.other == p.GetRefusedFor()
-}
-
-// VifMovesWithin is how often hosts have come by a VIF of others since a time.
-func VifMovesWithin(vif *poolwirev1.Vif, since time.Time) int {
-	n := 0
-	for _, m := range vif.GetMoves() {
-		if m.GetTime().AsTime().After(since) {
-			n++
-		}
-	}
-	return n
 }
 
 // RefusalReason says why a port is not taken for the VIF that it says it is, and who has that one.
@@ -109,46 +86,16 @@ func (v *View) judge(host *poolwirev1.Host, p *storev1.Port, now time.Time) verd
 	if other := v.boundElsewhere(host, p); other != "" {
 		return verdict{refusal: storev1.ClaimRefusal_CLAIM_REFUSAL_ADDRESS, other: other}
 	}
-	from := ""
-	for _, at := range v.PortsByVif(claim) {
-		if at.GetHostUuid() == host.GetUuid() {
-			return verdict{} // it is here already: by another port, or by this one
-		}
-		if from == "" {
-			from = at.GetHostUuid()
-		}
+	ports := v.PortsByVif(claim)
+	from := holder(vif, ports)
+	if from == "" || from == host.GetUuid() || len(portsOn(host.GetUuid(), ports)) > 0 {
+		return verdict{} // it is here already, by another port or by this one, or was nowhere else
 	}
-	if from == "" {
-		return verdict{}
+	move := &poolwirev1.VifMove{HostUuid: host.GetUuid(), FromHostUuid: from, Time: timestamppb.New(now)}
+	if len(ports) == 0 {
+		return verdict{move: move} // nobody has it now: written down, and never refused
 	}
-	return judgeMove(vif, &poolwirev1.VifMove{HostUuid: host.GetUuid(), FromHostUuid: from, Time: timestamppb.New(now)})
-}
-
-// judgeMove decides over a move by those before.
-func judgeMove(vif *poolwirev1.Vif, move *poolwirev1.VifMove) verdict {
-	now := move.GetTime().AsTime()
-	refused := verdict{refusal: storev1.ClaimRefusal_CLAIM_REFUSAL_MOVES}
-	own := 0
-	for _, m := range vif.GetMoves() {
-		if m.GetHostUuid() != move.GetHostUuid() {
-			continue
-		}
-		if m.GetRefusedUntil().AsTime().After(now) {
-			return refused
-		}
-		if m.GetTime().AsTime().After(now.Add(-movesWindow)) {
-			own++
-		}
-	}
-	if own >= maxHostMoves {
-		move.RefusedUntil = timestamppb.New(now.Add(moveHold))
-		refused.move = move
-		return refused
-	}
-	if VifMovesWithin(vif, now.Add(-movesWindow)) >= maxMoves {
-		return refused
-	}
-	return verdict{move: move}
+	return judgeMove(vif, move)
 }
 
 // vifAllows tells whether a VIF may be plugged on a host.
@@ -212,6 +159,7 @@ func (t *tx) settleClaim(host *poolwirev1.Host, p *storev1.Port) {
 	}
 	if vif := t.Vif(claim); vif != nil && found.move != nil {
 		vif = proto.CloneOf(vif)
+		vif.HostUuid = found.move.GetFromHostUuid() // as a version has not that knew no such field
 		vif.Moves = append(vif.Moves, found.move)
 		if over := len(vif.Moves) - maxMoves; over > 0 {
 			vif.Moves = slices.Delete(vif.Moves, 0, over)
@@ -260,7 +208,7 @@ func (t *tx) followVif(before, after *poolwirev1.Vif) {
 }
 
 // takeClaims lets a host have a VIF that it was refused because another host had it, now that
-// none has, and tells whether one has it then.
+// none has (a VM that was moved to and fro may have come to rest there), and tells whether one has it then.
 func (t *tx) takeClaims(vifUUID string) bool {
 	if t.meaning < meaningSecured {
 		return false

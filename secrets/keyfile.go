@@ -112,17 +112,7 @@ func createFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".secrets-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.WriteString(fileHead + line)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	// A link, unlike a rename, does not replace a file that another process has made meanwhile.
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := privatefile.Create(path, []byte(fileHead+line), 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
@@ -166,7 +156,8 @@ func AddKey(path string) (id string, err error) {
 	return id, privatefile.Write(path, out)
 }
 
-// DropKey takes a key out of a key file. What it has sealed cannot be opened any more.
+// DropKey takes a key out of a key file. What it has sealed cannot be opened any more. Errors: [ErrNotThere], those of the file,
+// and that it is the only one.
 func DropKey(path, id string) error {
 	data, err := privatefile.Read(path, maxFile)
 	if err != nil {
@@ -177,7 +168,7 @@ func DropKey(path, id string) error {
 	case err != nil:
 		return err
 	case r.index(id) < 0:
-		return fmt.Errorf("key file %s holds no key %q", path, id)
+		return fmt.Errorf("%q: %w %s; 'poolwired secrets list' shows those that are", id, ErrNotThere, path)
 	case len(r.keys) == 1:
 		return fmt.Errorf("key file %s holds no other key than %s", path, id)
 	}

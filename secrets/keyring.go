@@ -16,6 +16,8 @@ import (
 var (
 	// ErrUnknownKey: sealed with a key that the keyring does not have.
 	ErrUnknownKey = errors.New("sealed with a key that this node does not have")
+	// ErrNotThere: there is no key of that id.
+	ErrNotThere = errors.New("is the id of no key in")
 	// ErrDamaged: not something sealed, or changed since, or sealed for something else.
 	ErrDamaged = errors.New("sealed value is damaged, or belongs elsewhere")
 )

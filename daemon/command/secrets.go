@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -63,7 +64,10 @@ func secretsCommand() *cobra.Command {
 			Long: "Take a key out of the file. Only a key that seals nothing may go ('poolwire cluster status'): what it has sealed is lost,\nalso in backups that were made while it was in use.",
 			RunE: onSecrets(func(cmd *cobra.Command, cfg config.Config, args []string) error {
 				err := secrets.DropKey(cfg.SecretsPath(), args[0])
-				if err == nil {
+				switch {
+				case errors.Is(err, secrets.ErrNotThere):
+					return &UsageError{fmt.Errorf("ID %w", err)}
+				case err == nil:
 					_, err = fmt.Fprintf(cmd.OutOrStdout(), "key %s is gone from %s\n", args[0], cfg.SecretsPath())
 				}
 				return err

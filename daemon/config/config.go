@@ -139,6 +139,8 @@ type Limits struct {
 	OpenFlowConnections, OVSDBConnections int
 	// OVSDBMessage is the longest message taken from an ovsdb-server, in bytes.
 	OVSDBMessage int
+	// OVSDBMemory is what the sessions with all ovsdb-servers may hold together beyond a MiB each, in bytes.
+	OVSDBMemory int
 	// PerAddress bounds the connections of one IP address on each listener; APIConnections,
 	// RaftConnections and MetricsConnections those of all.
 	PerAddress, APIConnections, RaftConnections, MetricsConnections int
@@ -146,15 +148,21 @@ type Limits struct {
 	// HandshakeTime how long one may take.
 	Handshakes    int
 	HandshakeTime time.Duration
+	// UnverifiedSessions bounds the sessions on each listener for hosts whose peers are not known to be registered ones.
+	UnverifiedSessions int
 	// APIMessage is the longest message taken from a client, in bytes, ListLength the longest list in one.
 	APIMessage, ListLength int
-	// APIStreams is how many calls may be in flight on a connection, Requests how many a client
-	// may begin a second.
-	APIStreams, Requests int
+	// UnprovedConnections bounds the connections to the API that have proved nothing yet.
+	UnprovedConnections int
+	// APIStreams is how many calls may be in flight on a connection, CallsPerClient how many of a client, Requests
+	// how many a client may begin a second, and Changes how many changes it may make a second for long.
+	APIStreams, CallsPerClient, Requests, Changes int
 	// Watchers is how many watches there may be on this node, WatchersPerClient how many of one client.
 	Watchers, WatchersPerClient int
-	// StalledStream is how long a client may not read what is streamed to it.
+	// StalledStream is how long a client may not read what is sent to it, UnreadAnswers how many bytes of answers may
+	// wait for one meanwhile.
 	StalledStream time.Duration
+	UnreadAnswers int
 }
 
 // Default returns the configuration of a daemon that was told nothing.
@@ -170,8 +178,8 @@ func Default() Config {
 		Log:       Log{Level: "info", Format: "text"},
 		Reconcile: Reconcile{ResyncInterval: 5 * time.Minute},
 		Backup:    Backup{Interval: 6 * time.Hour, Keep: 28},
-		Limits: Limits{DiskReserve: 256 << 20, OpenFlowConnections: 4096, OVSDBConnections: 1024, OVSDBMessage: 64 << 20,
-			PerAddress: 256, APIConnections: 4096, RaftConnections: 256, MetricsConnections: 64, Handshakes: 1024, HandshakeTime: 10 * time.Second,
-			APIMessage: 4 << 20, ListLength: 100_000, APIStreams: 256, Requests: 5000, Watchers: 4096, WatchersPerClient: 256, StalledStream: time.Minute},
+		Limits: Limits{DiskReserve: 256 << 20, OpenFlowConnections: 4096, OVSDBConnections: 1024, OVSDBMessage: 64 << 20, OVSDBMemory: 1 << 30,
+			PerAddress: 256, APIConnections: 4096, RaftConnections: 256, MetricsConnections: 64, Handshakes: 1024, HandshakeTime: 10 * time.Second, UnverifiedSessions: 256,
+			APIMessage: 4 << 20, ListLength: 100_000, UnprovedConnections: 256, APIStreams: 256, CallsPerClient: 2048, Requests: 5000, Changes: 20, Watchers: 4096, WatchersPerClient: 256, StalledStream: time.Minute, UnreadAnswers: 64 << 20},
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"poolwire/privatefile"
 )
 
 const nodeIDFile = "node_id"
@@ -40,25 +42,5 @@ func (c Config) EnsureNodeID() (string, error) {
 	if id == "" {
 		id = uuid.NewString()
 	}
-	return id, writeOnce(path, id+"\n")
-}
-
-// writeOnce makes a file that is complete after a power cut, or not there.
-func writeOnce(path, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return id, privatefile.Create(path, []byte(id+"\n"), 0o600)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"poolwire/backup"
+	"poolwire/privatefile"
 )
 
 // Config is what a Keeper works with. Dir, Interval, Keep, Save and Log are required.
@@ -130,7 +131,7 @@ func (k *Keeper) make(ctx context.Context) error {
 		return fmt.Errorf("the backup is of no proper cluster: %.64q", f.Manifest.GetClusterUuid())
 	}
 	path := filepath.Join(k.cfg.Dir, fmt.Sprintf("poolwire-%s-%s-r%d.backup", now.Format(timeLayout), cluster, f.Manifest.GetRevision()))
-	if err := backup.WriteFile(path, data); err != nil {
+	if err := privatefile.Write(path, data); err != nil {
 		return err
 	}
 	k.last.Set(float64(now.Unix()))
@@ -178,7 +179,7 @@ func (k *Keeper) prune(cluster string) error {
 	}
 	names = slices.DeleteFunc(names, func(name string) bool { return namePattern.FindStringSubmatch(name)[2] != cluster })
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(revisionOf(a), revisionOf(b)) })
-	errs := []error{backup.Tidy(k.cfg.Dir)}
+	errs := []error{privatefile.Tidy(filepath.Join(k.cfg.Dir, "poolwire-*.backup"))}
 	for _, name := range names[:max(len(names)-k.cfg.Keep, 0)] {
 		errs = append(errs, os.Remove(filepath.Join(k.cfg.Dir, name)))
 	}

@@ -78,7 +78,7 @@ func TestCopiesAreMadeAndTheOldestGo(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"poolwire-20200101T000000Z-0123abcd-r1.backup", "poolwire-20200101T000000Z-ffffffff-r1.backup", "mine.backup", ".poolwire-backup-123"} {
+	for _, name := range []string{"poolwire-20200101T000000Z-0123abcd-r1.backup", "poolwire-20200101T000000Z-ffffffff-r1.backup", "mine.backup", ".poolwire-20200101T000000Z-0123abcd-r1.backup.123"} {
 		if err := os.WriteFile(filepath.Join(dir, name), file(t, 1), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestCopiesAreMadeAndTheOldestGo(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "mine.backup")); err != nil {
 		t.Errorf("somebody else's file: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, ".poolwire-backup-123")); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, ".poolwire-20200101T000000Z-0123abcd-r1.backup.123")); err == nil {
 		t.Error("half a copy is still there")
 	}
 	f, _, err := backup.ReadFile(filepath.Join(dir, names[3]))

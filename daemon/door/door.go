@@ -35,6 +35,11 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	return m, errors.Join(r.Register(m.open), r.Register(m.refused))
 }
 
+// Stranger counts a peer of a listener that had to make room for another one before anybody had verified it.
+func (m *Metrics) Stranger(listener string) {
+	m.refused.WithLabelValues(listener, "unverified_sessions").Inc()
+}
+
 // Config says what a door lets in. PerAddress and Total must be positive.
 type Config struct {
 	// Name is the listener's, for the metrics: "api".

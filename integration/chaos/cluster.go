@@ -11,6 +11,7 @@ import (
 
 	"poolwire/client"
 	"poolwire/integration/lab"
+	"poolwire/integration/leak"
 	"poolwire/integration/nodes"
 )
 
@@ -86,7 +87,7 @@ func (c *cluster) join(ctx context.Context, n *node) error {
 }
 
 func (c *cluster) close() error {
-	var errs []error
+	errs := []error{c.leaks()}
 	for _, n := range c.nodes {
 		errs = append(errs, n.punctual(), n.conn.Close(), n.clock.Close())
 	}
@@ -144,4 +145,27 @@ func (c *cluster) settle(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// leaks ends the nodes and says what secrets they have let out: into their logs, or onto their disks, which are searched from
+// within, not as images.
+func (c *cluster) leaks() error {
+	var search leak.Search
+	roots := []string{c.lab.Dir()}
+	for _, n := range c.nodes {
+		if n.Running() {
+			n.kill()
+		}
+		if n.holder.Running() {
+			roots = append(roots, n.inside())
+		}
+	}
+	got, err := search.Files(func(path string) bool {
+		name := filepath.Base(path)
+		return name == "image" || name == "ballast"
+	}, roots...)
+	if err == nil && len(got.Secrets) == 0 {
+		err = errors.New("there are no secrets to search for")
+	}
+	return errors.Join(err, got.Err())
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -23,8 +24,13 @@ func (p *pair) with(ctx context.Context, dir, node string, args ...string) (stri
 	if node != "n1" {
 		at = p.ControllerAddr(node)
 	}
-	return p.Lab.Controller().Run(ctx, append(append([]string{filepath.Join(binaries, "poolwire")}, args...), "--server", at+":6700",
+	out, err := p.Lab.Controller().Run(ctx, append(append([]string{filepath.Join(binaries, "poolwire")}, args...), "--server", at+":6700",
 		"--cert", filepath.Join(dir, "client.pem"), "--key", filepath.Join(dir, "client.key"), "--ca", filepath.Join(dir, "ca.pem"))...)
+	said := ""
+	if err != nil {
+		said = err.Error()
+	}
+	return out, errors.Join(err, p.Record(args, out, said))
 }
 
 // certify makes a certificate for a client.
@@ -109,7 +115,7 @@ func TestAudit(t *testing.T) {
 
 	list := must("ada", "n2", "audit", "list", "--oldest-first", "--limit", "0", "-o", "wide")
 	for _, want := range []string{
-		`bob .*certificate [0-9a-f]+ .*n2 +CreatePolicyRule .*ok +made policy rule web: drop inbound tcp`,
+		`bob .*certificate [0-9a-f]+ .*n2 +CreatePolicyRule .*ok +made policy rule web: drop tcp to local port 80, on VIF`,
 		`ada .*n3 +UpdatePolicyRule .*ok +policy rule web action drop -> allow`,
 		`eve .*certificate [0-9a-f]+ +n2 +DeletePolicyRule .*permission_denied`,
 		`bob .*UpdatePolicyRule .*ok +policy rule web priority .*-> 7`,

@@ -183,7 +183,7 @@ func TestRevokedEverywhere(t *testing.T) {
 		}
 		p.ready(t, h)
 	}
-	p.do(t, "pki", "revoke", "--kind", "node", "--name", "n3")
+	p.do(t, "pki", "revoke", "--kind", "node", "--name", "n3", "--force")
 	eventually(t, func(ctx context.Context) error {
 		api, err := p.API()
 		if err != nil {

@@ -41,11 +41,14 @@ func TestEncapsulations(t *testing.T) {
 		}
 		passes(t, vms[0], vms[1].IPv4())
 		passes(t, vms[1], vms[0].IPv6())
-		if err := wire.Stop(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if n := len(wire.Packets()); n < 4 {
-			t.Errorf("VNI %d: %d packets of %q on the wire", vni, n, filter)
+		const both = 4 // a request and an answer each way
+		n := 0
+		err = wire.StopAfter(ctx, func(lab.Packet) bool {
+			n++
+			return n >= both
+		})
+		if err != nil {
+			t.Errorf("VNI %d: %d packets of %q on the wire: %v", vni, n, filter, err)
 		}
 		for _, vm := range vms {
 			if err := vm.Close(ctx); err != nil {

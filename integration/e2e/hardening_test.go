@@ -137,7 +137,7 @@ func TestFilesArePrivate(t *testing.T) {
 	umask0(append(client, "host", "certificate", "paris1", "--dir", filepath.Join(made, "host"))...)
 	flags := []string{"--data-dir", filepath.Join(p.Dir, "data"), "--pki-dir", filepath.Join(p.Dir, "pki")}
 	daemon := filepath.Join(binaries, "poolwired")
-	umask0(append([]string{daemon, "certificate", "node", "n2", "--dir", filepath.Join(made, "node")}, flags...)...)
+	umask0(append([]string{daemon, "certificate", "node", "n2", "--address", "192.0.2.2", "--dir", filepath.Join(made, "node")}, flags...)...)
 	umask0(append([]string{daemon, "certificate", "client", "alice", "--role", "read-only", "--dir", filepath.Join(made, "client")}, flags...)...)
 	eventually(t, func(context.Context) error {
 		if found, _ := filepath.Glob(filepath.Join(copies, "*.backup")); len(found) == 0 {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -286,14 +284,11 @@ func TestDeniedCopiesAreLogged(t *testing.T) {
 // watchDenied follows the log of what was denied about a VIF until the test ends.
 func (p *pair) watchDenied(t *testing.T, vif string) *lines {
 	t.Helper()
-	ctx, stop := context.WithCancel(within(t, time.Minute))
-	cmd := exec.CommandContext(ctx, filepath.Join(binaries, "poolwire"), "denied", "--vif", vif)
-	cmd.Env = append(cmd.Environ(), "POOLWIRE_SOCKET="+p.Socket)
 	out := &lines{}
-	cmd.Stdout = out
-	if err := cmd.Start(); err != nil {
+	stop, err := p.StartPoolwire(within(t, time.Minute), out, "denied", "--vif", vif)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stop(); _ = cmd.Wait() })
+	t.Cleanup(stop)
 	return out
 }

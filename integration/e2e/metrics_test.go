@@ -34,6 +34,7 @@ func TestMetrics(t *testing.T) {
 			"poolwire_compile_seconds_count ", "poolwire_change_to_confirmed_seconds_count ",
 			"poolwire_raft_leader 1", "poolwire_raft_term ", "poolwire_raft_applied_index ", "poolwire_raft_last_index ",
 			`poolwire_store_objects{kind="rule"} 1`, `poolwire_certificate_expiry_timestamp_seconds{certificate="ca"}`,
+			"poolwire_audit_records ", "poolwire_audit_head ", "poolwire_audit_dropped_total 0",
 			`grpc_server_handled_total{grpc_code="OK",grpc_method="AddRule"`,
 		} {
 			if !strings.Contains(body, want) {

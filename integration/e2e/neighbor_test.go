@@ -28,22 +28,19 @@ func arpBetweenHosts(t *testing.T, p *pair, x, y *lab.VM) int {
 		}
 	}
 	passes(t, x, y.IPv4())
-	if err := wire.Stop(ctx); err != nil {
-		t.Fatal(err)
-	}
-	inner := func(ethType uint16) int {
-		return lab.Count(wire.Packets(), func(q lab.Packet) bool {
+	inner := func(ethType uint16) func(lab.Packet) bool {
+		return func(q lab.Packet) bool {
 			return len(q.Bytes) > vxlanHeaders+14 && binary.BigEndian.Uint16(q.Bytes[vxlanHeaders+12:]) == ethType
-		})
+		}
 	}
-	if inner(0x0800) == 0 {
-		t.Fatalf("the capture on the underlay has none of the packets that have arrived, of %d", len(wire.Packets()))
+	if err := wire.StopAfter(ctx, inner(0x0800)); err != nil {
+		t.Fatal("a ping that has arrived on the underlay: ", err)
 	}
 	known, err := x.Exec(ctx, "ip", "neigh", "show", y.IPv4().String())
 	if err != nil || !strings.Contains(known, y.MAC().String()) {
 		t.Errorf("the asker knows %q, want %v: %v", known, y.MAC(), err)
 	}
-	return inner(0x0806)
+	return lab.Count(wire.Packets(), inner(0x0806))
 }
 
 // Requests for the address of a locked VM are answered where they are made, before and after it has moved. Those for one

@@ -111,8 +111,12 @@ func TestTransportOverBondAndVLAN(t *testing.T) {
 		t.Fatal(err)
 	}
 	passes(t, vms[0], vms[1].IPv4())
-	if err := wire.Stop(ctx); err != nil {
-		t.Fatal(err)
+	err = wire.StopAfter(ctx, func(q lab.Packet) bool {
+		_, is := vxlanOn(q.Bytes)
+		return is
+	})
+	if err != nil {
+		t.Fatal("a ping that has arrived on the underlay: ", err)
 	}
 	tagged, untagged := 0, 0
 	for _, packet := range wire.Packets() {

@@ -81,7 +81,8 @@ func (p *pair) refuses(t *testing.T, why string, args ...string) {
 }
 
 // The CA of three nodes with two hosts, one that is dialled and one that dials, is replaced while VMs ping: no connection
-// is cut before its host has new files, the steps wait for who is not ready, the leader changes in between, and in the end
+// is cut before its host has new files, the steps wait for who is not ready, clients renew whatever they may do, nothing is
+// aborted that would cut off who has moved, the leader changes in between, and in the end
 // a certificate of the old CA is worth nothing.
 func TestCaIsRotated(t *testing.T) {
 	t.Parallel()
@@ -98,6 +99,9 @@ func TestCaIsRotated(t *testing.T) {
 	p.do(t, "host", "certificate", p.h2.ShortName, "--dir", filepath.Join(p.h2.Dir, "old"))
 	alice := filepath.Join(p.Lab.Dir(), "alice")
 	p.do(t, "pki", "issue", "client", "alice", "--role", "read-only", "--dir", alice)
+	tenant := filepath.Join(p.Lab.Dir(), "tenant")
+	p.do(t, "pki", "issue", "client", "tenant", "--role", "none", "--dir", tenant)
+	p.do(t, "access", "grant", "tenant", "read-only", "--pool", "paris")
 	before := map[*lab.Host][]string{}
 	for _, h := range hosts {
 		before[h] = connections(t, h)
@@ -118,9 +122,13 @@ func TestCaIsRotated(t *testing.T) {
 		before[h] = connections(t, h)
 	}
 	p.refuses(t, "alice", "pki", "rotate", "switch")
-	if out, err := p.with(within(t, time.Minute), alice, "n2", "pki", "renew"); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	p.refuses(t, "host "+p.h1.ShortName, "pki", "rotate", "abort")
+	for dir, node := range map[string]string{alice: "n2", tenant: "n3"} {
+		if out, err := p.with(within(t, time.Minute), dir, node, "pki", "renew"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
 	}
+	p.refuses(t, "client alice; client tenant", "pki", "rotate", "abort")
 	p.do(t, "pki", "rotate", "switch")
 	for _, id := range []string{"n1", "n2", "n3"} {
 		eventually(t, p.party("node", id, "yes"))
@@ -132,8 +140,10 @@ func TestCaIsRotated(t *testing.T) {
 	p.do(t, "cluster", "transfer-leader", "n3")
 	p.settledHosts(t, hosts...)
 	p.do(t, "pki", "rotate", "finish")
-	if out, err := p.with(within(t, time.Minute), alice, "n2", "host", "list"); err != nil || !strings.Contains(out, p.h1.ShortName) {
-		t.Errorf("with the renewed certificate: %v\n%s", err, out)
+	for _, dir := range []string{alice, tenant} {
+		if out, err := p.with(within(t, time.Minute), dir, "n2", "host", "list"); err != nil || !strings.Contains(out, p.h1.ShortName) {
+			t.Errorf("with the renewed certificate: %v\n%s", err, out)
+		}
 	}
 	p.settledHosts(t, hosts...)
 	p.do(t, "add-rule", "bridge=xenbr0", "direction=to", "protocol=tcp", "port=1", "ipRange=10.66.0.0/24", "allow=false")

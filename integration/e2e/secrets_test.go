@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"poolwire/integration/leak"
 	"poolwire/integration/scenario"
 )
 
@@ -26,12 +27,13 @@ func TestSecretsStayHome(t *testing.T) {
 	p.settled(t)
 	p.rotateOnFirst(t)
 	p.do(t, "dump-flows", "bridge=pw31", "host=paris1")
+	token := p.useToken(t)
 	p.do(t, "backup", "save", filepath.Join(p.Lab.Dir(), "now.backup"))
 	got, err := p.SearchLeaks()
 	if err != nil || len(got.Found) > 0 {
 		t.Fatalf("%v: %s", err, strings.Join(got.Found, "\n"))
 	}
-	for _, want := range []string{"a key of tunnels", "pki/secrets.key", "pki/ca.key", "pki/node.key", "n2/pki/node.key", "paris1/pki/key.pem"} {
+	for _, want := range []string{"the secret of token " + strings.Split(token, "_")[1], "a key of tunnels", "pki/secrets.key", "pki/ca.key", "pki/node.key", "n2/pki/node.key", "paris1/pki/key.pem"} {
 		if !slices.ContainsFunc(got.Secrets, func(s string) bool { return strings.Contains(s, want) }) {
 			t.Errorf("%s is not looked for: %v", want, got.Secrets)
 		}
@@ -42,13 +44,34 @@ func TestSecretsStayHome(t *testing.T) {
 		}
 	}
 	t.Logf("%d secrets, %d files", len(got.Secrets), len(got.Looked))
-	p.findsPlanted(t, got)
+	p.findsPlanted(t, got, token)
+}
+
+// useToken makes a token and calls with it, rightly and wrongly, on both nodes.
+func (p *pair) useToken(t *testing.T) string {
+	t.Helper()
+	token := strings.TrimSpace(p.do(t, "token", "create", "--owner", "tenant"))
+	file, wrong := filepath.Join(t.TempDir(), "token"), filepath.Join(t.TempDir(), "wrong")
+	for path, text := range map[string]string{file: token, wrong: token[:len(token)-1] + "x"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.do(t, "access", "whoami", "--token-file", file)
+	for _, node := range []string{"n1", "n2"} {
+		if _, err := p.onNode(within(t, time.Minute), node, "access", "whoami", "--token-file", wrong); err == nil {
+			t.Errorf("%s accepts half a token", node)
+		}
+		if _, err := p.onNode(within(t, time.Minute), node, "pool", "create", "lyon", "--token-file", file); err == nil {
+			t.Errorf("%s lets a tenant without a grant make a pool", node)
+		}
+	}
+	return token
 }
 
 // findsPlanted lets out a secret of every kind, and expects it to be found.
-func (p *pair) findsPlanted(t *testing.T, clean scenario.Leaks) {
+func (p *pair) findsPlanted(t *testing.T, clean leak.Report, token string) {
 	t.Helper()
-	p.Secret("a token", "pw_correct-horse-battery-staple")
 	psk := strings.Trim(vsctl(t, p.h1, "get", "Interface", p.encryptedTunnel(t), "options:psk"), `"`)
 	node, err := os.ReadFile(filepath.Join(p.Dir, "pki", "node.key"))
 	if err != nil {
@@ -61,7 +84,7 @@ func (p *pair) findsPlanted(t *testing.T, clean scenario.Leaks) {
 	planted := filepath.Join(p.Lab.Dir(), "planted.log")
 	defer func() { _ = os.Remove(planted) }()
 	for what, text := range map[string]string{
-		"token": "authorization=pw_correct-horse-battery-staple", "psk": "options={psk=" + psk + "}", "line of a key": strings.Split(string(node), "\n")[9],
+		"token": "authorization=" + token, "psk": "options={psk=" + psk + "}", "line of a key": strings.Split(string(node), "\n")[9],
 		"envelope key": strings.Fields(string(envelope[strings.Index(string(envelope), "\n"):]))[0],
 	} {
 		if err := os.WriteFile(planted, []byte("level=DEBUG "+text+"\n"), 0o600); err != nil {

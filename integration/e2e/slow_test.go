@@ -8,10 +8,18 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+
+	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
 // ports are those of the daemon, by what is listened for.
@@ -101,6 +109,56 @@ func TestSlowHandshakes(t *testing.T) {
 	}
 }
 
+// Who shows no certificate has the time of a handshake to prove something, and stays when that is done.
+func TestStrangersAtTheAPI(t *testing.T) {
+	t.Parallel()
+	const patience = 2 * time.Second
+	p := &pair{World: newWorld(t, "strangers", "--limits-handshake-time", patience.String(), "--limits-unproved-connections", "8", "--listen-api", "0.0.0.0:6700")}
+	p.do(t, "pool", "create", "paris")
+	p.h1 = p.join(t, "paris1")
+	preface := append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frameOf(4, 0, 0)...)
+	ctx := within(t, time.Minute)
+	connect := func() net.Conn {
+		plain, err := p.h1.Dial(ctx, "tcp", netip.AddrPortFrom(p.Lab.ControllerAddr(), ports["api"]).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = plain.Close() })
+		c := tls.Client(plain, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}) //nolint:gosec // a stranger trusts anybody
+		if err := c.HandshakeContext(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write(preface); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	// What goes on is a good client of HTTP/2 that pings and calls nothing.
+	took, err := dripped(ctx, connect(), frameOf(6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1))
+	if err != nil || took < patience/2 || took > 5*patience {
+		t.Errorf("let go after %v: %v", took, err)
+	}
+	for range 16 {
+		connect()
+	}
+	eventually(t, p.metric(`poolwire_connections_limited_total{limit="unproved_connections",listener="api"}`))
+	// Somebody with a token comes in all the same.
+	p.do(t, "access", "grant", "reader", "read-only")
+	token := strings.TrimSpace(p.do(t, "token", "create", "--owner", "reader"))
+	conn, err := grpc.NewClient("passthrough:api", grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true})), //nolint:gosec // whose name is not of interest here
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return p.h1.Dial(ctx, "tcp", netip.AddrPortFrom(p.Lab.ControllerAddr(), ports["api"]).String())
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	who, err := poolwirev1.NewAccessServiceClient(conn).WhoAmI(metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token), &poolwirev1.WhoAmIRequest{})
+	if err != nil || who.GetName() != "reader" {
+		t.Errorf("with a token: %v, %v", who, err)
+	}
+}
+
 // One address gets as many connections as it may have, on every port, and others theirs.
 func TestConnectionsOfOneAddress(t *testing.T) {
 	t.Parallel()
@@ -128,8 +186,8 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 	p.settled(t)
 }
 
-// An API client that opens as many streams as it can, resets them and pings without end is cut
-// off or slowed down; others get their answers.
+// An API client that begins calls without end and ends them at once, sends settings or pings, and reads no answer, is cut off or
+// made to wait, while others get their answers and the daemon's memory does not grow.
 func TestFloodsOfFrames(t *testing.T) {
 	t.Parallel()
 	p := &pair{World: newWorld(t, "frames", "--listen-api", "0.0.0.0:6700")}
@@ -150,14 +208,46 @@ func TestFloodsOfFrames(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, err := floodFrames(within(t, time.Minute), p, cert, flood)
-			t.Logf("%d frames: %v", n, err)
-			if timeout := net.Error(nil); n == 0 || errors.As(err, &timeout) && timeout.Timeout() && name == "ping" {
+			before := p.memory(t)
+			n, waits, err := floodFrames(t, p, cert, flood)
+			p.do(t, "pool", "list")
+			grown := p.memory(t) - before
+			t.Logf("%d frames, then %v; the daemon grew by %.1f MiB", n, err, grown/(1<<20))
+			// Pings are known for what they are.
+			if n == 0 || err == nil || waits && name == "ping" {
 				t.Errorf("%d frames were taken: %v", n, err)
 			}
-			p.do(t, "pool", "list")
+			if grown > floodMemory {
+				t.Errorf("%d frames took %.1f MiB", n, grown/(1<<20))
+			}
 		})
 	}
+}
+
+const (
+	// floodPause is how long a frame is not taken when a client is made to wait.
+	floodPause = 3 * time.Second
+	// floodTime is how long a client floods at most: it is made to wait within a few seconds.
+	floodTime = 45 * time.Second
+	// floodMemory is what a flood may take of the daemon's memory, in bytes: its answers fill 10,000 places and the kernel's buffers.
+	floodMemory = 64 << 20
+)
+
+// memory is what the daemon has of the machine's, in bytes.
+func (p *pair) memory(t *testing.T) float64 {
+	t.Helper()
+	const name = "\nprocess_resident_memory_bytes "
+	_, body, err := p.Monitoring(within(t, time.Minute), "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(body, name)
+	value, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // frameOf is a frame of HTTP/2 (RFC 9113, 4.1).
@@ -166,21 +256,29 @@ func frameOf(kind, flags byte, stream uint32, payload ...byte) []byte {
 	return append([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags, byte(stream >> 24), byte(stream >> 16), byte(stream >> 8), byte(stream)}, payload...)
 }
 
-// floodFrames sends frames for some seconds, or until it is cut off. What is answered is not read.
-func floodFrames(ctx context.Context, p *pair, cert tls.Certificate, flood func(uint32) []byte) (n uint32, err error) {
+// floodFrames sends frames until it is cut off or made to wait, and returns how many were taken before; without an error it was
+// neither. What is answered is not read, and little of it is kept. The connection stays until the test is over.
+func floodFrames(t *testing.T, p *pair, cert tls.Certificate, flood func(uint32) []byte) (n uint32, waits bool, err error) {
+	t.Helper()
+	ctx := within(t, 2*floodTime)
 	plain, err := p.h1.Dial(ctx, "tcp", netip.AddrPortFrom(p.Lab.ControllerAddr(), ports["api"]).String())
 	if err != nil {
-		return 0, err
+		t.Fatal(err)
 	}
-	defer func() { _ = plain.Close() }()
+	t.Cleanup(func() { _ = plain.Close() })
+	if err := plain.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
 	c := tls.Client(plain, &tls.Config{Certificates: []tls.Certificate{cert}, InsecureSkipVerify: true, NextProtos: []string{"h2"}}) //nolint:gosec // a client that trusts anybody
 	if err := c.HandshakeContext(ctx); err != nil {
-		return 0, err
+		t.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
-	_, err = io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+string(frameOf(4, 0, 0)))
-	for ; err == nil; n++ {
+	if _, err := io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+string(frameOf(4, 0, 0))); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); err == nil && time.Since(begin) < floodTime; n++ {
+		_ = c.SetWriteDeadline(time.Now().Add(floodPause))
 		_, err = c.Write(flood(n))
 	}
-	return n, err
+	return n, errors.Is(err, os.ErrDeadlineExceeded), err
 }

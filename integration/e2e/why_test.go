@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,16 +61,7 @@ func TestHitsAndDeniedLog(t *testing.T) {
 	p := newPair(t, "hits")
 	a := p.a.VIF().UUID
 	p.do(t, "rule", "add", "--vif", a, "--drop", "--outbound", "--protocol", "udp", "--remote-port", "4000", "--name", "no-4000")
-	ctx, stop := context.WithCancel(within(t, time.Minute))
-	defer stop()
-	cmd := exec.CommandContext(ctx, filepath.Join(binaries, "poolwire"), "denied", "--vif", a)
-	cmd.Env = append(cmd.Environ(), "POOLWIRE_SOCKET="+p.Socket)
-	out := &lines{}
-	cmd.Stdout = out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { stop(); _ = cmd.Wait() }()
+	out := p.watchDenied(t, a)
 	f := datagram(p.a, p.b.MAC(), p.b.IPv4(), 4000, "denied")
 	eventually(t, func(context.Context) error {
 		if err := p.a.Send(f, f); err != nil {

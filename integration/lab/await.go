@@ -19,6 +19,15 @@ func (c *Capture) WaitFor(ctx context.Context, match func(Packet) bool) (Packet,
 	return c.repeatUntil(ctx, nil, match)
 }
 
+// StopAfter ends the capture when there is a frame that match accepts, and that has been sent. tcpdump, told to stop,
+// reads no further: what has come, and waits for a busy machine to give tcpdump a turn, would be lost.
+func (c *Capture) StopAfter(ctx context.Context, match func(Packet) bool) error {
+	if _, err := c.WaitFor(ctx, match); err != nil {
+		return err
+	}
+	return c.Stop(ctx)
+}
+
 // repeatUntil waits for a frame and, while it does, calls send now and then.
 func (c *Capture) repeatUntil(ctx context.Context, send func() error, match func(Packet) bool) (Packet, error) {
 	next := 0

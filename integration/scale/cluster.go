@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"poolwire/client"
+	"poolwire/integration/leak"
 	"poolwire/integration/nodes"
 )
 
@@ -83,7 +84,22 @@ func (c *cluster) close() error {
 		n.kill()
 		errs = append(errs, n.conn.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.leaks())...)
+}
+
+// leaks says what secrets the nodes have let out into what they have written but for their disks, which hold a lot here and are
+// searched by other suites.
+func (c *cluster) leaks() error {
+	var search leak.Search
+	var roots []string
+	for _, n := range c.nodes {
+		roots = append(roots, n.dir)
+	}
+	got, err := search.Files(func(path string) bool { return filepath.Base(path) == "data" }, roots...)
+	if err == nil && len(got.Secrets) == 0 {
+		err = errors.New("there are no secrets to search for")
+	}
+	return errors.Join(err, got.Err())
 }
 
 func (c *cluster) leader(ctx context.Context) (*node, error) { return nodes.Leader(ctx, c.nodes) }

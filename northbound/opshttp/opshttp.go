@@ -30,7 +30,7 @@ type Config struct {
 }
 
 // ErrNoCredentials says that a request presents nothing that tells who asks.
-var ErrNoCredentials = errors.New("metrics need a client certificate")
+var ErrNoCredentials = errors.New("metrics need a client certificate or a token")
 
 // maxScrapes bounds how many scrapes run at once.
 const maxScrapes = 4

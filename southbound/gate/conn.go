@@ -77,7 +77,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 	c.leave()
 	n, err := c.Conn.Read(b)
-	if err == nil && c.gate != nil && !c.enter(&c.gate.underWay) {
+	if err == nil && c.gate != nil && !c.enter(&c.gate.underWay, nil) {
 		err = net.ErrClosed
 	}
 	return n, err
@@ -101,13 +101,13 @@ func (c *Conn) Close() error {
 // Done is closed when the connection is.
 func (c *Conn) Done() <-chan struct{} { return c.closed }
 
-// enter takes a place, unless the connection is closed first.
-func (c *Conn) enter(line *list.List) bool {
+// enter takes a place, unless done, which may be nil, or the connection is closed first.
+func (c *Conn) enter(line *list.List, done <-chan struct{}) bool {
 	var gone func() bool
 	if line == &c.gate.accepted {
 		gone = func() bool { return hungUp(c.Conn) }
 	}
-	if !c.gate.enter(line, c.closed, gone) {
+	if !c.gate.enter(line, done, c.closed, gone) {
 		return false
 	}
 	c.mu.Lock()
@@ -165,7 +165,7 @@ func (c *Conn) await(timeout time.Duration) error {
 	if err := c.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	entered := c.enter(&c.gate.accepted)
+	entered := c.enter(&c.gate.accepted, nil)
 	select {
 	case <-c.closed:
 		return net.ErrClosed
@@ -210,19 +210,38 @@ func below(c net.Conn) *Conn {
 	}
 }
 
-// Begin waits until it is a connection's turn, for one on which this side speaks first. As
-// [Await], it does nothing without a [Conn] below.
+// Begin waits until it is a connection's turn, for one on which this side speaks first. When it fails, because ctx
+// ended or the connection was closed, closing is left to the caller. It does nothing without a [Conn] below.
 func Begin(ctx context.Context, c net.Conn) error {
 	g := below(c)
 	if g == nil || g.gate == nil {
 		return nil
 	}
-	stop := context.AfterFunc(ctx, func() { _ = g.Close() })
-	defer stop()
-	if !g.enter(&g.gate.dialled) {
+	if !g.enter(&g.gate.dialled, ctx.Done()) || ctx.Err() != nil {
 		return cmp.Or(context.Cause(ctx), net.ErrClosed)
 	}
 	return nil
+}
+
+// Again waits until it is the turn of a connection whose session was set up to be idle and is now to become a
+// whole one: it takes places once more, until [Settled]. When it fails, the connection is as idle as it was before, and
+// may wait again. As [Begin] otherwise.
+func Again(ctx context.Context, c net.Conn) error {
+	g := below(c)
+	if g == nil {
+		return nil
+	}
+	g.settled.Store(false)
+	err := Begin(ctx, c)
+	select {
+	case <-g.closed: // maybe before: then nobody else would give the place back
+		g.end()
+	default:
+		if err != nil {
+			g.end()
+		}
+	}
+	return err
 }
 
 // Await waits until the peer of a connection has said its first word and it is the

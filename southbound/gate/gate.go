@@ -63,7 +63,7 @@ func New(places int) *Gate {
 // free. Its holder must not wait for anything slow, and must not enter again, until it calls
 // Leave. The error is ctx's.
 func (g *Gate) Enter(ctx context.Context) error {
-	if g != nil && !g.enter(&g.underWay, ctx.Done(), nil) {
+	if g != nil && !g.enter(&g.underWay, ctx.Done(), nil, nil) {
 		return context.Cause(ctx)
 	}
 	return nil
@@ -117,9 +117,9 @@ func (g *Gate) newcomersLocked() *list.List {
 	return &g.accepted
 }
 
-// awaitTurn reports whether turn was closed before done, and before gone, if there is one, said
+// awaitTurn reports whether turn was closed before done and closed, and before gone, if there is one, said
 // that nobody waits any more.
-func awaitTurn(turn, done <-chan struct{}, gone func() bool) bool {
+func awaitTurn(turn, done, closed <-chan struct{}, gone func() bool) bool {
 	var look <-chan time.Time
 	if gone != nil {
 		tick := time.NewTicker(lookEvery)
@@ -132,6 +132,8 @@ func awaitTurn(turn, done <-chan struct{}, gone func() bool) bool {
 			return true
 		case <-done:
 			return false
+		case <-closed:
+			return false
 		case <-look:
 			if gone() {
 				return false
@@ -140,9 +142,9 @@ func awaitTurn(turn, done <-chan struct{}, gone func() bool) bool {
 	}
 }
 
-// enter takes a place unless done is closed or gone says true first. A newcomer that got one is to
-// be counted out with finish.
-func (g *Gate) enter(line *list.List, done <-chan struct{}, gone func() bool) bool {
+// enter takes a place unless done or closed is closed or gone says true first; each of them may be nil. A newcomer
+// that got one is to be counted out with finish.
+func (g *Gate) enter(line *list.List, done, closed <-chan struct{}, gone func() bool) bool {
 	turn := make(chan struct{})
 	g.mu.Lock()
 	var place *list.Element
@@ -153,7 +155,7 @@ func (g *Gate) enter(line *list.List, done <-chan struct{}, gone func() bool) bo
 	}
 	g.admitLocked()
 	g.mu.Unlock()
-	if awaitTurn(turn, done, gone) {
+	if awaitTurn(turn, done, closed, gone) {
 		return true
 	}
 	g.mu.Lock()

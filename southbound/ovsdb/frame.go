@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"sync/atomic"
 )
 
 // maxNesting bounds the depth of a message: OVSDB needs less than ten levels.
@@ -12,12 +13,17 @@ const maxNesting = 64
 // frameReader cuts a byte stream into JSON objects. OVSDB has no framing of its
 // own: messages are JSON objects one after the other (RFC 7047, 4).
 type frameReader struct {
-	r       *bufio.Reader
-	longest int
+	r *bufio.Reader
+	// longest is the longest message taken, in bytes.
+	longest atomic.Int64
+	// grown is asked before a message grows to so many bytes; may be nil.
+	grown func(bytes int) error
 }
 
 func newFrameReader(r io.Reader, longest int) *frameReader {
-	return &frameReader{r: bufio.NewReaderSize(r, 16<<10), longest: longest}
+	f := &frameReader{r: bufio.NewReaderSize(r, 16<<10)}
+	f.longest.Store(int64(longest))
+	return f
 }
 
 // next returns the text of the next object in memory of its own. It checks
@@ -78,8 +84,13 @@ func (f *frameReader) peek() ([]byte, error) {
 
 // take moves chunk, the head of the buffer, to out.
 func (f *frameReader) take(out, chunk []byte) ([]byte, error) {
-	if len(out)+len(chunk) > f.longest {
-		return nil, violation("message longer than %d bytes", f.longest)
+	if longest := f.longest.Load(); int64(len(out)+len(chunk)) > longest {
+		return nil, violation("message longer than %d bytes", longest)
+	}
+	if f.grown != nil {
+		if err := f.grown(len(out) + len(chunk)); err != nil {
+			return nil, err
+		}
 	}
 	out = append(out, chunk...)
 	_, err := f.r.Discard(len(chunk))

@@ -217,3 +217,19 @@ func FuzzTransactAnswer(f *testing.F) {
 		}
 	})
 }
+
+// FuzzIntroduction: what somebody who is not verified answers is a system-id of a bounded length, or an error.
+func FuzzIntroduction(f *testing.F) {
+	for _, seed := range []string{
+		`[{"rows":[{"external_ids":["map",[["system-id","` + rootUUID + `"],["hostname","xcp1"]]]}]}]`, `[{"rows":[{"external_ids":["map",[]]}]}]`,
+		`[{"rows":[]}]`, `[{"rows":[{},{}]}]`, `[{"error":"timed out","details":"x"}]`, `[null]`, `null`, `[{"rows":[{"external_ids":["set",["a"]]}]}]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		id, err := systemIDIn(input)
+		if (err == nil) != (id != "") || len(id) > maxSystemID {
+			t.Errorf("system-id %q, error %v", id, err)
+		}
+	})
+}

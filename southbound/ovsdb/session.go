@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"poolwire/southbound/gate"
 )
 
@@ -39,6 +41,8 @@ type SessionConfig struct {
 	// MaxMessage is the longest message accepted, in bytes. All rows together may
 	// take twice as much memory.
 	MaxMessage int
+	// Room is what all sessions together may hold; nil for as much as each may.
+	Room *Room
 	// MaxRows is the largest number of monitored rows accepted.
 	MaxRows int
 	// plainMonitor uses the oldest way to monitor even where a better one exists.
@@ -71,8 +75,16 @@ func (c SessionConfig) withDefaults() SessionConfig {
 // requests; the other one asks for echoes. All methods are safe for concurrent
 // use.
 type Session struct {
-	cfg  SessionConfig
-	conn net.Conn
+	cfg    SessionConfig
+	conn   net.Conn
+	frames *frameReader
+	// ration is what a peer that is not verified may send; nil for as much as it likes.
+	ration atomic.Pointer[rate.Limiter]
+
+	// weight is the rough size of the rows in bytes, and occupied what was taken of the room of all sessions;
+	// that belongs to the reader.
+	weight   atomic.Int64
+	occupied int64
 
 	// writing serialises messages. It is never held together with mu.
 	writing sync.Mutex
@@ -97,26 +109,50 @@ type Session struct {
 // snapshot is in. It owns conn from here on and closes it when it fails. The
 // context bounds the start only.
 func NewSession(ctx context.Context, conn net.Conn, cfg SessionConfig) (*Session, error) {
+	s := newSession(conn, cfg, 0)
+	s.start()
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// newSession makes a session of a connection that takes messages up to a length in bytes, 0 for the configured one.
+func newSession(conn net.Conn, cfg SessionConfig, longest int) *Session {
 	s := &Session{
 		cfg: cfg.withDefaults(), conn: conn, pending: map[uint64]*call{},
 		changed: make(chan struct{}, 1), done: make(chan struct{}), began: time.Now(),
 	}
+	if longest == 0 {
+		longest = s.cfg.MaxMessage
+	}
+	s.frames = newFrameReader(heardReader{s}, longest)
+	s.frames.grown = s.occupy
+	return s
+}
+
+// start runs the goroutines of a session.
+func (s *Session) start() {
 	s.running.Add(2)
 	go s.read()
 	go s.keepAlive()
+}
+
+// open reads the schema and the first snapshot. A session that it fails for has ended.
+func (s *Session) open(ctx context.Context) error {
 	if err := s.begin(ctx); err != nil {
 		s.shutdown(err)
 		s.running.Wait()
-		return nil, fmt.Errorf("starting an ovsdb session with %s: %w", conn.RemoteAddr(), err)
+		return fmt.Errorf("starting an ovsdb session with %s: %w", s.conn.RemoteAddr(), err)
 	}
-	gate.Settled(conn)
+	gate.Settled(s.conn)
 	// Whoever gets the session looks at the snapshot anyway.
 	select {
 	case <-s.changed:
 	default:
 	}
-	s.cfg.Log.Debug("ovsdb session started", "remote", conn.RemoteAddr(), "schema", s.Snapshot().SchemaVersion())
-	return s, nil
+	s.cfg.Log.Debug("ovsdb session started", "remote", s.conn.RemoteAddr(), "schema", s.Snapshot().SchemaVersion())
+	return nil
 }
 
 // begin asks for the schema and sets up the monitor.
@@ -188,8 +224,12 @@ func (s *Session) Close() {
 
 // PeerCertificates are the certificates that the host presented, its own first;
 // none on a connection without TLS.
-func (s *Session) PeerCertificates() []*x509.Certificate {
-	if c, ok := s.conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+func (s *Session) PeerCertificates() []*x509.Certificate { return PeerCertificates(s.conn) }
+
+// PeerCertificates are those that the peer of a connection has presented, its own first; none
+// without TLS, or before its handshake.
+func PeerCertificates(conn net.Conn) []*x509.Certificate {
+	if c, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		return c.ConnectionState().PeerCertificates
 	}
 	return nil

@@ -49,6 +49,8 @@ type store struct {
 	latest *Snapshot
 	// maxRows and maxWeight bound what the host may make us hold.
 	maxRows, maxWeight int
+	// weight is the rough size of all rows, in bytes.
+	weight int
 }
 
 func newStore(s *schema, maxRows, maxWeight int) *store {
@@ -157,6 +159,7 @@ func (st *store) bounded() error {
 		rows += r
 		weight += w
 	}
+	st.weight = weight
 	if rows > st.maxRows {
 		return violation("host reports %d rows, at most %d are accepted", rows, st.maxRows)
 	}

@@ -95,6 +95,9 @@ func (h heardReader) Read(p []byte) (int, error) {
 	n, err := h.s.conn.Read(p)
 	if n > 0 {
 		h.s.heard.Store(int64(time.Since(h.s.began)))
+		if excess := h.s.afford(n); excess != nil {
+			return 0, excess
+		}
 	}
 	return n, err
 }
@@ -102,11 +105,14 @@ func (h heardReader) Read(p []byte) (int, error) {
 // read handles messages in the order in which they come, until the session ends.
 func (s *Session) read() {
 	defer s.running.Done()
-	frames := newFrameReader(heardReader{s}, s.cfg.MaxMessage)
+	defer s.vacate()
 	for {
-		text, err := frames.next()
+		text, err := s.frames.next()
 		if err == nil {
 			err = s.handle(text)
+		}
+		if err == nil {
+			err = s.occupy(0)
 		}
 		if err != nil {
 			s.readFailed(err)
@@ -180,6 +186,7 @@ func (s *Session) apply(u *update) error {
 		return violation("update before anything was monitored")
 	}
 	changed, err := s.store.apply(u.tables, u.format)
+	s.weight.Store(int64(s.store.weight))
 	if err != nil || !changed {
 		return err
 	}

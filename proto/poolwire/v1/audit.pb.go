@@ -94,7 +94,7 @@ type AuditRecord struct {
 	Credential string `protobuf:"bytes,5,opt,name=credential,proto3" json:"credential,omitempty"`
 	// Where the client called from, "192.0.2.7:40112"; empty on the unix socket.
 	Address string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
-	// Id of the node that passed the call on; empty when the client called the leader.
+	// Id of the node that passed the call on to the leader, or refused it; empty when the client called the leader.
 	Via string `protobuf:"bytes,7,opt,name=via,proto3" json:"via,omitempty"`
 	// Full name of the method, "poolwire.v1.RuleService/AddRule"; empty for the controller.
 	Method string `protobuf:"bytes,8,opt,name=method,proto3" json:"method,omitempty"`
@@ -1182,7 +1182,7 @@ type RefusedCalls struct {
 	Credential string `protobuf:"bytes,2,opt,name=credential,proto3" json:"credential,omitempty"`
 	// As in AuditRecord.
 	Address string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
-	// Id of the node that refused them.
+	// Id of the node that refused them, or that passed them on to it.
 	Via string `protobuf:"bytes,4,opt,name=via,proto3" json:"via,omitempty"`
 	// As in AuditRecord.
 	Method string `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`

@@ -379,7 +379,9 @@ type RestoreBackupRequest struct {
 	// Throw the parts away instead.
 	Discard bool `protobuf:"varint,3,opt,name=discard,proto3" json:"discard,omitempty"`
 	// Makes retries safe: the same id is done once.
-	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The grants stay as they are; those of the backup are left out.
+	KeepGrants    bool `protobuf:"varint,5,opt,name=keep_grants,json=keepGrants,proto3" json:"keep_grants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -440,6 +442,13 @@ func (x *RestoreBackupRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *RestoreBackupRequest) GetKeepGrants() bool {
+	if x != nil {
+		return x.KeepGrants
+	}
+	return false
 }
 
 // RestoreBackupResponse reports the restore.
@@ -779,14 +788,16 @@ const file_poolwire_v1_backup_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\"1\n" +
 	"\x13StageBackupResponse\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision\"\x84\x01\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\"\xa5\x01\n" +
 	"\x14RestoreBackupRequest\x12\x1d\n" +
 	"\n" +
 	"restore_id\x18\x01 \x01(\tR\trestoreId\x12\x14\n" +
 	"\x05parts\x18\x02 \x01(\rR\x05parts\x12\x18\n" +
 	"\adiscard\x18\x03 \x01(\bR\adiscard\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tR\trequestId\"l\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12\x1f\n" +
+	"\vkeep_grants\x18\x05 \x01(\bR\n" +
+	"keepGrants\"l\n" +
 	"\x15RestoreBackupResponse\x127\n" +
 	"\bmanifest\x18\x01 \x01(\v2\x1b.poolwire.v1.BackupManifestR\bmanifest\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\";\n" +

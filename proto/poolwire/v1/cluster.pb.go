@@ -198,7 +198,13 @@ type NodeStatus struct {
 	// Fingerprints of the CAs that it trusts.
 	TrustedCas []string `protobuf:"bytes,16,rep,name=trusted_cas,json=trustedCas,proto3" json:"trusted_cas,omitempty"`
 	// It holds the key of the CA that issues, and makes certificates.
-	HasCaKey      bool `protobuf:"varint,17,opt,name=has_ca_key,json=hasCaKey,proto3" json:"has_ca_key,omitempty"`
+	HasCaKey bool `protobuf:"varint,17,opt,name=has_ca_key,json=hasCaKey,proto3" json:"has_ca_key,omitempty"`
+	// Serial number of the certificate it presents, as in Certificate.
+	CertificateSerial string `protobuf:"bytes,18,opt,name=certificate_serial,json=certificateSerial,proto3" json:"certificate_serial,omitempty"`
+	// Port of the listener that hosts dial for OVSDB; 0 where there is none, or a node of an older version does not tell.
+	OvsdbPort uint32 `protobuf:"varint,19,opt,name=ovsdb_port,json=ovsdbPort,proto3" json:"ovsdb_port,omitempty"`
+	// Id of the leader that it hears, its own where it leads; empty for none.
+	LeaderId      string `protobuf:"bytes,20,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -350,6 +356,27 @@ func (x *NodeStatus) GetHasCaKey() bool {
 		return x.HasCaKey
 	}
 	return false
+}
+
+func (x *NodeStatus) GetCertificateSerial() string {
+	if x != nil {
+		return x.CertificateSerial
+	}
+	return ""
+}
+
+func (x *NodeStatus) GetOvsdbPort() uint32 {
+	if x != nil {
+		return x.OvsdbPort
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetLeaderId() string {
+	if x != nil {
+		return x.LeaderId
+	}
+	return ""
 }
 
 // SecretKey is a key that seals the secrets in the store. What it is, no node tells.
@@ -1828,7 +1855,7 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\breplaces\x18\t \x01(\tR\breplaces\x12\x1a\n" +
 	"\bcommands\x18\n" +
 	" \x01(\rR\bcommands\x12\x18\n" +
-	"\ameaning\x18\v \x01(\rR\ameaning\"\xf3\x04\n" +
+	"\ameaning\x18\v \x01(\rR\ameaning\"\xde\x05\n" +
 	"\n" +
 	"NodeStatus\x12%\n" +
 	"\x04node\x18\x01 \x01(\v2\x11.poolwire.v1.NodeR\x04node\x12\x18\n" +
@@ -1853,7 +1880,11 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\vtrusted_cas\x18\x10 \x03(\tR\n" +
 	"trustedCas\x12\x1c\n" +
 	"\n" +
-	"has_ca_key\x18\x11 \x01(\bR\bhasCaKey\"R\n" +
+	"has_ca_key\x18\x11 \x01(\bR\bhasCaKey\x12-\n" +
+	"\x12certificate_serial\x18\x12 \x01(\tR\x11certificateSerial\x12\x1d\n" +
+	"\n" +
+	"ovsdb_port\x18\x13 \x01(\rR\tovsdbPort\x12\x1b\n" +
+	"\tleader_id\x18\x14 \x01(\tR\bleaderId\"R\n" +
 	"\tSecretKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\rR\x06sealed\x12\x1d\n" +

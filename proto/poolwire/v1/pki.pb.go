@@ -83,6 +83,59 @@ func (CertificateKind) EnumDescriptor() ([]byte, []int) {
 	return file_poolwire_v1_pki_proto_rawDescGZIP(), []int{0}
 }
 
+// CertificateTrust says whether a certificate is of a CA that is trusted.
+type CertificateTrust int32
+
+const (
+	// Not said.
+	CertificateTrust_CERTIFICATE_TRUST_UNSPECIFIED CertificateTrust = 0
+	// Its CA is trusted; while the CA is rotated, the old one and the next one are.
+	CertificateTrust_CERTIFICATE_TRUST_TRUSTED CertificateTrust = 1
+	// Its CA is trusted no longer: whoever has it is refused, whatever else its record says.
+	CertificateTrust_CERTIFICATE_TRUST_GONE CertificateTrust = 2
+)
+
+// Enum value maps for CertificateTrust.
+var (
+	CertificateTrust_name = map[int32]string{
+		0: "CERTIFICATE_TRUST_UNSPECIFIED",
+		1: "CERTIFICATE_TRUST_TRUSTED",
+		2: "CERTIFICATE_TRUST_GONE",
+	}
+	CertificateTrust_value = map[string]int32{
+		"CERTIFICATE_TRUST_UNSPECIFIED": 0,
+		"CERTIFICATE_TRUST_TRUSTED":     1,
+		"CERTIFICATE_TRUST_GONE":        2,
+	}
+)
+
+func (x CertificateTrust) Enum() *CertificateTrust {
+	p := new(CertificateTrust)
+	*p = x
+	return p
+}
+
+func (x CertificateTrust) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CertificateTrust) Descriptor() protoreflect.EnumDescriptor {
+	return file_poolwire_v1_pki_proto_enumTypes[1].Descriptor()
+}
+
+func (CertificateTrust) Type() protoreflect.EnumType {
+	return &file_poolwire_v1_pki_proto_enumTypes[1]
+}
+
+func (x CertificateTrust) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CertificateTrust.Descriptor instead.
+func (CertificateTrust) EnumDescriptor() ([]byte, []int) {
+	return file_poolwire_v1_pki_proto_rawDescGZIP(), []int{1}
+}
+
 // TrustAnchorState is how far a CA is used.
 type TrustAnchorState int32
 
@@ -124,11 +177,11 @@ func (x TrustAnchorState) String() string {
 }
 
 func (TrustAnchorState) Descriptor() protoreflect.EnumDescriptor {
-	return file_poolwire_v1_pki_proto_enumTypes[1].Descriptor()
+	return file_poolwire_v1_pki_proto_enumTypes[2].Descriptor()
 }
 
 func (TrustAnchorState) Type() protoreflect.EnumType {
-	return &file_poolwire_v1_pki_proto_enumTypes[1]
+	return &file_poolwire_v1_pki_proto_enumTypes[2]
 }
 
 func (x TrustAnchorState) Number() protoreflect.EnumNumber {
@@ -137,7 +190,7 @@ func (x TrustAnchorState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TrustAnchorState.Descriptor instead.
 func (TrustAnchorState) EnumDescriptor() ([]byte, []int) {
-	return file_poolwire_v1_pki_proto_rawDescGZIP(), []int{1}
+	return file_poolwire_v1_pki_proto_rawDescGZIP(), []int{2}
 }
 
 // CaRotationStep is one step of a rotation.
@@ -152,7 +205,7 @@ const (
 	CaRotationStep_CA_ROTATION_STEP_SWITCH CaRotationStep = 2
 	// The old CA is trusted no longer. Refused while somebody still presents what it has signed.
 	CaRotationStep_CA_ROTATION_STEP_FINISH CaRotationStep = 3
-	// Forget the next CA, before the switch.
+	// Forget the next CA, before the switch. Refused while a certificate of the next CA is good, or somebody presents one.
 	CaRotationStep_CA_ROTATION_STEP_ABORT CaRotationStep = 4
 )
 
@@ -185,11 +238,11 @@ func (x CaRotationStep) String() string {
 }
 
 func (CaRotationStep) Descriptor() protoreflect.EnumDescriptor {
-	return file_poolwire_v1_pki_proto_enumTypes[2].Descriptor()
+	return file_poolwire_v1_pki_proto_enumTypes[3].Descriptor()
 }
 
 func (CaRotationStep) Type() protoreflect.EnumType {
-	return &file_poolwire_v1_pki_proto_enumTypes[2]
+	return &file_poolwire_v1_pki_proto_enumTypes[3]
 }
 
 func (x CaRotationStep) Number() protoreflect.EnumNumber {
@@ -198,7 +251,7 @@ func (x CaRotationStep) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CaRotationStep.Descriptor instead.
 func (CaRotationStep) EnumDescriptor() ([]byte, []int) {
-	return file_poolwire_v1_pki_proto_rawDescGZIP(), []int{2}
+	return file_poolwire_v1_pki_proto_rawDescGZIP(), []int{3}
 }
 
 // CertificateOwner is whose a certificate is.
@@ -304,7 +357,13 @@ type Certificate struct {
 	// Who revoked it.
 	RevokedBy string `protobuf:"bytes,13,opt,name=revoked_by,json=revokedBy,proto3" json:"revoked_by,omitempty"`
 	// Why, in that person's words.
-	RevokeReason  string `protobuf:"bytes,14,opt,name=revoke_reason,json=revokeReason,proto3" json:"revoke_reason,omitempty"`
+	RevokeReason string `protobuf:"bytes,14,opt,name=revoke_reason,json=revokeReason,proto3" json:"revoke_reason,omitempty"`
+	// Of one that was made by renewal: issuer and serial of the one that was shown. When that is revoked, this one is too.
+	RenewedFromIssuer string `protobuf:"bytes,15,opt,name=renewed_from_issuer,json=renewedFromIssuer,proto3" json:"renewed_from_issuer,omitempty"`
+	// Its serial.
+	RenewedFromSerial string `protobuf:"bytes,16,opt,name=renewed_from_serial,json=renewedFromSerial,proto3" json:"renewed_from_serial,omitempty"`
+	// Whether its CA is trusted now. Output only.
+	Trust         CertificateTrust `protobuf:"varint,17,opt,name=trust,proto3,enum=poolwire.v1.CertificateTrust" json:"trust,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -437,15 +496,34 @@ func (x *Certificate) GetRevokeReason() string {
 	return ""
 }
 
+func (x *Certificate) GetRenewedFromIssuer() string {
+	if x != nil {
+		return x.RenewedFromIssuer
+	}
+	return ""
+}
+
+func (x *Certificate) GetRenewedFromSerial() string {
+	if x != nil {
+		return x.RenewedFromSerial
+	}
+	return ""
+}
+
+func (x *Certificate) GetTrust() CertificateTrust {
+	if x != nil {
+		return x.Trust
+	}
+	return CertificateTrust_CERTIFICATE_TRUST_UNSPECIFIED
+}
+
 // IssueCertificateRequest says who gets a certificate.
 type IssueCertificateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whose it is.
 	Owner *CertificateOwner `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
 	// PKCS #10 request in PEM; only its key counts. RSA of 2048 bits or more; clients may have ECDSA keys on P-256 or P-384. Required.
-	Csr []byte `protobuf:"bytes,2,opt,name=csr,proto3" json:"csr,omitempty"`
-	// In whose name a node asks that passes on what its caller wants. From others than nodes it is passed over.
-	AskedBy       string `protobuf:"bytes,3,opt,name=asked_by,json=askedBy,proto3" json:"asked_by,omitempty"`
+	Csr           []byte `protobuf:"bytes,2,opt,name=csr,proto3" json:"csr,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -492,13 +570,6 @@ func (x *IssueCertificateRequest) GetCsr() []byte {
 		return x.Csr
 	}
 	return nil
-}
-
-func (x *IssueCertificateRequest) GetAskedBy() string {
-	if x != nil {
-		return x.AskedBy
-	}
-	return ""
 }
 
 // RecordCertificatesRequest carries certificates of CAs that are trusted.
@@ -664,7 +735,7 @@ type ListCertificatesRequest struct {
 	Kind CertificateKind `protobuf:"varint,1,opt,name=kind,proto3,enum=poolwire.v1.CertificateKind" json:"kind,omitempty"`
 	// Only of the owner with this name: as in Certificate, or the label of a host.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Also those that are expired or revoked.
+	// Also those that are expired, revoked or of a CA that is trusted no longer.
 	All bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
 	// How many at most, 1 to 1000; 0 for 100.
 	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -797,14 +868,21 @@ func (x *ListCertificatesResponse) GetNextPageToken() string {
 // RevokeCertificateRequest says which certificates are taken back.
 type RevokeCertificateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Serial number. One that is not on record is of the present CA. Give it or an owner.
+	// Serial number; capitals and colons are accepted. Give it or an owner. What was made from it by renewal is revoked with it.
 	Serial string `protobuf:"bytes,1,opt,name=serial,proto3" json:"serial,omitempty"`
-	// Take back all of this owner that are not expired: kind and name.
+	// Take back all of this owner that are not expired: kind and name; or of all owners of this kind: kind and issued_before.
 	Kind CertificateKind `protobuf:"varint,2,opt,name=kind,proto3,enum=poolwire.v1.CertificateKind" json:"kind,omitempty"`
 	// Its name, as in ListCertificatesRequest.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// Why, up to 256 characters.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// With kind: only those that were issued before.
+	IssuedBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=issued_before,json=issuedBefore,proto3" json:"issued_before,omitempty"`
+	// Although a member of the cluster presents it, which is cut off; or, with serial, although no such certificate is on
+	// record: then the number is recorded as revoked for every CA that is trusted.
+	Force bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
+	// Leave what was made by renewal alone: the certificate is not stolen, only superseded.
+	OnlyThese     bool `protobuf:"varint,7,opt,name=only_these,json=onlyThese,proto3" json:"only_these,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -867,10 +945,31 @@ func (x *RevokeCertificateRequest) GetReason() string {
 	return ""
 }
 
+func (x *RevokeCertificateRequest) GetIssuedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IssuedBefore
+	}
+	return nil
+}
+
+func (x *RevokeCertificateRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *RevokeCertificateRequest) GetOnlyThese() bool {
+	if x != nil {
+		return x.OnlyThese
+	}
+	return false
+}
+
 // RevokeCertificateResponse says what was taken back.
 type RevokeCertificateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As they are recorded now.
+	// As they are recorded now. One that is named by its serial number and was revoked before is among them, as it was.
 	Certificates []*Certificate `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
 	// Revision of the change.
 	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -926,7 +1025,9 @@ func (x *RevokeCertificateResponse) GetRevision() uint64 {
 type RenewCertificateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in IssueCertificateRequest. The key may be the old one.
-	Csr           []byte `protobuf:"bytes,1,opt,name=csr,proto3" json:"csr,omitempty"`
+	Csr []byte `protobuf:"bytes,1,opt,name=csr,proto3" json:"csr,omitempty"`
+	// The certificate that the caller has shown to the node that passes the call on, in PEM. From others than nodes it is passed over.
+	PresentedPem  []byte `protobuf:"bytes,2,opt,name=presented_pem,json=presentedPem,proto3" json:"presented_pem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -964,6 +1065,13 @@ func (*RenewCertificateRequest) Descriptor() ([]byte, []int) {
 func (x *RenewCertificateRequest) GetCsr() []byte {
 	if x != nil {
 		return x.Csr
+	}
+	return nil
+}
+
+func (x *RenewCertificateRequest) GetPresentedPem() []byte {
+	if x != nil {
+		return x.PresentedPem
 	}
 	return nil
 }
@@ -1169,7 +1277,7 @@ type TrustAnchor struct {
 	ChainPem []byte `protobuf:"bytes,2,opt,name=chain_pem,json=chainPem,proto3" json:"chain_pem,omitempty"`
 	// How far it is used.
 	State TrustAnchorState `protobuf:"varint,3,opt,name=state,proto3,enum=poolwire.v1.TrustAnchorState" json:"state,omitempty"`
-	// Since when it is in that state.
+	// Since when it is in that state; of the CA that there was before the first rotation, since when it is valid.
 	StateTime     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=state_time,json=stateTime,proto3" json:"state_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1238,7 +1346,7 @@ type RotateCaRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which.
 	Step CaRotationStep `protobuf:"varint,1,opt,name=step,proto3,enum=poolwire.v1.CaRotationStep" json:"step,omitempty"`
-	// Take it although somebody is not ready; who that is is cut off.
+	// Take it although somebody is not ready, or to abort has moved to the next CA already; who that is is cut off.
 	Force         bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1655,7 +1763,7 @@ const file_poolwire_v1_pki_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1c.poolwire.v1.CertificateKindR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12\x1c\n" +
-	"\taddresses\x18\x04 \x03(\tR\taddresses\"\x92\x04\n" +
+	"\taddresses\x18\x04 \x03(\tR\taddresses\"\xa7\x05\n" +
 	"\vCertificate\x12\x16\n" +
 	"\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x16\n" +
 	"\x06serial\x18\x02 \x01(\tR\x06serial\x120\n" +
@@ -1675,11 +1783,13 @@ const file_poolwire_v1_pki_proto_rawDesc = "" +
 	"revokeTime\x12\x1d\n" +
 	"\n" +
 	"revoked_by\x18\r \x01(\tR\trevokedBy\x12#\n" +
-	"\rrevoke_reason\x18\x0e \x01(\tR\frevokeReason\"{\n" +
+	"\rrevoke_reason\x18\x0e \x01(\tR\frevokeReason\x12.\n" +
+	"\x13renewed_from_issuer\x18\x0f \x01(\tR\x11renewedFromIssuer\x12.\n" +
+	"\x13renewed_from_serial\x18\x10 \x01(\tR\x11renewedFromSerial\x123\n" +
+	"\x05trust\x18\x11 \x01(\x0e2\x1d.poolwire.v1.CertificateTrustR\x05trust\"`\n" +
 	"\x17IssueCertificateRequest\x123\n" +
 	"\x05owner\x18\x01 \x01(\v2\x1d.poolwire.v1.CertificateOwnerR\x05owner\x12\x10\n" +
-	"\x03csr\x18\x02 \x01(\fR\x03csr\x12\x19\n" +
-	"\basked_by\x18\x03 \x01(\tR\aaskedBy\"F\n" +
+	"\x03csr\x18\x02 \x01(\fR\x03csr\"F\n" +
 	"\x19RecordCertificatesRequest\x12)\n" +
 	"\x10certificates_pem\x18\x01 \x01(\fR\x0fcertificatesPem\"\x1c\n" +
 	"\x1aRecordCertificatesResponse\"\xb2\x01\n" +
@@ -1697,17 +1807,22 @@ const file_poolwire_v1_pki_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tR\tpageToken\"\x80\x01\n" +
 	"\x18ListCertificatesResponse\x12<\n" +
 	"\fcertificates\x18\x01 \x03(\v2\x18.poolwire.v1.CertificateR\fcertificates\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x90\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x86\x02\n" +
 	"\x18RevokeCertificateRequest\x12\x16\n" +
 	"\x06serial\x18\x01 \x01(\tR\x06serial\x120\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1c.poolwire.v1.CertificateKindR\x04kind\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"u\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12?\n" +
+	"\rissued_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fissuedBefore\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\x12\x1d\n" +
+	"\n" +
+	"only_these\x18\a \x01(\bR\tonlyThese\"u\n" +
 	"\x19RevokeCertificateResponse\x12<\n" +
 	"\fcertificates\x18\x01 \x03(\v2\x18.poolwire.v1.CertificateR\fcertificates\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"+\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"P\n" +
 	"\x17RenewCertificateRequest\x12\x10\n" +
-	"\x03csr\x18\x01 \x01(\fR\x03csr\"\x96\x01\n" +
+	"\x03csr\x18\x01 \x01(\fR\x03csr\x12#\n" +
+	"\rpresented_pem\x18\x02 \x01(\fR\fpresentedPem\"\x96\x01\n" +
 	"\x18RenewCertificateResponse\x12'\n" +
 	"\x0fcertificate_pem\x18\x01 \x01(\fR\x0ecertificatePem\x12\x15\n" +
 	"\x06ca_pem\x18\x02 \x01(\fR\x05caPem\x12:\n" +
@@ -1754,7 +1869,11 @@ const file_poolwire_v1_pki_proto_rawDesc = "" +
 	"\x15CERTIFICATE_KIND_HOST\x10\x01\x12\x1a\n" +
 	"\x16CERTIFICATE_KIND_IPSEC\x10\x02\x12\x19\n" +
 	"\x15CERTIFICATE_KIND_NODE\x10\x03\x12\x1b\n" +
-	"\x17CERTIFICATE_KIND_CLIENT\x10\x04*\x93\x01\n" +
+	"\x17CERTIFICATE_KIND_CLIENT\x10\x04*p\n" +
+	"\x10CertificateTrust\x12!\n" +
+	"\x1dCERTIFICATE_TRUST_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19CERTIFICATE_TRUST_TRUSTED\x10\x01\x12\x1a\n" +
+	"\x16CERTIFICATE_TRUST_GONE\x10\x02*\x93\x01\n" +
 	"\x10TrustAnchorState\x12\"\n" +
 	"\x1eTRUST_ANCHOR_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17TRUST_ANCHOR_STATE_NEXT\x10\x01\x12\x1d\n" +
@@ -1790,83 +1909,86 @@ func file_poolwire_v1_pki_proto_rawDescGZIP() []byte {
 	return file_poolwire_v1_pki_proto_rawDescData
 }
 
-var file_poolwire_v1_pki_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_poolwire_v1_pki_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_poolwire_v1_pki_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_poolwire_v1_pki_proto_goTypes = []any{
 	(CertificateKind)(0),               // 0: poolwire.v1.CertificateKind
-	(TrustAnchorState)(0),              // 1: poolwire.v1.TrustAnchorState
-	(CaRotationStep)(0),                // 2: poolwire.v1.CaRotationStep
-	(*CertificateOwner)(nil),           // 3: poolwire.v1.CertificateOwner
-	(*Certificate)(nil),                // 4: poolwire.v1.Certificate
-	(*IssueCertificateRequest)(nil),    // 5: poolwire.v1.IssueCertificateRequest
-	(*RecordCertificatesRequest)(nil),  // 6: poolwire.v1.RecordCertificatesRequest
-	(*RecordCertificatesResponse)(nil), // 7: poolwire.v1.RecordCertificatesResponse
-	(*IssueCertificateResponse)(nil),   // 8: poolwire.v1.IssueCertificateResponse
-	(*ListCertificatesRequest)(nil),    // 9: poolwire.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil),   // 10: poolwire.v1.ListCertificatesResponse
-	(*RevokeCertificateRequest)(nil),   // 11: poolwire.v1.RevokeCertificateRequest
-	(*RevokeCertificateResponse)(nil),  // 12: poolwire.v1.RevokeCertificateResponse
-	(*RenewCertificateRequest)(nil),    // 13: poolwire.v1.RenewCertificateRequest
-	(*RenewCertificateResponse)(nil),   // 14: poolwire.v1.RenewCertificateResponse
-	(*SignCertificateRequest)(nil),     // 15: poolwire.v1.SignCertificateRequest
-	(*SignCertificateResponse)(nil),    // 16: poolwire.v1.SignCertificateResponse
-	(*TrustAnchor)(nil),                // 17: poolwire.v1.TrustAnchor
-	(*RotateCaRequest)(nil),            // 18: poolwire.v1.RotateCaRequest
-	(*RotateCaResponse)(nil),           // 19: poolwire.v1.RotateCaResponse
-	(*GetCaRotationRequest)(nil),       // 20: poolwire.v1.GetCaRotationRequest
-	(*GetCaRotationResponse)(nil),      // 21: poolwire.v1.GetCaRotationResponse
-	(*CaRotation)(nil),                 // 22: poolwire.v1.CaRotation
-	(*CaRotationParty)(nil),            // 23: poolwire.v1.CaRotationParty
-	(*PrepareCaRequest)(nil),           // 24: poolwire.v1.PrepareCaRequest
-	(*PrepareCaResponse)(nil),          // 25: poolwire.v1.PrepareCaResponse
-	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
+	(CertificateTrust)(0),              // 1: poolwire.v1.CertificateTrust
+	(TrustAnchorState)(0),              // 2: poolwire.v1.TrustAnchorState
+	(CaRotationStep)(0),                // 3: poolwire.v1.CaRotationStep
+	(*CertificateOwner)(nil),           // 4: poolwire.v1.CertificateOwner
+	(*Certificate)(nil),                // 5: poolwire.v1.Certificate
+	(*IssueCertificateRequest)(nil),    // 6: poolwire.v1.IssueCertificateRequest
+	(*RecordCertificatesRequest)(nil),  // 7: poolwire.v1.RecordCertificatesRequest
+	(*RecordCertificatesResponse)(nil), // 8: poolwire.v1.RecordCertificatesResponse
+	(*IssueCertificateResponse)(nil),   // 9: poolwire.v1.IssueCertificateResponse
+	(*ListCertificatesRequest)(nil),    // 10: poolwire.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil),   // 11: poolwire.v1.ListCertificatesResponse
+	(*RevokeCertificateRequest)(nil),   // 12: poolwire.v1.RevokeCertificateRequest
+	(*RevokeCertificateResponse)(nil),  // 13: poolwire.v1.RevokeCertificateResponse
+	(*RenewCertificateRequest)(nil),    // 14: poolwire.v1.RenewCertificateRequest
+	(*RenewCertificateResponse)(nil),   // 15: poolwire.v1.RenewCertificateResponse
+	(*SignCertificateRequest)(nil),     // 16: poolwire.v1.SignCertificateRequest
+	(*SignCertificateResponse)(nil),    // 17: poolwire.v1.SignCertificateResponse
+	(*TrustAnchor)(nil),                // 18: poolwire.v1.TrustAnchor
+	(*RotateCaRequest)(nil),            // 19: poolwire.v1.RotateCaRequest
+	(*RotateCaResponse)(nil),           // 20: poolwire.v1.RotateCaResponse
+	(*GetCaRotationRequest)(nil),       // 21: poolwire.v1.GetCaRotationRequest
+	(*GetCaRotationResponse)(nil),      // 22: poolwire.v1.GetCaRotationResponse
+	(*CaRotation)(nil),                 // 23: poolwire.v1.CaRotation
+	(*CaRotationParty)(nil),            // 24: poolwire.v1.CaRotationParty
+	(*PrepareCaRequest)(nil),           // 25: poolwire.v1.PrepareCaRequest
+	(*PrepareCaResponse)(nil),          // 26: poolwire.v1.PrepareCaResponse
+	(*timestamppb.Timestamp)(nil),      // 27: google.protobuf.Timestamp
 }
 var file_poolwire_v1_pki_proto_depIdxs = []int32{
 	0,  // 0: poolwire.v1.CertificateOwner.kind:type_name -> poolwire.v1.CertificateKind
 	0,  // 1: poolwire.v1.Certificate.kind:type_name -> poolwire.v1.CertificateKind
-	26, // 2: poolwire.v1.Certificate.not_before:type_name -> google.protobuf.Timestamp
-	26, // 3: poolwire.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	26, // 4: poolwire.v1.Certificate.issue_time:type_name -> google.protobuf.Timestamp
-	26, // 5: poolwire.v1.Certificate.revoke_time:type_name -> google.protobuf.Timestamp
-	3,  // 6: poolwire.v1.IssueCertificateRequest.owner:type_name -> poolwire.v1.CertificateOwner
-	4,  // 7: poolwire.v1.IssueCertificateResponse.certificate:type_name -> poolwire.v1.Certificate
-	0,  // 8: poolwire.v1.ListCertificatesRequest.kind:type_name -> poolwire.v1.CertificateKind
-	4,  // 9: poolwire.v1.ListCertificatesResponse.certificates:type_name -> poolwire.v1.Certificate
-	0,  // 10: poolwire.v1.RevokeCertificateRequest.kind:type_name -> poolwire.v1.CertificateKind
-	4,  // 11: poolwire.v1.RevokeCertificateResponse.certificates:type_name -> poolwire.v1.Certificate
-	4,  // 12: poolwire.v1.RenewCertificateResponse.certificate:type_name -> poolwire.v1.Certificate
-	3,  // 13: poolwire.v1.SignCertificateRequest.owner:type_name -> poolwire.v1.CertificateOwner
-	1,  // 14: poolwire.v1.TrustAnchor.state:type_name -> poolwire.v1.TrustAnchorState
-	26, // 15: poolwire.v1.TrustAnchor.state_time:type_name -> google.protobuf.Timestamp
-	2,  // 16: poolwire.v1.RotateCaRequest.step:type_name -> poolwire.v1.CaRotationStep
-	22, // 17: poolwire.v1.RotateCaResponse.rotation:type_name -> poolwire.v1.CaRotation
-	22, // 18: poolwire.v1.GetCaRotationResponse.rotation:type_name -> poolwire.v1.CaRotation
-	17, // 19: poolwire.v1.CaRotation.anchors:type_name -> poolwire.v1.TrustAnchor
-	23, // 20: poolwire.v1.CaRotation.parties:type_name -> poolwire.v1.CaRotationParty
-	0,  // 21: poolwire.v1.CaRotationParty.kind:type_name -> poolwire.v1.CertificateKind
-	5,  // 22: poolwire.v1.PkiService.IssueCertificate:input_type -> poolwire.v1.IssueCertificateRequest
-	9,  // 23: poolwire.v1.PkiService.ListCertificates:input_type -> poolwire.v1.ListCertificatesRequest
-	11, // 24: poolwire.v1.PkiService.RevokeCertificate:input_type -> poolwire.v1.RevokeCertificateRequest
-	13, // 25: poolwire.v1.PkiService.RenewCertificate:input_type -> poolwire.v1.RenewCertificateRequest
-	18, // 26: poolwire.v1.PkiService.RotateCa:input_type -> poolwire.v1.RotateCaRequest
-	20, // 27: poolwire.v1.PkiService.GetCaRotation:input_type -> poolwire.v1.GetCaRotationRequest
-	24, // 28: poolwire.v1.PkiService.PrepareCa:input_type -> poolwire.v1.PrepareCaRequest
-	6,  // 29: poolwire.v1.PkiService.RecordCertificates:input_type -> poolwire.v1.RecordCertificatesRequest
-	15, // 30: poolwire.v1.PkiService.SignCertificate:input_type -> poolwire.v1.SignCertificateRequest
-	8,  // 31: poolwire.v1.PkiService.IssueCertificate:output_type -> poolwire.v1.IssueCertificateResponse
-	10, // 32: poolwire.v1.PkiService.ListCertificates:output_type -> poolwire.v1.ListCertificatesResponse
-	12, // 33: poolwire.v1.PkiService.RevokeCertificate:output_type -> poolwire.v1.RevokeCertificateResponse
-	14, // 34: poolwire.v1.PkiService.RenewCertificate:output_type -> poolwire.v1.RenewCertificateResponse
-	19, // 35: poolwire.v1.PkiService.RotateCa:output_type -> poolwire.v1.RotateCaResponse
-	21, // 36: poolwire.v1.PkiService.GetCaRotation:output_type -> poolwire.v1.GetCaRotationResponse
-	25, // 37: poolwire.v1.PkiService.PrepareCa:output_type -> poolwire.v1.PrepareCaResponse
-	7,  // 38: poolwire.v1.PkiService.RecordCertificates:output_type -> poolwire.v1.RecordCertificatesResponse
-	16, // 39: poolwire.v1.PkiService.SignCertificate:output_type -> poolwire.v1.SignCertificateResponse
-	31, // [31:40] is the sub-list for method output_type
-	22, // [22:31] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	27, // 2: poolwire.v1.Certificate.not_before:type_name -> google.protobuf.Timestamp
+	27, // 3: poolwire.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	27, // 4: poolwire.v1.Certificate.issue_time:type_name -> google.protobuf.Timestamp
+	27, // 5: poolwire.v1.Certificate.revoke_time:type_name -> google.protobuf.Timestamp
+	1,  // 6: poolwire.v1.Certificate.trust:type_name -> poolwire.v1.CertificateTrust
+	4,  // 7: poolwire.v1.IssueCertificateRequest.owner:type_name -> poolwire.v1.CertificateOwner
+	5,  // 8: poolwire.v1.IssueCertificateResponse.certificate:type_name -> poolwire.v1.Certificate
+	0,  // 9: poolwire.v1.ListCertificatesRequest.kind:type_name -> poolwire.v1.CertificateKind
+	5,  // 10: poolwire.v1.ListCertificatesResponse.certificates:type_name -> poolwire.v1.Certificate
+	0,  // 11: poolwire.v1.RevokeCertificateRequest.kind:type_name -> poolwire.v1.CertificateKind
+	27, // 12: poolwire.v1.RevokeCertificateRequest.issued_before:type_name -> google.protobuf.Timestamp
+	5,  // 13: poolwire.v1.RevokeCertificateResponse.certificates:type_name -> poolwire.v1.Certificate
+	5,  // 14: poolwire.v1.RenewCertificateResponse.certificate:type_name -> poolwire.v1.Certificate
+	4,  // 15: poolwire.v1.SignCertificateRequest.owner:type_name -> poolwire.v1.CertificateOwner
+	2,  // 16: poolwire.v1.TrustAnchor.state:type_name -> poolwire.v1.TrustAnchorState
+	27, // 17: poolwire.v1.TrustAnchor.state_time:type_name -> google.protobuf.Timestamp
+	3,  // 18: poolwire.v1.RotateCaRequest.step:type_name -> poolwire.v1.CaRotationStep
+	23, // 19: poolwire.v1.RotateCaResponse.rotation:type_name -> poolwire.v1.CaRotation
+	23, // 20: poolwire.v1.GetCaRotationResponse.rotation:type_name -> poolwire.v1.CaRotation
+	18, // 21: poolwire.v1.CaRotation.anchors:type_name -> poolwire.v1.TrustAnchor
+	24, // 22: poolwire.v1.CaRotation.parties:type_name -> poolwire.v1.CaRotationParty
+	0,  // 23: poolwire.v1.CaRotationParty.kind:type_name -> poolwire.v1.CertificateKind
+	6,  // 24: poolwire.v1.PkiService.IssueCertificate:input_type -> poolwire.v1.IssueCertificateRequest
+	10, // 25: poolwire.v1.PkiService.ListCertificates:input_type -> poolwire.v1.ListCertificatesRequest
+	12, // 26: poolwire.v1.PkiService.RevokeCertificate:input_type -> poolwire.v1.RevokeCertificateRequest
+	14, // 27: poolwire.v1.PkiService.RenewCertificate:input_type -> poolwire.v1.RenewCertificateRequest
+	19, // 28: poolwire.v1.PkiService.RotateCa:input_type -> poolwire.v1.RotateCaRequest
+	21, // 29: poolwire.v1.PkiService.GetCaRotation:input_type -> poolwire.v1.GetCaRotationRequest
+	25, // 30: poolwire.v1.PkiService.PrepareCa:input_type -> poolwire.v1.PrepareCaRequest
+	7,  // 31: poolwire.v1.PkiService.RecordCertificates:input_type -> poolwire.v1.RecordCertificatesRequest
+	16, // 32: poolwire.v1.PkiService.SignCertificate:input_type -> poolwire.v1.SignCertificateRequest
+	9,  // 33: poolwire.v1.PkiService.IssueCertificate:output_type -> poolwire.v1.IssueCertificateResponse
+	11, // 34: poolwire.v1.PkiService.ListCertificates:output_type -> poolwire.v1.ListCertificatesResponse
+	13, // 35: poolwire.v1.PkiService.RevokeCertificate:output_type -> poolwire.v1.RevokeCertificateResponse
+	15, // 36: poolwire.v1.PkiService.RenewCertificate:output_type -> poolwire.v1.RenewCertificateResponse
+	20, // 37: poolwire.v1.PkiService.RotateCa:output_type -> poolwire.v1.RotateCaResponse
+	22, // 38: poolwire.v1.PkiService.GetCaRotation:output_type -> poolwire.v1.GetCaRotationResponse
+	26, // 39: poolwire.v1.PkiService.PrepareCa:output_type -> poolwire.v1.PrepareCaResponse
+	8,  // 40: poolwire.v1.PkiService.RecordCertificates:output_type -> poolwire.v1.RecordCertificatesResponse
+	17, // 41: poolwire.v1.PkiService.SignCertificate:output_type -> poolwire.v1.SignCertificateResponse
+	33, // [33:42] is the sub-list for method output_type
+	24, // [24:33] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_v1_pki_proto_init() }
@@ -1879,7 +2001,7 @@ func file_poolwire_v1_pki_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_poolwire_v1_pki_proto_rawDesc), len(file_poolwire_v1_pki_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,

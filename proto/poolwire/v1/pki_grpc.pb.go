@@ -44,6 +44,8 @@ type PkiServiceClient interface {
 	// RevokeCertificate takes certificates back: no node accepts them any more, and connections made with them are ended.
 	RevokeCertificate(ctx context.Context, in *RevokeCertificateRequest, opts ...grpc.CallOption) (*RevokeCertificateResponse, error)
 	// RenewCertificate makes a certificate that says of the caller what the one says by which he calls.
+	// Refused before the last third of its life, unless the CA is rotated and this one is of the old one; when it was revoked; and
+	// when it was renewed four times already.
 	RenewCertificate(ctx context.Context, in *RenewCertificateRequest, opts ...grpc.CallOption) (*RenewCertificateResponse, error)
 	// RotateCa takes one step of replacing the CA by another one: both are trusted in between, and nobody is disconnected.
 	RotateCa(ctx context.Context, in *RotateCaRequest, opts ...grpc.CallOption) (*RotateCaResponse, error)
@@ -170,6 +172,8 @@ type PkiServiceServer interface {
 	// RevokeCertificate takes certificates back: no node accepts them any more, and connections made with them are ended.
 	RevokeCertificate(context.Context, *RevokeCertificateRequest) (*RevokeCertificateResponse, error)
 	// RenewCertificate makes a certificate that says of the caller what the one says by which he calls.
+	// Refused before the last third of its life, unless the CA is rotated and this one is of the old one; when it was revoked; and
+	// when it was renewed four times already.
 	RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error)
 	// RotateCa takes one step of replacing the CA by another one: both are trusted in between, and nobody is disconnected.
 	RotateCa(context.Context, *RotateCaRequest) (*RotateCaResponse, error)

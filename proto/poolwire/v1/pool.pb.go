@@ -192,7 +192,8 @@ type CreatePoolRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pool to create.
 	Pool *Pool `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
-	// Optional, up to 64 characters: a repeated request with the same id returns the first answer.
+	// Optional, up to 64 characters: the same request, repeated by the same caller with the same id, returns the first answer. The ids of
+	// one caller mean nothing to another. Another request with an id that was used before is refused (INVALID_ARGUMENT).
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Check the request and say in preview what it would do; change nothing.
 	ValidateOnly bool `protobuf:"varint,14,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
@@ -419,7 +420,7 @@ func (x *GetPoolResponse) GetPool() *Pool {
 // ListPoolsRequest asks for a page of pools.
 type ListPoolsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most entries to return, 1 to 1000; 0 means 100.
+	// Most entries to return, 1 to 1000; 0 means 100. A page of entries that are long ends at 4 MiB.
 	PageSize uint32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the previous page; empty for the first.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

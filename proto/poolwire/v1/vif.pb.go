@@ -198,9 +198,12 @@ type Vif struct {
 	// anywhere. Elsewhere a port that says it is this VIF, or that has its MAC address on its network, passes nothing. Other than
 	// locking_mode this binds the hosts, not the VM. A host or pool that is gone stays in the list.
 	AllowedHosts []string `protobuf:"bytes,25,rep,name=allowed_hosts,json=allowedHosts,proto3" json:"allowed_hosts,omitempty"`
-	// Output only. The last times that a host reported the VIF while another one had it, oldest first, up to 16: a migration, or a claim
-	// that has no right.
-	Moves         []*VifMove `protobuf:"bytes,26,rep,name=moves,proto3" json:"moves,omitempty"`
+	// Output only. The last times that a host reported the VIF while another one had it, or had had it last, oldest first, up to 16: a
+	// migration, a start elsewhere, or a claim that has no right.
+	Moves []*VifMove `protobuf:"bytes,26,rep,name=moves,proto3" json:"moves,omitempty"`
+	// Output only. UUID of the host that has the VIF; while several report it, of the one that had it before the others: the rest of what
+	// is observed is what this one says. While it is unplugged, the host that had it last, which may be gone.
+	HostUuid      string `protobuf:"bytes,27,opt,name=host_uuid,json=hostUuid,proto3" json:"host_uuid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -417,7 +420,14 @@ func (x *Vif) GetMoves() []*VifMove {
 	return nil
 }
 
-// VifMove is that a host reports a VIF which another host has.
+func (x *Vif) GetHostUuid() string {
+	if x != nil {
+		return x.HostUuid
+	}
+	return ""
+}
+
+// VifMove is that a host reports a VIF which another host has, or had last.
 type VifMove struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the host that reports it now.
@@ -428,7 +438,9 @@ type VifMove struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Only where the move was refused, because the host had made too many within a minute: until then its ports are not taken for this VIF
 	// as long as another host has it.
-	RefusedUntil  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
+	RefusedUntil *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=refused_until,json=refusedUntil,proto3" json:"refused_until,omitempty"`
+	// The host had the VIF before the one that it comes from took it: this move is not counted against it.
+	Returned      bool `protobuf:"varint,5,opt,name=returned,proto3" json:"returned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -489,6 +501,13 @@ func (x *VifMove) GetRefusedUntil() *timestamppb.Timestamp {
 		return x.RefusedUntil
 	}
 	return nil
+}
+
+func (x *VifMove) GetReturned() bool {
+	if x != nil {
+		return x.Returned
+	}
+	return false
 }
 
 // AddressPair is an address that a VIF may use besides its own.
@@ -1438,7 +1457,8 @@ var File_poolwire_v1_vif_proto protoreflect.FileDescriptor
 
 const file_poolwire_v1_vif_proto_rawDesc = "" +
 	"\n" +
-	"\x15poolwire/v1/vif.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x1dpoolwire/v1/realization.proto\"\xfd\t\n" +
+	"\x15poolwire/v1/vif.proto\x12\vpoolwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18poolwire/v1/change.proto\x1a\x1dpoolwire/v1/realization.proto\"\x9a\n" +
+	"\n" +
 	"\x03Vif\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x1d\n" +
 	"\n" +
@@ -1467,18 +1487,20 @@ const file_poolwire_v1_vif_proto_rawDesc = "" +
 	"\x11allow_dhcp_server\x18\x17 \x01(\bR\x0fallowDhcpServer\x12\x1a\n" +
 	"\bwarnings\x18\x18 \x03(\tR\bwarnings\x12#\n" +
 	"\rallowed_hosts\x18\x19 \x03(\tR\fallowedHosts\x12*\n" +
-	"\x05moves\x18\x1a \x03(\v2\x14.poolwire.v1.VifMoveR\x05moves\x1a9\n" +
+	"\x05moves\x18\x1a \x03(\v2\x14.poolwire.v1.VifMoveR\x05moves\x12\x1b\n" +
+	"\thost_uuid\x18\x1b \x01(\tR\bhostUuid\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aA\n" +
 	"\x13ObservedLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbd\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd9\x01\n" +
 	"\aVifMove\x12\x1b\n" +
 	"\thost_uuid\x18\x01 \x01(\tR\bhostUuid\x12$\n" +
 	"\x0efrom_host_uuid\x18\x02 \x01(\tR\ffromHostUuid\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12?\n" +
-	"\rrefused_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\frefusedUntil\"9\n" +
+	"\rrefused_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\frefusedUntil\x12\x1a\n" +
+	"\breturned\x18\x05 \x01(\bR\breturned\"9\n" +
 	"\vAddressPair\x12\x10\n" +
 	"\x03mac\x18\x01 \x01(\tR\x03mac\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\"A\n" +

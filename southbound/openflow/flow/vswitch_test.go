@@ -39,8 +39,7 @@ func startVswitch(t testing.TB) *vswitch {
 	db := filepath.Join(dir, "conf.db")
 	s.run("ovsdb-tool", "create", db, "/usr/share/openvswitch/vswitch.ovsschema")
 	socket := "unix:" + filepath.Join(dir, "db.sock")
-	s.daemon("ovsdb-server", db, "--remote=p"+socket, "--no-chdir", "-vconsole:off", "--log-file="+filepath.Join(dir, "ovsdb.log"))
-	s.waitFor(filepath.Join(dir, "db.sock"))
+	s.database(db, "--remote=p"+socket, "--no-chdir", "-vconsole:off", "--log-file="+filepath.Join(dir, "ovsdb.log"))
 	s.run("ovs-vsctl", "--db="+socket, "--no-wait", "init")
 	s.daemon("ovs-vswitchd", socket, "--enable-dummy", "--disable-system", "--no-chdir", "-vconsole:off",
 		"--log-file="+filepath.Join(dir, "vswitchd.log"))
@@ -91,13 +90,36 @@ func (s *vswitch) runInput(input, name string, args ...string) string {
 	return stdout.String()
 }
 
+// database starts ovsdb-server and waits until it listens: then it runs what --run says (ovsdb-server(1)), which ends
+// with its input, and ovsdb-server with it.
+func (s *vswitch) database(args ...string) {
+	s.t.Helper()
+	cmd := s.command(context.Background(), "ovsdb-server", append(args, "--run=echo; read end")...)
+	if _, err := cmd.StdinPipe(); err != nil {
+		s.t.Fatal(err)
+	}
+	listens, err := cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.start(cmd)
+	if _, err := listens.Read(make([]byte, 1)); err != nil {
+		s.t.Fatalf("ovsdb-server does not listen: %v", err)
+	}
+}
+
 func (s *vswitch) daemon(name string, args ...string) {
 	s.t.Helper()
-	cmd := s.command(context.Background(), name, args...)
+	s.start(s.command(context.Background(), name, args...))
+}
+
+// start starts a daemon and ends it with the test.
+func (s *vswitch) start(cmd *exec.Cmd) {
+	s.t.Helper()
 	// Its death with the test binary keeps nothing behind, even after a panic.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		s.t.Fatalf("%s: %v", name, err)
+		s.t.Fatalf("%s: %v", cmd.Path, err)
 	}
 	s.t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -105,22 +127,7 @@ func (s *vswitch) daemon(name string, args ...string) {
 	})
 }
 
-// waitFor waits until somebody accepts connections on a unix socket.
-func (s *vswitch) waitFor(path string) {
-	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		conn, err := net.Dial("unix", path)
-		if err == nil {
-			_ = conn.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("nobody listens: %v", err)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
+// management is the socket on which the bridge takes OpenFlow connections: it does when the ovs-vsctl that made it ends.
 func (s *vswitch) management() string { return filepath.Join(s.dir, testBridge+".mgmt") }
 
 // addFlows adds flows with ovs-ofctl, one per line of text.
@@ -156,7 +163,6 @@ type peer struct {
 
 func (s *vswitch) dial() *peer {
 	s.t.Helper()
-	s.waitFor(s.management())
 	conn, err := net.Dial("unix", s.management())
 	if err != nil {
 		s.t.Fatal(err)

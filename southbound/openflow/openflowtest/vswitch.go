@@ -41,9 +41,8 @@ func StartVswitch(t testing.TB, ports int) *Vswitch {
 	v := &Vswitch{t: t, dir: dir}
 	database := filepath.Join(dir, "conf.db")
 	v.Run("ovsdb-tool", "create", database, "/usr/share/openvswitch/vswitch.ovsschema")
-	v.daemon("ovsdb-server", database, "--remote=p"+v.database(), "--no-chdir", "-vconsole:off", "--log-file="+filepath.Join(dir, "ovsdb.log"),
+	v.serve(database, "--remote=p"+v.database(), "--no-chdir", "-vconsole:off", "--log-file="+filepath.Join(dir, "ovsdb.log"),
 		"--private-key=db:Open_vSwitch,SSL,private_key", "--certificate=db:Open_vSwitch,SSL,certificate", "--ca-cert=db:Open_vSwitch,SSL,ca_cert")
-	v.await(filepath.Join(dir, "db.sock"))
 	v.Vsctl("--no-wait", "init")
 	v.vswitchd = v.daemon("ovs-vswitchd", v.database(), "--enable-dummy", "--disable-system", "--no-chdir", "-vconsole:off",
 		"--log-file="+filepath.Join(dir, "vswitchd.log"))
@@ -55,7 +54,6 @@ func StartVswitch(t testing.TB, ports int) *Vswitch {
 			"set", "interface", name, "type=dummy", fmt.Sprintf("ofport_request=%d", port))
 	}
 	v.Vsctl(args...)
-	v.await(v.ManagementSocket())
 	return v
 }
 
@@ -67,7 +65,8 @@ func (v *Vswitch) database() string { return "unix:" + filepath.Join(v.dir, "db.
 // Dir is the vswitch's own run directory.
 func (v *Vswitch) Dir() string { return v.dir }
 
-// ManagementSocket is the unix socket on which the bridge takes OpenFlow connections.
+// ManagementSocket is the unix socket on which the bridge takes OpenFlow connections: it does when the ovs-vsctl that
+// made the bridge ends.
 func (v *Vswitch) ManagementSocket() string { return filepath.Join(v.dir, Bridge+".mgmt") }
 
 // Dial connects to the management socket.
@@ -144,33 +143,41 @@ func (v *Vswitch) command(ctx context.Context, name string, args ...string) *exe
 // Kill kills ovs-vswitchd with SIGKILL.
 func (v *Vswitch) Kill() { _ = v.vswitchd.Kill() }
 
+// serve starts ovsdb-server and waits until it listens: then it runs what --run says (ovsdb-server(1)), which ends with
+// its input, and ovsdb-server with it.
+func (v *Vswitch) serve(args ...string) {
+	v.t.Helper()
+	cmd := v.command(context.Background(), "ovsdb-server", append(args, "--run=echo; read end")...)
+	if _, err := cmd.StdinPipe(); err != nil {
+		v.t.Fatal(err)
+	}
+	listens, err := cmd.StdoutPipe()
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.start(cmd)
+	if _, err := listens.Read(make([]byte, 1)); err != nil {
+		v.t.Fatalf("ovsdb-server does not listen: %v", err)
+	}
+}
+
 func (v *Vswitch) daemon(name string, args ...string) *os.Process {
 	v.t.Helper()
 	cmd := v.command(context.Background(), name, args...)
+	v.start(cmd)
+	return cmd.Process
+}
+
+// start starts a daemon and ends it with the test.
+func (v *Vswitch) start(cmd *exec.Cmd) {
+	v.t.Helper()
 	// The daemon does not outlive the test binary, even when that is killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		v.t.Fatalf("%s: %v", name, err)
+		v.t.Fatalf("%s: %v", cmd.Path, err)
 	}
 	v.t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	return cmd.Process
-}
-
-// await waits until a socket takes connections; it appears a moment earlier.
-func (v *Vswitch) await(path string) {
-	v.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		nc, err := net.Dial("unix", path)
-		if err == nil {
-			_ = nc.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			v.t.Fatalf("socket takes no connections: %v", err)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
 }

@@ -1,15 +1,16 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
+	"poolwire/objecttext"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
@@ -37,27 +38,16 @@ func grantColumns(d *directory) []column[*poolwirev1.Grant] {
 		{title: "ROLE", value: func(g *poolwirev1.Grant) string { return roleWord(g.GetRole()) }},
 		{title: "ON", value: func(g *poolwirev1.Grant) string { return reachWords(d, g.GetPoolUuid(), g.GetNetworkUuid()) }},
 		{title: "BY", value: (*poolwirev1.Grant).GetAuthor, wide: true},
-		{title: "SINCE", value: func(g *poolwirev1.Grant) string { return g.GetCreateTime().AsTime().Local().Format(time.RFC3339) }, wide: true},
+		{title: "SINCE", value: func(g *poolwirev1.Grant) string { return moment(g.GetCreateTime()) }, wide: true},
 		{title: "UUID", value: (*poolwirev1.Grant).GetUuid, wide: true},
 	}
 }
 
-func roleWord(r poolwirev1.Role) string {
-	if r == poolwirev1.Role_ROLE_UNSPECIFIED {
-		return "none"
-	}
-	return enumWord(r.String(), "ROLE_")
-}
+func roleWord(r poolwirev1.Role) string { return objecttext.Role(r) }
 
 // reachWords says what something is for.
 func reachWords(d *directory, pool, network string) string {
-	switch {
-	case pool != "":
-		return "pool " + cmp.Or(d.pools[pool], pool)
-	case network != "":
-		return "network " + cmp.Or(d.networks[network].GetNameLabel(), d.privateNetworks[network], network)
-	}
-	return "cluster"
+	return objecttext.Reach(textNames{d}, pool, network)
 }
 
 // reachNames finds the names of pools and networks.
@@ -66,14 +56,14 @@ func reachNames(ctx context.Context, api *client) (*directory, error) {
 	return d, errors.Join(poolNames(ctx, api, d), networkNames(ctx, api, d), privateNetworkNames(ctx, api, d))
 }
 
-// parseRole reads a role.
-func parseRole(word string) (poolwirev1.Role, error) {
+// parseRole reads a role that a flag or an argument has.
+func parseRole(flag, word string) (poolwirev1.Role, error) {
 	for _, r := range []poolwirev1.Role{poolwirev1.Role_ROLE_READ_ONLY, poolwirev1.Role_ROLE_POOL_OPERATOR, poolwirev1.Role_ROLE_POOL_ADMIN} {
 		if roleWord(r) == word {
 			return r, nil
 		}
 	}
-	return 0, usageError{fmt.Errorf("role %q: use read-only, pool-operator or pool-admin", word)}
+	return 0, usageError{fmt.Errorf("%s %q: use read-only, pool-operator or pool-admin", flag, word)}
 }
 
 func (a *app) accessWhoAmI() *cobra.Command {
@@ -132,7 +122,12 @@ type reachFlags struct{ pool, network string }
 func (f *reachFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.pool, "pool", "", "only within this pool: UUID or name")
 	c.Flags().StringVar(&f.network, "network", "", "only for this network or private network: UUID or name")
-	c.MarkFlagsMutuallyExclusive("pool", "network")
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if f.pool != "" && f.network != "" {
+			return usageError{errors.New("--pool and --network: give one of them")}
+		}
+		return nil
+	}
 }
 
 func (a *app) accessGrant() *cobra.Command {
@@ -141,7 +136,7 @@ func (a *app) accessGrant() *cobra.Command {
 		Use: "grant NAME ROLE", Short: "Give a role: in the whole cluster, in a pool or on a network", Args: cobra.ExactArgs(2),
 		Example: "  poolwire access grant alice pool-operator --network shop",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			role, err := parseRole(args[1])
+			role, err := parseRole("ROLE", args[1])
 			if err != nil {
 				return err
 			}
@@ -175,7 +170,7 @@ func (a *app) accessRevoke() *cobra.Command {
 		Use: "revoke NAME ROLE", Short: "Take a role away as it was granted", Args: cobra.ExactArgs(2),
 		Example: "  poolwire access revoke alice pool-operator --network shop",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := parseRole(args[1]); err != nil {
+			if _, err := parseRole("ROLE", args[1]); err != nil {
 				return err
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
@@ -197,7 +192,7 @@ func (a *app) accessRevoke() *cobra.Command {
 					}
 					return a.gone(ctx, fmt.Sprintf("%s is no longer %s on %s", args[0], args[1], at.words()), out, nothing)
 				}
-				return usageError{fmt.Errorf("%s has not been granted %s on %s; see 'poolwire access list %s'", args[0], args[1], at.words(), args[0])}
+				return status.Errorf(codes.NotFound, "%s has not been granted %s on %s; see 'poolwire access list %s'", args[0], args[1], at.words(), args[0])
 			})
 		},
 	}

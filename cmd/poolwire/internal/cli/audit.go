@@ -29,9 +29,7 @@ func (a *app) auditCommand() *cobra.Command {
 
 var auditColumns = []column[*poolwirev1.AuditRecord]{
 	{title: "SEQ", value: func(r *poolwirev1.AuditRecord) string { return fmt.Sprint(r.GetSequence()) }},
-	{title: "TIME", value: func(r *poolwirev1.AuditRecord) string {
-		return r.GetTime().AsTime().Local().Format("2006-01-02 15:04:05")
-	}},
+	{title: "TIME", value: func(r *poolwirev1.AuditRecord) string { return moment(r.GetTime()) }},
 	{title: "WHO", value: func(r *poolwirev1.AuditRecord) string { return r.GetWho() }},
 	{title: "FROM", value: func(r *poolwirev1.AuditRecord) string { return r.GetAddress() }},
 	{title: "CREDENTIAL", value: func(r *poolwirev1.AuditRecord) string { return r.GetCredential() }, wide: true},
@@ -63,8 +61,8 @@ type auditFlags struct{ since, until, who, method, kind, object, outcome, vif st
 func (f *auditFlags) register(c *cobra.Command) {
 	c.Flags().StringVar(&f.who, "who", "", `only what this client did; "controller" for what the controller did by itself`)
 	c.Flags().StringVar(&f.method, "method", "", "only calls of this method: UpdatePolicyRule")
-	c.Flags().StringVar(&f.kind, "kind", "", "only changes of objects of this kind: pool, host, network, private-network, vif, rule, policy-rule, address-group, vif-group, node, settings, pair-key")
-	c.Flags().StringVar(&f.object, "object", "", "only changes of this object, by UUID or by the name it had")
+	c.Flags().StringVar(&f.kind, "kind", "", "only changes of objects of this kind: pool, host, network, private-network, vif, rule, policy-rule, address-group, vif-group, node, settings, pair-key, certificate, trust-anchor, grant, token")
+	c.Flags().StringVar(&f.object, "object", "", "only changes of this object, by UUID or by the name it had; of certificates, grants and tokens by whose they are")
 	c.Flags().StringVar(&f.outcome, "outcome", "", "only ok, refused or duplicate")
 	c.Flags().StringVar(&f.vif, "vif", "", "only what changed what applies to this VIF, by UUID, name, MAC or HOST/vif1.0")
 }
@@ -147,7 +145,7 @@ func (a *app) auditShow() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := strconv.ParseUint(args[0], 10, 64)
 			if err != nil {
-				return usageError{fmt.Errorf("%q is no number of a record; 'poolwire audit list' shows them", args[0])}
+				return usageError{fmt.Errorf("SEQ %q: use the number of a record; 'poolwire audit list' shows them", args[0])}
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
 				r, err := api.audit.GetAuditRecord(ctx, &poolwirev1.GetAuditRecordRequest{Sequence: n})
@@ -165,7 +163,7 @@ func (a *app) printAudit(r *poolwirev1.AuditRecord) error {
 		return a.printMessage(r)
 	}
 	for _, line := range [][2]string{
-		{"record", fmt.Sprint(r.GetSequence())}, {"time", r.GetTime().AsTime().Local().Format("2006-01-02 15:04:05.000 MST")},
+		{"record", fmt.Sprint(r.GetSequence())}, {"time", moment(r.GetTime())},
 		{"who", r.GetWho()}, {"credential", r.GetCredential()}, {"from", r.GetAddress()}, {"via", r.GetVia()},
 		{"method", r.GetMethod()}, {"command", r.GetCommand()}, {"request id", r.GetRequestId()},
 		{"revision", fmt.Sprint(r.GetRevision())}, {"outcome", auditOutcome(r)}, {"reason", r.GetReason()},
@@ -259,7 +257,7 @@ func (a *app) watchAudit(ctx context.Context, req *poolwirev1.WatchAuditRecordsR
 			}
 			continue
 		}
-		a.say("%6d  %s  %s  %s  %s", r.GetSequence(), r.GetTime().AsTime().Local().Format("15:04:05"), r.GetWho(), auditMethod(r), r.GetSummary())
+		a.say("%6d  %s  %s  %s  %s", r.GetSequence(), moment(r.GetTime()), r.GetWho(), auditMethod(r), r.GetSummary())
 	}
 }
 

@@ -31,7 +31,7 @@ func (a *app) auditVerify() *cobra.Command {
 			for _, text := range heads {
 				h, err := auditchain.Parse(text)
 				if err != nil {
-					return usageError{fmt.Errorf("--expect-head: %w", err)}
+					return usageError{fmt.Errorf("--expect-head %q: use NUMBER:HASH, the hash with 64 hexadecimal digits, as 'poolwire audit verify' prints it", text)}
 				}
 				expected = append(expected, h)
 			}

@@ -14,6 +14,7 @@ import (
 
 	"poolwire/backup"
 	"poolwire/daemon/version"
+	"poolwire/privatefile"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
 )
@@ -47,7 +48,7 @@ like the certificates in pki_dir. Save both elsewhere, once.`,
 					_, err := a.streams.Out.Write(data)
 					return err
 				}
-				if err := backup.WriteFile(args[0], data); err != nil {
+				if err := privatefile.Write(args[0], data); err != nil {
 					return err
 				}
 				if a.structured() {
@@ -96,7 +97,7 @@ func (a *app) printManifest(m *poolwirev1.BackupManifest) error {
 		return a.printMessage(m)
 	}
 	a.say("cluster   %s", strings.TrimSpace(m.GetClusterName()+" "+m.GetClusterUuid()))
-	a.say("made      %s by node %s, version %s", m.GetTime().AsTime().Format(time.RFC3339), m.GetNodeId(), m.GetVersion())
+	a.say("made      %s by node %s, version %s", moment(m.GetTime()), m.GetNodeId(), m.GetVersion())
 	a.say("state     revision %d, epoch %d, %s", m.GetRevision(), m.GetEpoch(), humanize.IBytes(m.GetStateSize()))
 	for _, table := range slices.Sorted(maps.Keys(m.GetObjects())) {
 		a.say("          %d %s", m.GetObjects()[table], strings.ReplaceAll(table, "_", " "))
@@ -105,14 +106,20 @@ func (a *app) printManifest(m *poolwirev1.BackupManifest) error {
 }
 
 func (a *app) backupRestore() *cobra.Command {
-	return &cobra.Command{
+	var keepGrants bool
+	c := &cobra.Command{
 		Use: "restore FILE", Short: "Bring a backup back, into a cluster in which nothing is registered", Args: cobra.ExactArgs(1),
 		Long: `Bring a backup back, into a cluster in which nothing is registered: found one anew,
 with the pki_dir and the secrets.key of the lost one. It takes the identity of the
 lost cluster, so its hosts are taken over as they are; the nodes stay its own.
 
 Make sure before that no node of the lost cluster runs. One that does is turned away
-by the hosts that the new cluster has reached, and still controls the others.`,
+by the hosts that the new cluster has reached, and still controls the others.
+
+What was taken away after the backup was made is back: grants, and certificates that
+were revoked since are good again. --keep-grants leaves the grants of the backup out; revoke the
+certificates again, all that are older than a time with 'poolwire pki revoke --kind client
+--issued-before TIME', or replace the CA with 'poolwire pki rotate'. Tokens are not brought back.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, data, err := backup.ReadFile(args[0])
 			if err != nil {
@@ -122,9 +129,14 @@ by the hosts that the new cluster has reached, and still controls the others.`,
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				r, err := upload(ctx, api, data)
+				r, err := upload(ctx, api, data, &poolwirev1.RestoreBackupRequest{KeepGrants: keepGrants})
 				if err != nil {
 					return err
+				}
+				made := moment(f.Manifest.GetTime())
+				fmt.Fprintf(a.streams.Err, "warning: the backup is of %s: certificates that were revoked since are good again; revoke them anew (poolwire pki revoke)\n", made)
+				if !keepGrants {
+					fmt.Fprintf(a.streams.Err, "warning: grants that were taken away since are there again (poolwire access list)\n")
 				}
 				if a.structured() {
 					return a.printMessage(r)
@@ -134,11 +146,13 @@ by the hosts that the new cluster has reached, and still controls the others.`,
 			})
 		},
 	}
+	c.Flags().BoolVar(&keepGrants, "keep-grants", false, "leave the grants of the backup out; those that are there stay")
+	return c
 }
 
-// upload puts the parts of a file down and restores them; after a failure it takes them
+// upload puts the parts of a file down and restores them by the last request; after a failure it takes them
 // away again as far as it can.
-func upload(ctx context.Context, api *client, data []byte) (*poolwirev1.RestoreBackupResponse, error) {
+func upload(ctx context.Context, api *client, data []byte, last *poolwirev1.RestoreBackupRequest) (*poolwirev1.RestoreBackupResponse, error) {
 	id, parts := rand.Text(), uint32(0)
 	for part := range slices.Chunk(data, raftstore.MaxBackupPart) {
 		if _, err := api.backup.StageBackup(ctx, &poolwirev1.StageBackupRequest{RestoreId: id, Index: parts, Data: part}); err != nil {
@@ -146,7 +160,8 @@ func upload(ctx context.Context, api *client, data []byte) (*poolwirev1.RestoreB
 		}
 		parts++
 	}
-	r, err := api.backup.RestoreBackup(ctx, &poolwirev1.RestoreBackupRequest{RestoreId: id, Parts: parts})
+	last.RestoreId, last.Parts = id, parts
+	r, err := api.backup.RestoreBackup(ctx, last)
 	if err != nil {
 		return nil, discarded(ctx, api, id, err)
 	}

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"poolwire/backup"
+	"poolwire/privatefile"
 	storev1 "poolwire/proto/poolwire/store/v1"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
@@ -134,7 +134,7 @@ func TestBackupRestore(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "b")
 	data := backupOf(t, "p")
-	if err := backup.WriteFile(path, data); err != nil {
+	if err := privatefile.Write(path, data); err != nil {
 		t.Fatal(err)
 	}
 	f := &fakeServer{}
@@ -151,7 +151,7 @@ func TestBackupRestore(t *testing.T) {
 func TestBackupMissing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "b")
-	if err := backup.WriteFile(path, backupOf(t, "kept", "lost")); err != nil {
+	if err := privatefile.Write(path, backupOf(t, "kept", "lost")); err != nil {
 		t.Fatal(err)
 	}
 	f := &fakeServer{fakeBackup: fakeBackup{saved: backupOf(t, "kept")}}

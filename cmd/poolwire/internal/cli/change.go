@@ -20,9 +20,7 @@ func changeColumns(now time.Time) []column[*poolwirev1.PendingChange] {
 		}},
 		{title: "AUTHOR", value: (*poolwirev1.PendingChange).GetAuthor},
 		{title: "WHAT", value: func(c *poolwirev1.PendingChange) string { return strings.Join(c.GetSummary(), "; ") }},
-		{title: "DEADLINE", value: func(c *poolwirev1.PendingChange) string {
-			return c.GetDeadline().AsTime().Local().Format(time.RFC3339)
-		}, wide: true},
+		{title: "DEADLINE", value: func(c *poolwirev1.PendingChange) string { return moment(c.GetDeadline()) }, wide: true},
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
-// Flags of every command that changes something.
+// Flags of every command that changes what the switches do.
 const (
 	dryRunFlag        = "dry-run"
 	confirmWithinFlag = "confirm-within"
@@ -65,7 +65,7 @@ func (f *changeFlags) check(cmd *cobra.Command) error {
 	case given == nil || !given.Changed:
 		return nil
 	case f.confirmWithin <= 0:
-		return usageError{fmt.Errorf("--%s %s: must be positive", confirmWithinFlag, f.confirmWithin)}
+		return usageError{fmt.Errorf("--%s %q: use a positive duration like 60s", confirmWithinFlag, f.confirmWithin)}
 	case f.dryRun:
 		return usageError{fmt.Errorf("--%s and --%s: a dry run changes nothing that could be undone", dryRunFlag, confirmWithinFlag)}
 	}

@@ -57,7 +57,7 @@ func TestBadWordsAreUsageErrorsThatNameThem(t *testing.T) {
 		{"add-rule bride=xenbr0 allow=true", `"bride": unknown parameter`},
 		{"add-rule bridge=a bridge=b allow=true", `"bridge": given twice`},
 		{"add-rule --bridge a bridge=b allow=true", `"bridge": given twice`},
-		{"add-rule nonsense", `"nonsense": expected NAME=VALUE`},
+		{"add-rule nonsense", `"nonsense": use NAME=VALUE`},
 		{"del-rule bridge=xenbr0 allow=true", `"allow": unknown parameter`},
 		{"dump-flows", "bridge: required"},
 		{"dump-flows bridge=a bridge=b", `"bridge=b"`},
@@ -66,7 +66,7 @@ func TestBadWordsAreUsageErrorsThatNameThem(t *testing.T) {
 		{"pool list --no-such-flag", "unknown flag"},
 		{"pool frobnicate", `unknown command "frobnicate"`},
 		{"pool show", "accepts 1 arg"},
-		{"wait seven", `revision "seven"`},
+		{"wait seven", `REVISION "seven"`},
 		{"bogus", "unknown command \"bogus\" for \"poolwire\"\nsee 'poolwire --help'"},
 		{"host add xcp1", "--pool: required"},
 		{"help bogus", "unknown command"},
@@ -81,6 +81,11 @@ func TestBadWordsAreUsageErrorsThatNameThem(t *testing.T) {
 		{"private-network update blue", "nothing to change: give"},
 		{"dump-flows bridge=a --explain -o json", "--explain: -o json is the answer of XCP-ng's plugin"},
 		{"--server 127.0.0.1:1 pool list", "--server needs"},
+		{"--server unix:/run/x pool list", "name a socket with --socket"},
+		{"--server 127.0.0.1:1 --ca ca.pem --cert a --key /nowhere/b pool list", `--key "/nowhere/b"`},
+		{"--server 127.0.0.1:1 --ca ca.pem --token-file /nowhere/c pool list", "--token-file: "},
+		{"access grant alice read-only --pool paris --network shop", "--pool and --network: give one"},
+		{"token create --owner x --pool paris --network shop", "--pool and --network: give one"},
 	} {
 		f := &fakeServer{}
 		code, _, errs := f.run(t, strings.Fields(tc.args)...)
@@ -97,7 +102,7 @@ func TestExitCodesFollowTheServersAnswer(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[codes.Code]int{
 		codes.InvalidArgument: exitUsage, codes.NotFound: exitNotFound, codes.AlreadyExists: exitConflict, codes.Aborted: exitConflict,
-		codes.FailedPrecondition: exitConflict, codes.Unavailable: exitUnavailable, codes.PermissionDenied: exitNotPermitted, codes.Internal: exitFailed,
+		codes.FailedPrecondition: exitConflict, codes.Unavailable: exitUnavailable, codes.ResourceExhausted: exitUnavailable, codes.PermissionDenied: exitNotPermitted, codes.Internal: exitFailed,
 	} {
 		f := &fakeServer{fail: status.Error(code, "no")}
 		if got, _, _ := f.run(t, "pool", "show", "paris"); got != want {
@@ -149,6 +154,10 @@ func TestUnconfirmedChangesNameTheHosts(t *testing.T) {
 	code, out, errs := f.run(t, "del-rule", "bridge=xenbr0", "cookie=1f")
 	if code != exitUnconfirmed || !strings.Contains(errs, "xcp2: pending: dial timeout") || strings.Contains(errs, "xcp1") {
 		t.Errorf("exit %d, out %q, err %q", code, out, errs)
+	}
+	f.realization.Hosts = nil // who has been granted a network alone
+	if code, _, errs = f.run(t, "del-rule", "bridge=xenbr0", "cookie=1f"); code != exitUnconfirmed || !strings.Contains(errs, "hidden from you") {
+		t.Errorf("without hosts: exit %d, err %q", code, errs)
 	}
 	if code, _, _ = f.run(t, "del-rule", "bridge=xenbr0", "cookie=1f", "--wait", "none"); code != exitOK {
 		t.Errorf("--wait=none: exit %d, want %d", code, exitOK)

@@ -61,7 +61,7 @@ func (a *app) api() (*client, error) {
 			cfg.TLS, err = pki.LoadClientTLS(a.flags.cert, a.flags.key, a.flags.ca)
 		}
 		if err != nil {
-			return nil, usageError{err}
+			return nil, usageError{a.flags.ofFile(err)}
 		}
 		cfg.Endpoints = strings.Split(a.flags.server, ",")
 	}

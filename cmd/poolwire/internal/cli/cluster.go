@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -70,7 +69,7 @@ func (a *app) printCluster(r *poolwirev1.GetClusterStatusResponse) error {
 		a.say("warning   %s", w)
 	}
 	for _, refused := range foldRefused(r.GetRefusedConnections()) {
-		a.say("refused   %s", refused.text(time.Now()))
+		a.say("refused   %s", refused.text())
 	}
 	a.say("")
 	return printTable(a.streams.Out, r.GetNodes(), nodeColumns, a.flags.output == "wide")

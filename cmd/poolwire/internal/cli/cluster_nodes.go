@@ -110,10 +110,19 @@ func (a *app) clusterRemove() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.gone(ctx, fmt.Sprintf("node %s removed", args[0]), r, nothing)
+				if err := a.gone(ctx, fmt.Sprintf("node %s removed", args[0]), r, nothing); err != nil {
+					return err
+				}
+				a.sayStillGood(args[0])
+				return nil
 			})
 		},
 	}
+}
+
+// sayStillGood says what is to be done with a node that has left for good.
+func (a *app) sayStillGood(node string) {
+	a.say("its certificate is still good; unless it is to join again: poolwire pki revoke --kind node --name %s", node)
 }
 
 func (a *app) clusterReplace() *cobra.Command {
@@ -129,7 +138,11 @@ func (a *app) clusterReplace() *cobra.Command {
 				if err := awaitGone(ctx, api, args[0]); err != nil {
 					return err
 				}
-				return a.gone(ctx, fmt.Sprintf("node %s replaced by %s", args[0], args[1]), r, nothing)
+				if err := a.gone(ctx, fmt.Sprintf("node %s replaced by %s", args[0], args[1]), r, nothing); err != nil {
+					return err
+				}
+				a.sayStillGood(args[0])
+				return nil
 			})
 		},
 	}

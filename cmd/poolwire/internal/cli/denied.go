@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/codes"
@@ -89,8 +88,7 @@ func (a *app) printDenied(ctx context.Context, api *client, known *directory, r 
 	if rule != "" {
 		by = "rule " + joinSet(": ", rule, r.GetRuleText())
 	}
-	when := r.GetTime().AsTime().Local().Format(time.TimeOnly)
-	a.say("%s  %-6s  %-8s  %s on %s/%s  %s  by %s", when, ruleActionWord(r.GetAction()), trafficWord(r.GetDirection()), vif,
+	a.say("%s  %-6s  %-8s  %s on %s/%s  %s  by %s", moment(r.GetTime()), ruleActionWord(r.GetAction()), trafficWord(r.GetDirection()), vif,
 		r.GetHostNameLabel(), r.GetBridge(), packetText(r), by)
 	return nil
 }

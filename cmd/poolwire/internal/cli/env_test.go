@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +13,7 @@ func TestBadEnvironmentIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, value, want string }{
 		{"POOLWIRE_TIMEOUT", "bogus", `POOLWIRE_TIMEOUT "bogus": use a duration like 30s or 2m`},
-		{"POOLWIRE_TIMEOUT", "-5s", "POOLWIRE_TIMEOUT -5s: must be positive"},
+		{"POOLWIRE_TIMEOUT", "-5s", `POOLWIRE_TIMEOUT "-5s": use a positive duration`},
 		{"POOLWIRE_OUTPUT", "xml", `POOLWIRE_OUTPUT "xml": use table`},
 		{"POOLWIRE_WAIT", "forever", `POOLWIRE_WAIT "forever": use hosts or none`},
 	} {
@@ -71,6 +73,21 @@ func TestTokenIsReadAndNotTold(t *testing.T) {
 	for _, args := range [][]string{{"pool", "list", "--token-file", file}, {"pool", "list", "--token-file", file + ".gone"}} {
 		if code, out, errs := f.run(t, args...); code != exitUsage || strings.Contains(out+errs, "pwt") {
 			t.Errorf("%v: exit %d %q", args, code, errs)
+		}
+	}
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o620} {
+		if err := errors.Join(os.WriteFile(file, []byte("pwt_file_1"), 0o600), os.Chmod(file, mode)); err != nil {
+			t.Fatal(err)
+		}
+		byVariable := &fakeServer{environment: map[string]string{"POOLWIRE_TOKEN_FILE": file}}
+		for origin, said := range map[string]func() (int, string, string){
+			"--token-file":        func() (int, string, string) { return f.run(t, "pool", "list", "--token-file", file) },
+			"POOLWIRE_TOKEN_FILE": func() (int, string, string) { return byVariable.run(t, "pool", "list") },
+		} {
+			code, _, errs := said()
+			if code != exitUsage || !strings.Contains(errs, origin+": ") || !strings.Contains(errs, fmt.Sprintf("has mode %04o", mode)) || !strings.Contains(errs, "chmod 600") {
+				t.Errorf("%s with mode %04o: exit %d %q", origin, mode, code, errs)
+			}
 		}
 	}
 	if _, out, _ := f.run(t, "pool", "list", "--help"); strings.Contains(out, "pwt_env") {

@@ -54,7 +54,7 @@ func exitCode(err error) int {
 		return exitNotFound
 	case codes.AlreadyExists, codes.Aborted, codes.FailedPrecondition:
 		return exitConflict
-	case codes.Unavailable, codes.DeadlineExceeded:
+	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted: // later it may work
 		return exitUnavailable
 	case codes.PermissionDenied, codes.Unauthenticated:
 		return exitNotPermitted
@@ -92,7 +92,7 @@ func describe(err error) string {
 	if reasonOf(err) == reasonVifInUse {
 		b.WriteString("\nGive --force to do that.")
 	}
-	if st.Code() == codes.Unavailable && len(st.Details()) == 0 { // else the server has answered
+	if st.Code() == codes.Unavailable && len(st.Details()) == 0 && strings.Contains(st.Message(), "while dialing") { // else the server has answered
 		b.WriteString("\nIs poolwired running? On another machine use --server with --cert, --key and --ca.")
 	}
 	return b.String()

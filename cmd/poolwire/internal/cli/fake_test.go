@@ -27,6 +27,7 @@ type fakeServer struct {
 	fakePolicy
 	fakeBackup
 	fakeAudit
+	fakeAccess
 
 	added       *poolwirev1.AddRuleRequest
 	removed     *poolwirev1.RemoveRuleRequest
@@ -149,6 +150,7 @@ func (f *fakeServer) run(t *testing.T, args ...string) (code int, out, errs stri
 	poolwirev1.RegisterPoolServiceServer(s, f)
 	poolwirev1.RegisterBackupServiceServer(s, &f.fakeBackup)
 	poolwirev1.RegisterAuditServiceServer(s, &f.fakeAudit)
+	poolwirev1.RegisterAccessServiceServer(s, &f.fakeAccess)
 	poolwirev1.RegisterHostServiceServer(s, f)
 	poolwirev1.RegisterPifServiceServer(s, f)
 	poolwirev1.RegisterNetworkServiceServer(s, f)

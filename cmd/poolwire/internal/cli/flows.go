@@ -38,7 +38,7 @@ func (a *app) dumpFlowsCommand() *cobra.Command {
 				case name == "host" && host == "":
 					host = value
 				default:
-					return usageError{fmt.Errorf("%q: expected bridge=BRIDGE or host=HOST, each once", arg)}
+					return usageError{fmt.Errorf("%q: use bridge=BRIDGE or host=HOST, each once", arg)}
 				}
 			}
 			if bridge == "" {

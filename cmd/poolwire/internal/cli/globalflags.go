@@ -3,12 +3,14 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"poolwire/privatefile"
 )
 
 // envPrefix begins the name of every environment variable of the client.
@@ -43,7 +45,7 @@ func (f *globalFlags) register(root *cobra.Command) {
 	p.StringVar(&f.cert, "cert", f.env("CERT", ""), "client certificate, PEM")
 	p.StringVar(&f.key, "key", f.env("KEY", ""), "key of the client certificate, PEM")
 	p.StringVar(&f.ca, "ca", f.env("CA", ""), "root certificate of the controller, PEM")
-	p.StringVar(&f.tokenFile, "token-file", f.env("TOKEN_FILE", ""), "file with a bearer token, which says who you are; POOLWIRE_TOKEN holds the token itself")
+	p.StringVar(&f.tokenFile, "token-file", f.env("TOKEN_FILE", ""), "file with a bearer token, which says who you are, readable by you alone; POOLWIRE_TOKEN holds the token itself")
 	p.StringVarP(&f.output, "output", "o", f.env("OUTPUT", "table"), "output format: table, wide, json or yaml")
 	p.StringVar(&f.wait, "wait", f.env("WAIT", waitHosts), "after a change, wait until the hosts have confirmed it: hosts or none")
 	p.DurationVar(&f.timeout, "timeout", f.envTimeout(), "longest time for a command, waiting included, like 30s or 2m")
@@ -94,7 +96,7 @@ func (f *globalFlags) check() error {
 		return usageError{fmt.Errorf("%s %q: use hosts or none", f.origin("wait", "WAIT"), f.wait)}
 	}
 	if f.timeout <= 0 {
-		return usageError{fmt.Errorf("%s %s: must be positive", f.origin("timeout", "TIMEOUT"), f.timeout)}
+		return usageError{fmt.Errorf("%s %q: use a positive duration like 30s or 2m", f.origin("timeout", "TIMEOUT"), f.timeout)}
 	}
 	return f.checkServer()
 }
@@ -103,6 +105,9 @@ func (f *globalFlags) check() error {
 func (f *globalFlags) checkServer() error {
 	switch {
 	case f.server == "":
+		return f.checkSocket()
+	case strings.HasPrefix(f.server, "unix:"):
+		return usageError{fmt.Errorf("%s %q: name a socket with --socket, and its path alone", f.origin("server", "SERVER"), f.server)}
 	case f.ca == "":
 		return usageError{errors.New("--server needs --ca: the controller is known by its root certificate")}
 	case (f.cert == "") != (f.key == ""):
@@ -113,20 +118,27 @@ func (f *globalFlags) checkServer() error {
 	return nil
 }
 
+// checkSocket refuses credentials that would not be looked at. Those of the environment may be there for other commands.
+func (f *globalFlags) checkSocket() error {
+	for _, flag := range []string{"cert", "key"} {
+		if f.set.Changed(flag) {
+			return usageError{fmt.Errorf("--%s needs --server: on the socket you are local root, whatever you present", flag)}
+		}
+	}
+	return nil
+}
+
 // maxTokenFile bounds a file with a token, in bytes.
 const maxTokenFile = 1024
 
-// token is the bearer token; empty for none. The file wins over the variable. It is never a flag, which other users of the
-// machine could read.
+// token is the bearer token; empty for none. The file wins over the variable; one that others may read is refused, as a key
+// is. It is never a flag, which other users of the machine could read.
 func (f *globalFlags) token() (string, error) {
 	text := f.env("TOKEN", "")
 	if f.tokenFile != "" {
-		data, err := os.ReadFile(f.tokenFile)
+		data, err := privatefile.Read(f.tokenFile, maxTokenFile)
 		if err != nil {
-			return "", usageError{err}
-		}
-		if len(data) > maxTokenFile {
-			return "", usageError{fmt.Errorf("%s %q is too long for a token", f.origin("token-file", "TOKEN_FILE"), f.tokenFile)}
+			return "", usageError{fmt.Errorf("%s: %w", f.origin("token-file", "TOKEN_FILE"), err)}
 		}
 		text = string(data)
 	}
@@ -135,4 +147,18 @@ func (f *globalFlags) token() (string, error) {
 		return "", usageError{errors.New("the token holds characters that no token has")}
 	}
 	return text, nil
+}
+
+// ofFile says which flag named a file that could not be read.
+func (f *globalFlags) ofFile(err error) error {
+	var at *fs.PathError
+	if !errors.As(err, &at) {
+		return err
+	}
+	for _, one := range []struct{ flag, variable, path string }{{"cert", "CERT", f.cert}, {"key", "KEY", f.key}, {"ca", "CA", f.ca}} {
+		if one.path == at.Path {
+			return fmt.Errorf("%s %q: %w", f.origin(one.flag, one.variable), one.path, at.Err)
+		}
+	}
+	return err
 }

@@ -132,7 +132,7 @@ func (a *app) awaitReady(ctx context.Context, api *client, h *poolwirev1.Host) e
 		return nil
 	}
 	if h.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE {
-		a.say("waiting for it to dial in; its manager target is ssl:CONTROLLER:6640")
+		a.say("waiting for it to dial in; its manager target is %s", strings.Join(managerTargets(ctx, api), " "))
 		return nil
 	}
 	done := a.progress("connecting to " + h.GetNameLabel())

@@ -60,6 +60,6 @@ func (a *app) wroteCertificate(out keyFiles, end time.Time) error {
 			"directory": out.dir, "files": []string{out.key, out.cert, out.caName()}, "expire_time": end.Format(time.RFC3339),
 		})
 	}
-	a.say("wrote %s, %s and %s to %s; the certificate expires on %s", out.key, out.cert, out.caName(), out.dir, end.Format(time.DateOnly))
+	a.say("wrote %s, %s and %s to %s; the certificate expires on %s", out.key, out.cert, out.caName(), out.dir, momentOf(end))
 	return nil
 }

@@ -46,7 +46,7 @@ func hostFields(d *directory) []column[*poolwirev1.Host] {
 		{title: "POOL", value: func(h *poolwirev1.Host) string { return d.pool(h.GetPoolUuid()) }},
 		{title: "STATE", value: func(h *poolwirev1.Host) string {
 			if since := h.GetStatus().GetSince(); since.IsValid() && since.AsTime().Unix() > 0 {
-				return hostState(h) + " since " + since.AsTime().Local().Format("2006-01-02 15:04:05 MST")
+				return hostState(h) + " since " + moment(since)
 			}
 			return hostState(h)
 		}},

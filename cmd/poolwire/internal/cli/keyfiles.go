@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"poolwire/privatefile"
 )
 
 // keyFiles is where a key, its certificate and what is to be trusted are written: the key
@@ -59,20 +61,9 @@ func (f keyFiles) write(key, cert, ca []byte) error {
 }
 
 func (f keyFiles) writeOne(name string, data []byte, mode fs.FileMode) error {
-	t, err := os.CreateTemp(f.dir, "."+name+".*")
-	if err != nil {
-		return err
+	path := filepath.Join(f.dir, name)
+	if f.replace {
+		return privatefile.WriteMode(path, data, mode)
 	}
-	_, err = t.Write(data)
-	err = errors.Join(err, t.Chmod(mode), t.Sync(), t.Close())
-	if err == nil && f.replace {
-		err = os.Rename(t.Name(), filepath.Join(f.dir, name))
-	} else if err == nil {
-		err = os.Link(t.Name(), filepath.Join(f.dir, name)) // fails when somebody was faster
-		_ = os.Remove(t.Name())
-	}
-	if err != nil {
-		_ = os.Remove(t.Name())
-	}
-	return err
+	return privatefile.Create(path, data, mode) // fails when somebody was faster
 }

@@ -13,6 +13,18 @@ import (
 const momentForms = `"2026-11-17T14:00", "2026-11-17 14:00:30" or "2026-11-17" in the local time zone,
 "2026-11-17T14:00:00Z" with a zone, or "2h ago", "90m ago", "3d ago"`
 
+// moment tells a person a time: RFC 3339 in the zone of this machine, to the second, which every flag that takes a time
+// understands. It is the one form that the client prints; the server's texts have it in UTC. Empty for none.
+func moment(at *timestamppb.Timestamp) string {
+	if at == nil {
+		return ""
+	}
+	return momentOf(at.AsTime())
+}
+
+// momentOf is moment of a time.
+func momentOf(at time.Time) string { return at.Local().Format(time.RFC3339) }
+
 // momentFlag reads a time that a flag has; nil for an empty one.
 func momentFlag(flag, text string) (*timestamppb.Timestamp, error) {
 	if text == "" {
@@ -20,7 +32,7 @@ func momentFlag(flag, text string) (*timestamppb.Timestamp, error) {
 	}
 	at, err := parseMoment(text, time.Now())
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--%s: %w", flag, err)}
+		return nil, usageError{fmt.Errorf("--%s %w", flag, err)}
 	}
 	return timestamppb.New(at), nil
 }
@@ -45,5 +57,5 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 			return now.Add(-d), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time; write %s", text, strings.ReplaceAll(momentForms, "\n", " "))
+	return time.Time{}, fmt.Errorf("%q: use %s", text, strings.ReplaceAll(momentForms, "\n", " "))
 }

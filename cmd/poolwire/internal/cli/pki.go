@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 
 func (a *app) pkiCommand() *cobra.Command {
 	c := &cobra.Command{Use: "pki", Short: "Make certificates, keep account of them, and take them back"}
-	c.AddCommand(a.pkiIssue(), a.pkiList(), a.pkiRevoke(), a.pkiRenew(), a.pkiRotate(), a.pkiExportHost())
+	c.AddCommand(a.pkiIssue(), a.pkiList(), a.pkiCheck(), a.pkiRevoke(), a.pkiRenew(), a.pkiRotate(), a.pkiExportHost())
 	return c
 }
 
@@ -45,7 +46,7 @@ it here.`,
 				if err != nil || a.structured() {
 					return err
 				}
-				steps := managerSteps(h.GetHost())
+				steps := managerSteps(h.GetHost(), managerTargets(ctx, api))
 				if ipsec {
 					steps = ipsecSteps(h.GetHost(), r)
 				}
@@ -64,8 +65,37 @@ func install(file, mode, path string) string {
 	return fmt.Sprintf("install -D -m %s %s %s\n", mode, file, path)
 }
 
+// managerTargets are what a host that dials is to dial: one target for each node. The address is that which bridges dial too.
+// While it cannot be known, it is left to the reader.
+func managerTargets(ctx context.Context, api *client) []string {
+	r, err := api.cluster.ListNodes(ctx, &poolwirev1.ListNodesRequest{})
+	if err != nil {
+		return []string{"ssl:CONTROLLER:6640"}
+	}
+	return targetsOf(r.GetNodes())
+}
+
+func targetsOf(nodes []*poolwirev1.NodeStatus) (out []string) {
+	for _, n := range nodes {
+		address := n.GetNode().GetOpenflowAddress()
+		if address == "" {
+			address = n.GetNode().GetApiAddress()
+		}
+		host, _, err := net.SplitHostPort(address)
+		if ip := net.ParseIP(host); err != nil || host == "" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
+			host = "CONTROLLER"
+		}
+		port := n.GetOvsdbPort()
+		if port == 0 {
+			port = 6640
+		}
+		out = append(out, "ssl:"+net.JoinHostPort(host, fmt.Sprint(port)))
+	}
+	return out
+}
+
 // managerSteps say how a host's switch gets a certificate, and its database a manager.
-func managerSteps(h *poolwirev1.Host) string {
+func managerSteps(h *poolwirev1.Host, targets []string) string {
 	active := h.GetMode() == poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n# On %s, as root, in a directory with the three files.\n", h.GetNameLabel())
@@ -78,13 +108,16 @@ func managerSteps(h *poolwirev1.Host) string {
 	b.WriteString("# 2. The manager, unless it is there. Debian, and XCP-ng where XAPI knows of no controller:\n")
 	target := "pssl:6640"
 	if active {
-		target = "ssl:CONTROLLER:6640    # CONTROLLER: a node's IP address; one target for each node"
+		target = strings.Join(targets, " ")
 	}
 	fmt.Fprintf(&b, "ovs-vsctl set-manager %s\n", target)
 	b.WriteString("#    XCP-ng, by XAPI: once for the pool, on its master, before step 1, as it resets the switch's certificates on every host\n" +
 		"#    to XAPI's own (/etc/xensource/xapi-ssl.pem) and so does 'xe sdn-controller-forget':\n")
 	if active {
-		b.WriteString("#    xe sdn-controller-introduce protocol=ssl address=CONTROLLER tcp-port=6640\n")
+		for _, t := range targets {
+			address, port, _ := net.SplitHostPort(strings.TrimPrefix(t, "ssl:"))
+			fmt.Fprintf(&b, "#    xe sdn-controller-introduce protocol=ssl address=%s tcp-port=%s\n", address, port)
+		}
 	} else {
 		b.WriteString("#    xe sdn-controller-introduce protocol=pssl\n")
 	}
@@ -111,7 +144,7 @@ func ipsecSteps(h *poolwirev1.Host, r *poolwirev1.IssueHostCertificateResponse) 
 	fmt.Fprintf(&b, "ovs-vsctl set Open_vSwitch . other_config:certificate=%s other_config:private_key=%s other_config:ca_cert=%s\n",
 		r.GetCertificatePath(), r.GetPrivateKeyPath(), r.GetCaPath())
 	if h.GetIpsec().GetCredential() != poolwirev1.IpsecCredential_IPSEC_CREDENTIAL_CERTIFICATE {
-		fmt.Fprintf(&b, "# 5. Here, when its peers have certificates too:\npoolwire host set %s --ipsec-credential certificate\n", h.GetUuid())
+		fmt.Fprintf(&b, "# 5. Here, when its peers have certificates too:\npoolwire host set %s --ipsec-credential certificate\n", h.GetNameLabel())
 	} else {
 		b.WriteString("# 5. Once its tunnels are up again (poolwire tunnel list), remove the files of the earlier certificate.\n")
 	}

@@ -31,6 +31,9 @@ func (a *app) pkiIssueClient() *cobra.Command {
 		Use: "client NAME", Short: "For a client of the API: client.pem and client.key", Args: cobra.ExactArgs(1),
 		Example: "  poolwire pki issue client alice --role pool-operator --dir /root/alice",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := pki.ParseRole(owner.GetRole()); err != nil {
+				return usageError{fmt.Errorf("--%w", err)}
+			}
 			owner.Name = args[0]
 			return a.issueTo(cmd.Context(), pki.KindClient, owner, out)
 		},
@@ -49,12 +52,16 @@ func (a *app) pkiIssueNode() *cobra.Command {
 other nodes as well. The node is then started with the same --node-id and --join.`,
 		Example: "  poolwire pki issue node n2 --address 192.0.2.2 --dir /root/n2",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(owner.GetAddresses()) == 0 {
+				return usageError{errors.New("--address is missing: give the IP address or DNS name by which the node is reached; " +
+					"without one nobody but the node itself would take it for who it is")}
+			}
 			owner.Name = args[0]
 			return a.issueTo(cmd.Context(), pki.KindNode, owner, out)
 		},
 	}
 	out.register(c)
-	c.Flags().StringSliceVar(&owner.Addresses, "address", nil, "IP address or DNS name by which the node is reached; may be repeated")
+	c.Flags().StringSliceVar(&owner.Addresses, "address", nil, "IP address or DNS name by which the node is reached; required, may be repeated")
 	return c
 }
 
@@ -102,7 +109,7 @@ func (a *app) pkiRenew() *cobra.Command {
 one. Without --dir the files named by --cert, --key and --ca are replaced; with it the new ones are
 written there under the same names. The old certificate goes on being good until it ends or
 is revoked.`,
-		Example: "  poolwire --server 192.0.2.1:6642 --cert client.pem --key client.key --ca ca.pem pki renew",
+		Example: "  poolwire --server 192.0.2.1:6700 --cert client.pem --key client.key --ca ca.pem pki renew",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.flags.server == "" {
 				return usageError{errors.New("--server, --cert, --key and --ca say which certificate is meant; on the controller's own socket there is none")}

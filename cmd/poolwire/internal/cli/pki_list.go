@@ -1,8 +1,8 @@
 package cli
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"poolwire/objecttext"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
@@ -27,22 +28,17 @@ var certificateKinds = map[string]poolwirev1.CertificateKind{
 func certificateKind(word string) (poolwirev1.CertificateKind, error) {
 	kind, ok := certificateKinds[word]
 	if !ok && word != "" {
-		return 0, usageError{fmt.Errorf("--kind %q: %s exist", word, strings.Join(slices.Sorted(maps.Keys(certificateKinds)), ", "))}
+		return 0, usageError{fmt.Errorf("--kind %q: use one of %s", word, strings.Join(slices.Sorted(maps.Keys(certificateKinds)), ", "))}
 	}
 	return kind, nil
 }
 
 func certificateColumns(now time.Time) []column[*poolwirev1.Certificate] {
 	return []column[*poolwirev1.Certificate]{
-		{title: "KIND", value: func(c *poolwirev1.Certificate) string { return enumWord(c.GetKind().String(), "CERTIFICATE_KIND_") }},
-		{title: "NAME", value: func(c *poolwirev1.Certificate) string {
-			if c.GetLabel() != "" {
-				return c.GetLabel()
-			}
-			return c.GetName()
-		}},
-		{title: "ROLE", value: (*poolwirev1.Certificate).GetRole},
-		{title: "ENDS", value: func(c *poolwirev1.Certificate) string { return c.GetNotAfter().AsTime().UTC().Format(time.DateOnly) }},
+		{title: "KIND", value: func(c *poolwirev1.Certificate) string { return objecttext.CertificateKind(c.GetKind()) }},
+		{title: "NAME", value: objecttext.OwnerName},
+		{title: "ROLE", value: certificateRole},
+		{title: "ENDS", value: func(c *poolwirev1.Certificate) string { return moment(c.GetNotAfter()) }},
 		{title: "STATE", value: func(c *poolwirev1.Certificate) string { return certificateState(c, now) }},
 		{title: "SERIAL", value: (*poolwirev1.Certificate).GetSerial},
 		{title: "UUID", value: func(c *poolwirev1.Certificate) string {
@@ -51,24 +47,34 @@ func certificateColumns(now time.Time) []column[*poolwirev1.Certificate] {
 			}
 			return c.GetName()
 		}, wide: true},
-		{title: "ISSUED", value: func(c *poolwirev1.Certificate) string { return c.GetIssueTime().AsTime().UTC().Format(time.DateOnly) }, wide: true},
+		{title: "ISSUED", value: func(c *poolwirev1.Certificate) string { return moment(c.GetIssueTime()) }, wide: true},
 		{title: "BY", value: (*poolwirev1.Certificate).GetIssuedBy, wide: true},
 		{title: "CA", value: func(c *poolwirev1.Certificate) string { return c.GetIssuer()[:min(len(c.GetIssuer()), 16)] }, wide: true},
 		{title: "SHA256", value: (*poolwirev1.Certificate).GetSha256, wide: true},
 	}
 }
 
+// certificateRole is the word for the role of a client, as in lists of grants; empty for others, which have none to speak of.
+func certificateRole(c *poolwirev1.Certificate) string {
+	if c.GetKind() != poolwirev1.CertificateKind_CERTIFICATE_KIND_CLIENT {
+		return ""
+	}
+	return cmp.Or(c.GetRole(), objecttext.Role(poolwirev1.Role_ROLE_UNSPECIFIED))
+}
+
 func certificateState(c *poolwirev1.Certificate, now time.Time) string {
 	left := c.GetNotAfter().AsTime().Sub(now)
 	switch {
 	case c.GetRevokeTime() != nil:
-		text := "revoked " + c.GetRevokeTime().AsTime().UTC().Format(time.DateOnly) + " by " + c.GetRevokedBy()
+		text := "revoked " + moment(c.GetRevokeTime()) + " by " + c.GetRevokedBy()
 		if c.GetRevokeReason() != "" {
 			text += ": " + c.GetRevokeReason()
 		}
 		return text
 	case left < 0:
 		return "expired"
+	case caIsGone(c):
+		return "of a CA that is gone"
 	case left < warnCertificate:
 		return fmt.Sprintf("ends in %d days", int(left.Hours()/24))
 	}
@@ -81,8 +87,8 @@ func (a *app) pkiList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the certificates on record, those that end first before the others", Args: cobra.NoArgs,
 		Long: `List the certificates that the controller has issued and that are good. Those that
-end within 30 days are warned of. A certificate that was renewed stays listed until it ends or is
-revoked. What 'poolwired certificate' has made is not on record.`,
+end within 30 days are warned of. A certificate that was renewed stays listed until it ends, is
+revoked, or its CA is trusted no longer. What 'poolwired certificate' has made is not on record.`,
 		Example: "  poolwire pki list --kind client\n  poolwire pki list --all -o wide",
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if q.Kind, err = certificateKind(kind); err != nil {
@@ -95,9 +101,9 @@ revoked. What 'poolwired certificate' has made is not on record.`,
 				}
 				now := time.Now()
 				for _, c := range all {
-					if left := c.GetNotAfter().AsTime().Sub(now); c.GetRevokeTime() == nil && left > 0 && left < warnCertificate {
-						fmt.Fprintf(a.streams.Err, "warning: the certificate of %s %s ends on %s\n",
-							enumWord(c.GetKind().String(), "CERTIFICATE_KIND_"), clean(c.GetName()), c.GetNotAfter().AsTime().UTC().Format(time.DateOnly))
+					if left := c.GetNotAfter().AsTime().Sub(now); c.GetRevokeTime() == nil && !caIsGone(c) && left > 0 && left < warnCertificate {
+						fmt.Fprintf(a.streams.Err, "warning: the certificate of %s ends on %s\n",
+							clean(objecttext.CertificateOwner(c)), moment(c.GetNotAfter()))
 					}
 				}
 				return printList(a, all, certificateColumns(now))
@@ -107,7 +113,7 @@ revoked. What 'poolwired certificate' has made is not on record.`,
 	p := c.Flags()
 	p.StringVar(&kind, "kind", "", "only of this kind: host, ipsec, node or client")
 	p.StringVar(&q.Name, "name", "", "only of the owner with this name")
-	p.BoolVar(&q.All, "all", false, "also those that are revoked or expired")
+	p.BoolVar(&q.All, "all", false, "also those that are revoked, expired or of a CA that is gone")
 	return c
 }
 
@@ -125,40 +131,4 @@ func listCertificates(ctx context.Context, api *client, q *poolwirev1.ListCertif
 			return all, nil
 		}
 	}
-}
-
-func (a *app) pkiRevoke() *cobra.Command {
-	q := &poolwirev1.RevokeCertificateRequest{}
-	var kind string
-	c := &cobra.Command{
-		Use: "revoke [SERIAL]", Short: "Take certificates back", Args: cobra.MaximumNArgs(1),
-		Long: `Take a certificate back by its serial number, or all of an owner with --kind and --name. No
-node accepts it any more, and connections made with it are ended: API, Raft, OVSDB and OpenFlow. It cannot be
-undone; issue another one. Hosts know no revocation: a node's certificate goes on being good to a host that dials
-whoever has taken the node's address. IKE daemons know none either: give the host another CA by 'poolwire pki rotate', or
-wait until the certificate ends.`,
-		Example: "  poolwire pki revoke 0a1b2c --reason 'laptop lost'\n  poolwire pki revoke --kind client --name alice",
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if len(args) == 1 {
-				q.Serial = args[0]
-			} else if q.GetName() == "" || kind == "" {
-				return usageError{errors.New("give a serial number, or --kind and --name")}
-			}
-			if q.Kind, err = certificateKind(kind); err != nil {
-				return err
-			}
-			return a.call(cmd.Context(), func(ctx context.Context, api *client) error {
-				r, err := api.pki.RevokeCertificate(ctx, q)
-				if err != nil {
-					return err
-				}
-				return printList(a, r.GetCertificates(), certificateColumns(time.Now()))
-			})
-		},
-	}
-	p := c.Flags()
-	p.StringVar(&kind, "kind", "", "with --name: host, ipsec, node or client")
-	p.StringVar(&q.Name, "name", "", "with --kind: all certificates of this owner")
-	p.StringVar(&q.Reason, "reason", "", "why, for the record")
-	return c
 }

@@ -2,11 +2,10 @@ package cli
 
 import (
 	"context"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"poolwire/objecttext"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
@@ -23,7 +22,9 @@ connection is cut.
            ready for that.
   finish   forgets the old CA. Refused while somebody still presents what it has signed.
 
-'status' names who is not ready. 'abort' forgets the next CA, before the switch.`,
+'status' names who is not ready. 'abort' forgets the next CA, before the switch. Refused while
+anybody has a certificate of it: that would be worth nothing, and a client that has renewed has
+no other one.`,
 	}
 	c.AddCommand(
 		a.rotateStep("begin", "Make the next CA, and trust it", poolwirev1.CaRotationStep_CA_ROTATION_STEP_BEGIN),
@@ -49,8 +50,11 @@ func (a *app) rotateStep(name, short string, step poolwirev1.CaRotationStep) *co
 			})
 		},
 	}
-	if name == "switch" || name == "finish" {
+	switch step {
+	case poolwirev1.CaRotationStep_CA_ROTATION_STEP_SWITCH, poolwirev1.CaRotationStep_CA_ROTATION_STEP_FINISH:
 		c.Flags().BoolVar(&q.Force, "force", false, "although somebody is not ready; who that is is cut off")
+	case poolwirev1.CaRotationStep_CA_ROTATION_STEP_ABORT:
+		c.Flags().BoolVar(&q.Force, "force", false, "although somebody has a certificate of the next CA; who that is is cut off")
 	}
 	return c
 }
@@ -71,7 +75,7 @@ func (a *app) rotateStatus() *cobra.Command {
 }
 
 var partyColumns = []column[*poolwirev1.CaRotationParty]{
-	{title: "KIND", value: func(p *poolwirev1.CaRotationParty) string { return enumWord(p.GetKind().String(), "CERTIFICATE_KIND_") }},
+	{title: "KIND", value: func(p *poolwirev1.CaRotationParty) string { return objecttext.CertificateKind(p.GetKind()) }},
 	{title: "NAME", value: (*poolwirev1.CaRotationParty).GetName},
 	{title: "READY", value: func(p *poolwirev1.CaRotationParty) string {
 		if p.GetReady() {
@@ -92,7 +96,7 @@ func (a *app) printRotation(r *poolwirev1.CaRotation) error {
 		return nil
 	}
 	for _, ca := range r.GetAnchors() {
-		a.say("CA %.16s  %s since %s", ca.GetFingerprint(), strings.ToLower(enumWord(ca.GetState().String(), "TRUST_ANCHOR_STATE_")), ca.GetStateTime().AsTime().UTC().Format(time.RFC3339))
+		a.say("CA %s since %s", objecttext.Anchor(ca), moment(ca.GetStateTime()))
 	}
 	a.say("")
 	return printTable(a.streams.Out, r.GetParties(), partyColumns, a.flags.output == "wide")

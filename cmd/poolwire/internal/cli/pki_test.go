@@ -18,13 +18,23 @@ func TestExportHostPrintsCommands(t *testing.T) {
 		"\ninstall -D -m 644 cert.pem " + certificate + "\n", "\ninstall -D -m 600 key.pem " + key + "\n", "\ninstall -D -m 644 ca.pem " + ca + "\n",
 		"\novs-vsctl set Open_vSwitch . other_config:certificate=" + certificate + " other_config:private_key=" + key + " other_config:ca_cert=" + ca + "\n",
 	}
-	wants(t, ipsecSteps(h, r), append(ipsec, "\npoolwire host set u1 --ipsec-credential certificate\n")...)
-	wants(t, managerSteps(h), "install -D -m 600 key.pem /etc/openvswitch/key.pem", "ovs-vsctl set-manager pssl:6640\n",
+	first := ipsecSteps(h, r)
+	wants(t, first, append(ipsec, "\npoolwire host set xcp1 --ipsec-credential certificate\n")...)
+	wants(t, managerSteps(h, nil), "install -D -m 600 key.pem /etc/openvswitch/key.pem", "ovs-vsctl set-manager pssl:6640\n",
 		"ovs-vsctl set-ssl /etc/openvswitch/key.pem /etc/openvswitch/cert.pem /etc/openvswitch/ca.pem\n")
 	h.Mode = poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE
-	wants(t, managerSteps(h), "ovs-vsctl set-manager ssl:CONTROLLER:6640")
+	nodes := []*poolwirev1.NodeStatus{
+		{Node: &poolwirev1.Node{OpenflowAddress: "192.0.2.1:6653", ApiAddress: "198.51.100.1:6700"}, OvsdbPort: 7640},
+		{Node: &poolwirev1.Node{ApiAddress: "[2001:db8::2]:6700"}}, {Node: &poolwirev1.Node{ApiAddress: "127.0.0.1:6700"}},
+	}
+	wants(t, managerSteps(h, targetsOf(nodes)), "ovs-vsctl set-manager ssl:192.0.2.1:7640 ssl:[2001:db8::2]:6640 ssl:CONTROLLER:6640\n",
+		"address=192.0.2.1 tcp-port=7640\n", "address=2001:db8::2 tcp-port=6640\n")
 	h.Ipsec = &poolwirev1.HostIpsec{Credential: poolwirev1.IpsecCredential_IPSEC_CREDENTIAL_CERTIFICATE}
-	wants(t, ipsecSteps(h, r), append(ipsec, "remove the files of the earlier certificate")...)
+	again := ipsecSteps(h, r)
+	wants(t, again, append(ipsec, "remove the files of the earlier certificate")...)
+	if strings.Contains(again, "--ipsec-credential") || strings.Contains(first, "earlier certificate.") {
+		t.Errorf("the last step is that of another host:\n%s\n%s", first, again)
+	}
 }
 
 func wants(t *testing.T, got string, parts ...string) {
@@ -33,5 +43,14 @@ func wants(t *testing.T, got string, parts ...string) {
 		if !strings.Contains(got, part) {
 			t.Errorf("no %q in\n%s", part, got)
 		}
+	}
+}
+
+// A node is not known by its own name alone.
+func TestNodeNeedsAnAddress(t *testing.T) {
+	t.Parallel()
+	f := &fakeServer{}
+	if code, _, errs := f.run(t, "pki", "issue", "node", "n3", "--dir", t.TempDir()); code != exitUsage || !strings.Contains(errs, "--address is missing") {
+		t.Errorf("exit %d, %s", code, errs)
 	}
 }

@@ -141,7 +141,7 @@ func (a *app) printPolicy(vif string, r *poolwirev1.GetEffectivePolicyResponse) 
 	}
 	a.say("vif %s at revision %d", vif, r.GetRevision())
 	if r.GetUntil() != nil {
-		a.say("as it was until %s, when the next recorded change was made", r.GetUntil().AsTime().Local().Format("2006-01-02 15:04:05 MST"))
+		a.say("as it was until %s, when the next recorded change was made", moment(r.GetUntil()))
 	}
 	for _, note := range r.GetNotes() {
 		a.say("note: %s", note)

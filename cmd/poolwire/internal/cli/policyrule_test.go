@@ -120,7 +120,7 @@ func TestRulesThatCannotBeMeantAreUsageErrors(t *testing.T) {
 		{"rule add --group web --allow --inbound --sessions - --dry-run", "--sessions and --sessions-host: give both"},
 		{"rule add --group web --allow --inbound --sessions /nonexistent/x --sessions-host xcp1 --dry-run", "--sessions: open /nonexistent/x"},
 		{"rule add --group web --allow --inbound --dry-run --confirm-within 60s", "--dry-run and --confirm-within"},
-		{"rule add --group web --allow --inbound --confirm-within -1s", "--confirm-within -1s: must be positive"},
+		{"rule add --group web --allow --inbound --confirm-within -1s", "--confirm-within \"-1s\": use a positive duration"},
 		{"rule update web-in", "nothing to change: give --action, --allow"},
 		{"rule update web-in --sessions - --sessions-host xcp1 --dry-run", "nothing to change"},
 		{"rule update " + ruleUUID + " --drop", "is of XCP-ng's form"},

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"poolwire/policytext"
 	poolwirev1 "poolwire/proto/poolwire/v1"
@@ -23,12 +22,7 @@ func policyRuleColumns(d *directory) []column[*poolwirev1.PolicyRule] {
 		{title: "STATE", value: policyRuleState},
 		{title: "UUID", value: (*poolwirev1.PolicyRule).GetUuid},
 		{title: "SESSIONS", value: sessionsWord, wide: true},
-		{title: "EXPIRES", value: func(r *poolwirev1.PolicyRule) string {
-			if r.GetExpireTime() == nil {
-				return ""
-			}
-			return r.GetExpireTime().AsTime().Local().Format(time.RFC3339)
-		}, wide: true},
+		{title: "EXPIRES", value: func(r *poolwirev1.PolicyRule) string { return moment(r.GetExpireTime()) }, wide: true},
 		{title: "AUTHOR", value: (*poolwirev1.PolicyRule).GetAuthor, wide: true},
 		{title: "OBJECT", value: func(r *poolwirev1.PolicyRule) string { return fmt.Sprint(r.GetObjectId()) }, wide: true},
 		{title: "DESCRIPTION", value: (*poolwirev1.PolicyRule).GetDescription, wide: true},

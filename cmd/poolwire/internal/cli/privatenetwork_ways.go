@@ -79,7 +79,7 @@ func (f *wayFlags) preferHubs(ctx context.Context, api *client, n *poolwirev1.Pr
 	for _, s := range f.hubs {
 		pool, hosts, ok := strings.Cut(s, "=")
 		if !ok {
-			return usageError{fmt.Errorf("--hub %q: want POOL=HOST[,HOST]", s)}
+			return usageError{fmt.Errorf("--hub %q: use POOL=HOST[,HOST]", s)}
 		}
 		p, err := api.pools.GetPool(ctx, &poolwirev1.GetPoolRequest{Pool: pool})
 		if err != nil {

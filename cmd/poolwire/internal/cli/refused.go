@@ -46,19 +46,14 @@ func parseRefused(line string) refusal {
 	return refusal{peer: peer, reason: strings.ReplaceAll(reason, remote, peer), count: 1, last: last}
 }
 
-// text writes a refusal, with the time in the zone of now and the date when it
-// is not that of now.
-func (r refusal) text(now time.Time) string {
+// text writes a refusal.
+func (r refusal) text() string {
 	if r.peer == "" {
 		return r.reason
 	}
-	last, layout := r.last.In(now.Location()), time.TimeOnly
-	if last.Format(time.DateOnly) != now.Format(time.DateOnly) {
-		layout = time.DateTime
-	}
-	when := "at " + last.Format(layout)
+	when := "at " + momentOf(r.last)
 	if r.count > 1 {
-		when = fmt.Sprintf("×%d, last %s", r.count, last.Format(layout))
+		when = fmt.Sprintf("×%d, last %s", r.count, momentOf(r.last))
 	}
 	return fmt.Sprintf("%s: %s (%s)", r.peer, r.reason, when)
 }

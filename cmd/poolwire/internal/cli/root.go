@@ -57,7 +57,7 @@ func (a *app) main(ctx context.Context, args []string) int {
 	}
 	a.close()
 	if err != nil {
-		fmt.Fprintln(a.streams.Err, describe(err))
+		fmt.Fprintln(a.streams.Err, describe(a.flags.ofCredentials(err)))
 	}
 	return exitCode(err)
 }
@@ -90,13 +90,14 @@ A change is reported at once and then waited for until the hosts have confirmed
 it. With -o json or yaml there is one answer, printed after the wait: the
 resource as it is then, with its state on the hosts.
 
-Every command that changes something takes --dry-run, which shows the flows that
-would change and changes nothing, and --confirm-within 60s, which undoes the
-change by itself unless 'poolwire change confirm' comes in time.
+Every command that changes what the switches do takes --dry-run, which shows the
+flows that would change and changes nothing, and --confirm-within 60s, which undoes
+the change by itself unless 'poolwire change confirm' comes in time.
 
 Exit codes: 0 done; 1 failed otherwise; 2 bad usage or argument; 3 not found;
-4 exists, conflict or precondition; 5 controller or host unavailable; 6 accepted,
-but not confirmed by every host in time; 7 not permitted.`
+4 exists, conflict or precondition; 5 controller or host unavailable, or a limit is reached; 6 accepted,
+but not confirmed by every host in time; 7 not permitted, or a certificate or
+token is not accepted.`
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
@@ -111,7 +112,7 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())}
+		return usageError{fmt.Errorf("%w\nsee '%s --help'", refusedValue(err), cmd.CommandPath())}
 	})
 	a.flags.register(root)
 	root.AddCommand(

@@ -2,13 +2,18 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"poolwire/objecttext"
+	"poolwire/privatefile"
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
@@ -25,48 +30,38 @@ func (a *app) tokenCommand() *cobra.Command {
 }
 
 func tokenColumns(d *directory) []column[*poolwirev1.Token] {
-	moment := func(t time.Time) string { return t.Local().Format(time.RFC3339) }
 	return []column[*poolwirev1.Token]{
 		{title: "ID", value: (*poolwirev1.Token).GetId},
 		{title: "OWNER", value: (*poolwirev1.Token).GetOwner},
-		{title: "EXPIRES", value: func(t *poolwirev1.Token) string { return moment(t.GetExpireTime().AsTime()) }},
+		{title: "EXPIRES", value: func(t *poolwirev1.Token) string { return moment(t.GetExpireTime()) }},
 		{title: "ONLY", value: func(t *poolwirev1.Token) string { return onlyWords(d, t) }},
-		{title: "LAST-USED", value: func(t *poolwirev1.Token) string {
-			if t.GetLastUsed() == nil {
-				return ""
-			}
-			return moment(t.GetLastUsed().AsTime())
-		}},
+		{title: "LAST-USED", value: func(t *poolwirev1.Token) string { return moment(t.GetLastUsed()) }},
 		{title: "NOTE", value: (*poolwirev1.Token).GetNote},
-		{title: "MADE", value: func(t *poolwirev1.Token) string { return moment(t.GetCreateTime().AsTime()) }, wide: true},
+		{title: "MADE", value: func(t *poolwirev1.Token) string { return moment(t.GetCreateTime()) }, wide: true},
 		{title: "BY", value: (*poolwirev1.Token).GetAuthor, wide: true},
 	}
 }
 
 // onlyWords says what a token is narrowed to; empty for nothing.
 func onlyWords(d *directory, t *poolwirev1.Token) string {
-	var out []string
-	if t.GetRole() != poolwirev1.Role_ROLE_UNSPECIFIED {
-		out = append(out, roleWord(t.GetRole()))
-	}
-	if t.GetPoolUuid() != "" || t.GetNetworkUuid() != "" {
-		out = append(out, reachWords(d, t.GetPoolUuid(), t.GetNetworkUuid()))
-	}
-	return strings.Join(out, ", ")
+	return objecttext.TokenLimits(textNames{d}, t)
 }
 
 func (a *app) tokenCreate() *cobra.Command {
 	var at reachFlags
-	var owner, role, note string
+	var owner, role, note, file string
 	var life time.Duration
 	c := &cobra.Command{
-		Use: "create", Short: "Make a token, which is shown this once", Args: cobra.NoArgs,
-		Example: "  poolwire token create --owner shop-ui --lifetime 720h --note 'web interface of the shop' > token",
+		Use: "create", Short: "Make a token, which is told this once", Args: cobra.NoArgs,
+		Example: "  poolwire token create --owner shop-ui --lifetime 720h --note 'web interface of the shop' --file shop.token",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := absent(file); err != nil {
+				return err
+			}
 			asked := &poolwirev1.Token{Owner: owner, Note: note, PoolUuid: at.pool, NetworkUuid: at.network}
 			if role != "" {
 				var err error
-				if asked.Role, err = parseRole(role); err != nil {
+				if asked.Role, err = parseRole("--role", role); err != nil {
 					return err
 				}
 			}
@@ -79,13 +74,7 @@ func (a *app) tokenCreate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if a.structured() {
-					return a.printMessage(r)
-				}
-				fmt.Fprintf(a.streams.Err, "token %s of %s, until %s; it is shown only now:\n",
-					r.GetToken().GetId(), r.GetToken().GetOwner(), r.GetToken().GetExpireTime().AsTime().Local().Format(time.RFC3339))
-				_, err = fmt.Fprintln(a.streams.Out, r.GetSecret())
-				return err
+				return a.handOver(ctx, api, r, file)
 			})
 		},
 	}
@@ -93,8 +82,47 @@ func (a *app) tokenCreate() *cobra.Command {
 	c.Flags().StringVar(&owner, "owner", "", "whose it is; empty for your own name")
 	c.Flags().StringVar(&role, "role", "", "no more than this role, whatever has been granted to the owner")
 	c.Flags().StringVar(&note, "note", "", "what it is for")
+	c.Flags().StringVar(&file, "file", "", "write the token to this new file, for you alone to read, and not to the terminal")
 	c.Flags().DurationVar(&life, "lifetime", 0, "how long it is good for, 1m to 8784h; 30 days when not given")
 	return c
+}
+
+// absent refuses a file that is there, before a token is made that would have no place.
+func absent(file string) error {
+	if file == "" {
+		return nil
+	}
+	switch _, err := os.Lstat(file); {
+	case err == nil:
+		return usageError{fmt.Errorf("--file %q: is there already, and is not replaced; name another one", file)}
+	case !errors.Is(err, fs.ErrNotExist):
+		return usageError{fmt.Errorf("--file %q: %w", file, err)}
+	}
+	return nil
+}
+
+// handOver gives a new token to who has asked for it. One that cannot be written is revoked: nobody would have it.
+func (a *app) handOver(ctx context.Context, api *client, r *poolwirev1.CreateTokenResponse, file string) error {
+	made := fmt.Sprintf("token %s of %s, until %s", r.GetToken().GetId(), r.GetToken().GetOwner(), moment(r.GetToken().GetExpireTime()))
+	if file != "" {
+		if err := privatefile.Create(file, []byte(r.GetSecret()+"\n"), 0o600); err != nil {
+			_, gone := api.tokens.DeleteToken(ctx, &poolwirev1.DeleteTokenRequest{Id: r.GetToken().GetId()})
+			return usageError{fmt.Errorf("--file %q: %w", file, errors.Join(err, gone))}
+		}
+		made += ", is in " + file
+		r = proto.CloneOf(r)
+		r.Secret = ""
+	}
+	switch {
+	case a.structured():
+		return a.printMessage(r)
+	case file != "":
+		_, err := fmt.Fprintln(a.streams.Out, made)
+		return err
+	}
+	fmt.Fprintln(a.streams.Err, made+"; it is told only now:")
+	_, err := fmt.Fprintln(a.streams.Out, r.GetSecret())
+	return err
 }
 
 func (a *app) tokenList() *cobra.Command {

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -34,6 +35,27 @@ func markUsageErrors(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		markUsageErrors(sub)
 	}
+}
+
+// refusedValue says of a flag's value that cannot be read what is wanted, in the form of all other refusals, instead of what
+// the library found.
+func refusedValue(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	var wanted string
+	switch kind := bad.GetFlag().Value.Type(); kind {
+	case "uint32", "uint64":
+		wanted = fmt.Sprintf("use a whole number from 0 to %d", map[string]uint64{"uint32": math.MaxUint32, "uint64": math.MaxUint64}[kind])
+	case "duration":
+		wanted = "use a duration like 90s, 30m or 2h"
+	case "bool":
+		wanted = "use true or false"
+	default:
+		wanted = errors.Unwrap(bad).Error()
+	}
+	return fmt.Errorf("--%s %q: %s", bad.GetFlag().Name, bad.GetValue(), wanted)
 }
 
 // helpCommand is cobra's, but an unknown topic is a usage error.

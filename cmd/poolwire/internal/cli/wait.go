@@ -70,6 +70,9 @@ func judge(r *poolwirev1.Realization) error {
 		}
 		parts = append(parts, line)
 	}
+	if len(parts) == 0 { // who has been granted a network alone is told of no host
+		return &unconfirmedError{"accepted and stored, but not confirmed by every host; which ones is hidden from you: ask who has the pool"}
+	}
 	return &unconfirmedError{"accepted and stored, but not confirmed by every host:\n" + strings.Join(parts, "\n")}
 }
 
@@ -122,7 +125,7 @@ func (a *app) waitCommand() *cobra.Command {
 			if len(args) == 1 {
 				n, err := strconv.ParseUint(args[0], 10, 64)
 				if err != nil {
-					return usageError{fmt.Errorf("revision %q: must be a whole number", args[0])}
+					return usageError{fmt.Errorf("REVISION %q: use a whole number, 0 or more", args[0])}
 				}
 				revision = n
 			}

@@ -83,11 +83,11 @@ func (a *app) printChange(revision uint64, ch *poolwirev1.Change, known *knownRe
 	}
 	when := "-"
 	if revision > known.first {
-		when = time.Now().Format(time.TimeOnly)
+		when = momentOf(time.Now())
 	}
 	kind, text := known.directory.changeText(ch)
 	what := known.learn(revision, ch)
-	_, err := fmt.Fprintf(a.streams.Out, "%-8s  %-8d  %-7s  %-15s  %s\n", when, revision, what, kind, clean(text))
+	_, err := fmt.Fprintf(a.streams.Out, "%-25s  %-8d  %-7s  %-15s  %s\n", when, revision, what, kind, clean(text))
 	return err
 }
 

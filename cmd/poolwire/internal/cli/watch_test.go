@@ -3,6 +3,7 @@ package cli
 import (
 	"strings"
 	"testing"
+	"time"
 
 	poolwirev1 "poolwire/proto/poolwire/v1"
 )
@@ -36,8 +37,8 @@ func TestWatchTellsCreatedFromChangedAndNamesThings(t *testing.T) {
 	var got []string
 	for line := range strings.Lines(out) {
 		fields := strings.Fields(line)
-		if len(fields[0]) != len("15:04:05") {
-			t.Errorf("no time in %q", line)
+		if _, err := time.Parse(time.RFC3339, fields[0]); err != nil {
+			t.Errorf("no time in %q: %v", line, err)
 		}
 		got = append(got, strings.Join(fields[1:], " "))
 	}

@@ -203,7 +203,7 @@ func TestDeniedPacketsAreNamed(t *testing.T) {
 	if code != exitUnavailable {
 		t.Errorf("exit %d after the server's end", code)
 	}
-	when := at.AsTime().Local().Format(time.TimeOnly)
+	when := at.AsTime().Local().Format(time.RFC3339)
 	want := strings.Join([]string{
 		when + " drop outbound xcp1/vif2.0 on xcp1/xenbr0 tcp 192.0.2.7:40000 > 192.0.2.8:80 by rule web-in: tcp to port 80",
 		when + " drop outbound xcp1/vif2.0 on xcp1/xenbr0 udp [2001:db8::7]:40000 > [2001:db8::8]:80 by the network's default action",

@@ -54,7 +54,7 @@ func (w *ruleWords) read(flags *pflag.FlagSet, args []string) error {
 	for _, arg := range args {
 		name, value, ok := strings.Cut(strings.TrimPrefix(arg, "args:"), "=")
 		if !ok {
-			return usageError{fmt.Errorf("%q: expected NAME=VALUE, with NAME one of %s", arg, w.known())}
+			return usageError{fmt.Errorf("%q: use NAME=VALUE, with NAME one of %s", arg, w.known())}
 		}
 		target := w.values[name]
 		if target == nil {

@@ -189,7 +189,10 @@ type AuditEntry struct {
 	// SHA-256 of the hash of the record before, 32 zero bytes before the first, and of record.
 	Hash []byte `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
 	// Time of the record in seconds since 1970, for retention.
-	Seconds       int64 `protobuf:"varint,4,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	Seconds int64 `protobuf:"varint,4,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	// REFUSED by the state: why, for a person. The words are those of the version that a node runs, so they are not
+	// hashed: the chain must be the same on nodes of different versions.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -252,6 +255,13 @@ func (x *AuditEntry) GetSeconds() int64 {
 	return 0
 }
 
+func (x *AuditEntry) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // AuditRecord is what is recorded of one command, or of calls that were refused before they became one.
 type AuditRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -271,7 +281,7 @@ type AuditRecord struct {
 	Outcome AuditOutcome `protobuf:"varint,7,opt,name=outcome,proto3,enum=poolwire.store.v1.AuditOutcome" json:"outcome,omitempty"`
 	// REFUSED: code of google.rpc.Code.
 	Code uint32 `protobuf:"varint,8,opt,name=code,proto3" json:"code,omitempty"`
-	// REFUSED: why, for a person.
+	// REFUSED: why, for a person. Stored for calls that became no command; of commands it is in AuditEntry.
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// What was changed.
 	Changes []*AuditChange `protobuf:"bytes,10,rep,name=changes,proto3" json:"changes,omitempty"`
@@ -702,13 +712,14 @@ const file_poolwire_store_v1_audit_proto_rawDesc = "" +
 	"\x03via\x18\x04 \x01(\tR\x03via\x12\x16\n" +
 	"\x06method\x18\x05 \x01(\tR\x06method\x12\x14\n" +
 	"\x05probe\x18\x06 \x01(\bR\x05probe\x12\x14\n" +
-	"\x05again\x18\a \x01(\bR\x05again\"n\n" +
+	"\x05again\x18\a \x01(\bR\x05again\"\x86\x01\n" +
 	"\n" +
 	"AuditEntry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
 	"\x06record\x18\x02 \x01(\fR\x06record\x12\x12\n" +
 	"\x04hash\x18\x03 \x01(\fR\x04hash\x12\x18\n" +
-	"\aseconds\x18\x04 \x01(\x03R\aseconds\"\xd5\x04\n" +
+	"\aseconds\x18\x04 \x01(\x03R\aseconds\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xd5\x04\n" +
 	"\vAuditRecord\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12.\n" +

@@ -189,7 +189,7 @@ type Command struct {
 	//	*Command_DeleteGrant
 	//	*Command_PutAudit
 	Body isCommand_Body `protobuf_oneof:"body"`
-	// Client's id for safe retries; empty for none.
+	// Client's id for safe retries; empty for none. From meaning 4 on it counts for its author alone.
 	RequestId string `protobuf:"bytes,1000,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Time of the proposal on the proposing node.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1001,opt,name=time,proto3" json:"time,omitempty"`
@@ -205,9 +205,11 @@ type Command struct {
 	// led in between. 0: any term.
 	Term uint64 `protobuf:"varint,1005,opt,name=term,proto3" json:"term,omitempty"`
 	// Who asked, and from where; absent for the controller itself.
-	Origin        *Origin `protobuf:"bytes,1006,opt,name=origin,proto3" json:"origin,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Origin *Origin `protobuf:"bytes,1006,opt,name=origin,proto3" json:"origin,omitempty"`
+	// SHA-256 of the request that has the id, 32 bytes; empty for one that is not compared.
+	RequestContent []byte `protobuf:"bytes,1007,opt,name=request_content,json=requestContent,proto3" json:"request_content,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Command) Reset() {
@@ -647,6 +649,13 @@ func (x *Command) GetOrigin() *Origin {
 	return nil
 }
 
+func (x *Command) GetRequestContent() []byte {
+	if x != nil {
+		return x.RequestContent
+	}
+	return nil
+}
+
 type isCommand_Body interface {
 	isCommand_Body()
 }
@@ -991,7 +1000,9 @@ type RestoreBackup struct {
 	// STAGE: its bytes.
 	Data []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
 	// COMMIT: number of parts.
-	Parts         uint32 `protobuf:"varint,5,opt,name=parts,proto3" json:"parts,omitempty"`
+	Parts uint32 `protobuf:"varint,5,opt,name=parts,proto3" json:"parts,omitempty"`
+	// COMMIT: the grants stay as they are; those of the backup are left out.
+	KeepGrants    bool `protobuf:"varint,6,opt,name=keep_grants,json=keepGrants,proto3" json:"keep_grants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1059,6 +1070,13 @@ func (x *RestoreBackup) GetParts() uint32 {
 		return x.Parts
 	}
 	return 0
+}
+
+func (x *RestoreBackup) GetKeepGrants() bool {
+	if x != nil {
+		return x.KeepGrants
+	}
+	return false
 }
 
 // TakeOverCluster gives the cluster another identity.
@@ -2014,7 +2032,7 @@ type PairKey struct {
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Revision at which no network needs the pair any more; 0 while one does.
 	UnneededSince uint64 `protobuf:"varint,7,opt,name=unneeded_since,json=unneededSince,proto3" json:"unneeded_since,omitempty"`
-	// The request id by which the last rotation was asked for; empty for none. A repeated request does not rotate the pair again.
+	// A hash of the request by which the last rotation was asked for, of its id and author; empty for none. A repeated request does not rotate the pair again.
 	RotatedBy     string `protobuf:"bytes,8,opt,name=rotated_by,json=rotatedBy,proto3" json:"rotated_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2933,7 +2951,7 @@ func (x *PutGrant) GetGrant() *v1.Grant {
 // PutCertificates records certificates. What is recorded of a certificate already stays: nothing is issued twice.
 type PutCertificates struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Records; revocation is passed over.
+	// Records; revocation is passed over. One that was renewed from a certificate that is revoked, or was renewed too often, is refused.
 	Certificates  []*v1.Certificate `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2976,7 +2994,8 @@ func (x *PutCertificates) GetCertificates() []*v1.Certificate {
 	return nil
 }
 
-// RevokeCertificates takes certificates back. One that was taken back before stays as it is.
+// RevokeCertificates takes certificates back, and those that were made from them by renewal. One that was taken back before
+// stays as it is.
 type RevokeCertificates struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// issuer and serial; of one that is not on record the rest is recorded with it.
@@ -2984,7 +3003,15 @@ type RevokeCertificates struct {
 	// Why.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Who.
-	By            string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Besides: all that are in force, of this kind.
+	Kind v1.CertificateKind `protobuf:"varint,4,opt,name=kind,proto3,enum=poolwire.v1.CertificateKind" json:"kind,omitempty"`
+	// With kind: of the owner with this name, or the host with this label; empty for all.
+	Name string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	// With kind: that were issued before; absent for all. Without name it is required.
+	IssuedBefore *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=issued_before,json=issuedBefore,proto3" json:"issued_before,omitempty"`
+	// Not those that were made by renewal.
+	OnlyThese     bool `protobuf:"varint,7,opt,name=only_these,json=onlyThese,proto3" json:"only_these,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3038,6 +3065,34 @@ func (x *RevokeCertificates) GetBy() string {
 		return x.By
 	}
 	return ""
+}
+
+func (x *RevokeCertificates) GetKind() v1.CertificateKind {
+	if x != nil {
+		return x.Kind
+	}
+	return v1.CertificateKind(0)
+}
+
+func (x *RevokeCertificates) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RevokeCertificates) GetIssuedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IssuedBefore
+	}
+	return nil
+}
+
+func (x *RevokeCertificates) GetOnlyThese() bool {
+	if x != nil {
+		return x.OnlyThese
+	}
+	return false
 }
 
 // PutTrustAnchors replaces the record of all CAs.
@@ -3099,7 +3154,7 @@ var File_poolwire_store_v1_command_proto protoreflect.FileDescriptor
 
 const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpoolwire/store/v1/audit.proto\x1a poolwire/store/v1/observed.proto\x1a\x18poolwire/v1/access.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x15poolwire/v1/pki.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\x83\x18\n" +
+	"\x1fpoolwire/store/v1/command.proto\x12\x11poolwire.store.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpoolwire/store/v1/audit.proto\x1a poolwire/store/v1/observed.proto\x1a\x18poolwire/v1/access.proto\x1a\x19poolwire/v1/cluster.proto\x1a\x17poolwire/v1/group.proto\x1a\x16poolwire/v1/host.proto\x1a\x19poolwire/v1/network.proto\x1a\x15poolwire/v1/pki.proto\x1a\x18poolwire/v1/policy.proto\x1a\x16poolwire/v1/pool.proto\x1a!poolwire/v1/private_network.proto\x1a\x16poolwire/v1/rule.proto\x1a\x15poolwire/v1/vif.proto\"\xad\x18\n" +
 	"\aCommand\x12R\n" +
 	"\x11bootstrap_cluster\x18\x01 \x01(\v2#.poolwire.store.v1.BootstrapClusterH\x00R\x10bootstrapCluster\x127\n" +
 	"\bput_pool\x18\x02 \x01(\v2\x1a.poolwire.store.v1.PutPoolH\x00R\aputPool\x12<\n" +
@@ -3154,17 +3209,20 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x06author\x18\xeb\a \x01(\tR\x06author\x12\x19\n" +
 	"\ameaning\x18\xec\a \x01(\rR\ameaning\x12\x13\n" +
 	"\x04term\x18\xed\a \x01(\x04R\x04term\x122\n" +
-	"\x06origin\x18\xee\a \x01(\v2\x19.poolwire.store.v1.OriginR\x06originB\x06\n" +
+	"\x06origin\x18\xee\a \x01(\v2\x19.poolwire.store.v1.OriginR\x06origin\x12(\n" +
+	"\x0frequest_content\x18\xef\a \x01(\fR\x0erequestContentB\x06\n" +
 	"\x04body\"X\n" +
 	"\x10BootstrapCluster\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\x12!\n" +
-	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\"\x93\x01\n" +
+	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\"\xb4\x01\n" +
 	"\rRestoreBackup\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
 	"\x04step\x18\x02 \x01(\x0e2\x1e.poolwire.store.v1.RestoreStepR\x04step\x12\x14\n" +
 	"\x05index\x18\x03 \x01(\rR\x05index\x12\x12\n" +
 	"\x04data\x18\x04 \x01(\fR\x04data\x12\x14\n" +
-	"\x05parts\x18\x05 \x01(\rR\x05parts\"4\n" +
+	"\x05parts\x18\x05 \x01(\rR\x05parts\x12\x1f\n" +
+	"\vkeep_grants\x18\x06 \x01(\bR\n" +
+	"keepGrants\"4\n" +
 	"\x0fTakeOverCluster\x12!\n" +
 	"\fcluster_uuid\x18\x01 \x01(\tR\vclusterUuid\"H\n" +
 	"\aPutPool\x12%\n" +
@@ -3287,11 +3345,16 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\bPutGrant\x12(\n" +
 	"\x05grant\x18\x01 \x01(\v2\x12.poolwire.v1.GrantR\x05grant\"O\n" +
 	"\x0fPutCertificates\x12<\n" +
-	"\fcertificates\x18\x01 \x03(\v2\x18.poolwire.v1.CertificateR\fcertificates\"z\n" +
+	"\fcertificates\x18\x01 \x03(\v2\x18.poolwire.v1.CertificateR\fcertificates\"\xa0\x02\n" +
 	"\x12RevokeCertificates\x12<\n" +
 	"\fcertificates\x18\x01 \x03(\v2\x18.poolwire.v1.CertificateR\fcertificates\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x0e\n" +
-	"\x02by\x18\x03 \x01(\tR\x02by\"`\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x120\n" +
+	"\x04kind\x18\x04 \x01(\x0e2\x1c.poolwire.v1.CertificateKindR\x04kind\x12\x12\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\x12?\n" +
+	"\rissued_before\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fissuedBefore\x12\x1d\n" +
+	"\n" +
+	"only_these\x18\a \x01(\bR\tonlyThese\"`\n" +
 	"\x0fPutTrustAnchors\x122\n" +
 	"\aanchors\x18\x01 \x03(\v2\x18.poolwire.v1.TrustAnchorR\aanchors\x12\x19\n" +
 	"\bbased_on\x18\x02 \x01(\x04R\abasedOn*v\n" +
@@ -3381,7 +3444,8 @@ var file_poolwire_store_v1_command_proto_goTypes = []any{
 	(*v1.Token)(nil),              // 57: poolwire.v1.Token
 	(*v1.Grant)(nil),              // 58: poolwire.v1.Grant
 	(*v1.Certificate)(nil),        // 59: poolwire.v1.Certificate
-	(*v1.TrustAnchor)(nil),        // 60: poolwire.v1.TrustAnchor
+	(v1.CertificateKind)(0),       // 60: poolwire.v1.CertificateKind
+	(*v1.TrustAnchor)(nil),        // 61: poolwire.v1.TrustAnchor
 }
 var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	3,  // 0: poolwire.store.v1.Command.bootstrap_cluster:type_name -> poolwire.store.v1.BootstrapCluster
@@ -3459,12 +3523,14 @@ var file_poolwire_store_v1_command_proto_depIdxs = []int32{
 	58, // 72: poolwire.store.v1.PutGrant.grant:type_name -> poolwire.v1.Grant
 	59, // 73: poolwire.store.v1.PutCertificates.certificates:type_name -> poolwire.v1.Certificate
 	59, // 74: poolwire.store.v1.RevokeCertificates.certificates:type_name -> poolwire.v1.Certificate
-	60, // 75: poolwire.store.v1.PutTrustAnchors.anchors:type_name -> poolwire.v1.TrustAnchor
-	76, // [76:76] is the sub-list for method output_type
-	76, // [76:76] is the sub-list for method input_type
-	76, // [76:76] is the sub-list for extension type_name
-	76, // [76:76] is the sub-list for extension extendee
-	0,  // [0:76] is the sub-list for field type_name
+	60, // 75: poolwire.store.v1.RevokeCertificates.kind:type_name -> poolwire.v1.CertificateKind
+	40, // 76: poolwire.store.v1.RevokeCertificates.issued_before:type_name -> google.protobuf.Timestamp
+	61, // 77: poolwire.store.v1.PutTrustAnchors.anchors:type_name -> poolwire.v1.TrustAnchor
+	78, // [78:78] is the sub-list for method output_type
+	78, // [78:78] is the sub-list for method input_type
+	78, // [78:78] is the sub-list for extension type_name
+	78, // [78:78] is the sub-list for extension extendee
+	0,  // [0:78] is the sub-list for field type_name
 }
 
 func init() { file_poolwire_store_v1_command_proto_init() }

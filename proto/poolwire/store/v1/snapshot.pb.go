@@ -307,7 +307,11 @@ type Request struct {
 	// UUIDs of the resources the command wrote, the first being the one asked for.
 	Uuids []string `protobuf:"bytes,4,rep,name=uuids,proto3" json:"uuids,omitempty"`
 	// How many pairs of hosts a request for new keys was about.
-	Pairs         uint32 `protobuf:"varint,5,opt,name=pairs,proto3" json:"pairs,omitempty"`
+	Pairs uint32 `protobuf:"varint,5,opt,name=pairs,proto3" json:"pairs,omitempty"`
+	// Who used the id; empty in what was written before meaning 4, when all had one name space.
+	Author string `protobuf:"bytes,6,opt,name=author,proto3" json:"author,omitempty"`
+	// Command.request_content.
+	Content       []byte `protobuf:"bytes,7,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -375,6 +379,20 @@ func (x *Request) GetPairs() uint32 {
 		return x.Pairs
 	}
 	return 0
+}
+
+func (x *Request) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Request) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
 }
 
 // TrustAnchors is the record of all CAs.
@@ -462,13 +480,15 @@ const file_poolwire_store_v1_snapshot_proto_rawDesc = "" +
 	"\x04data\x18\x03 \x01(\fR\x04data\">\n" +
 	"\x0eSnapshotRecord\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\rR\x05table\x12\x16\n" +
-	"\x06object\x18\x02 \x01(\fR\x06object\"{\n" +
+	"\x06object\x18\x02 \x01(\fR\x06object\"\xad\x01\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\acommand\x18\x02 \x01(\rR\acommand\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05uuids\x18\x04 \x03(\tR\x05uuids\x12\x14\n" +
-	"\x05pairs\x18\x05 \x01(\rR\x05pairs\"^\n" +
+	"\x05pairs\x18\x05 \x01(\rR\x05pairs\x12\x16\n" +
+	"\x06author\x18\x06 \x01(\tR\x06author\x12\x18\n" +
+	"\acontent\x18\a \x01(\fR\acontent\"^\n" +
 	"\fTrustAnchors\x122\n" +
 	"\aanchors\x18\x01 \x03(\v2\x18.poolwire.v1.TrustAnchorR\aanchors\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevisionB*Z(poolwire/proto/poolwire/store/v1;storev1b\x06proto3"
