@@ -57,6 +57,32 @@ func TestRightsAreAskedBeforeTheRequest(t *testing.T) {
 	}
 }
 
+// A token that is revoked while its request comes is refused as such, and not for want of a role.
+func TestTokensEndWhileTheRequestComes(t *testing.T) {
+	t.Parallel()
+	f := newWorld(t)
+	ca, l := newAuthority(t), listen(t)
+	s := newServer(t, serverConfig(f.store, f.live))
+	ca.serve(s, l)
+	ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
+	defer cancel()
+	f.grant("tenant", RoleReadOnly, scopeCase{pool: paris})
+	for _, method := range []string{v1.AccessService_WhoAmI_FullMethodName, v1.AddressGroupService_ListAddressGroups_FullMethodName} {
+		id, secret := f.token("tenant", nil)
+		call, err := ca.dialToken(l.Addr().String(), secret).NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waitUntil(t, func() bool { return inFlight(s, "tenant") == 1 })
+		if _, err := v1.NewTokenServiceClient(f.conn).DeleteToken(f.ctx, &v1.DeleteTokenRequest{Id: id}); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = call.SendMsg(&emptypb.Empty{}), call.CloseSend() // it may have been refused before
+		refusal{code: codes.Unauthenticated, says: []string{"was revoked"}}.check(t, call.RecvMsg(&emptypb.Empty{}))
+		waitUntil(t, func() bool { return inFlight(s, "tenant") == 0 })
+	}
+}
+
 // Whatever many clients do with requests that do not come, others wait a moment at most.
 func TestHalfRequestsHoldUpNobody(t *testing.T) {
 	t.Parallel()

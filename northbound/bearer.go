@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	v1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
 )
 
 // A bearer token is "pwt_ID_SECRET" in the metadata of a call, "authorization: Bearer TOKEN" (RFC 6750 section 2.1). The
@@ -82,13 +83,13 @@ func errToken() error {
 // isOver tells whether a token has expired.
 func isOver(t *v1.Token) bool { return !t.GetExpireTime().AsTime().After(time.Now()) }
 
-// standing tells whether the token of somebody who was let in is still good.
-func (s *Server) standing(who Identity) error {
+// tokenStands tells whether the token of somebody who was let in is still good in a state.
+func tokenStands(v *raftstore.View, who Identity) error {
 	id, ok := strings.CutPrefix(who.Credential, credentialToken)
 	if !ok {
 		return nil
 	}
-	if t := s.cfg.Store.View().Token(id).GetToken(); t == nil || isOver(t) || t.GetOwner() != who.Name {
+	if t := v.Token(id).GetToken(); t == nil || isOver(t) || t.GetOwner() != who.Name {
 		return errToken()
 	}
 	return nil

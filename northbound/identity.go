@@ -162,7 +162,7 @@ func (s *Server) identify(ctx context.Context) (Identity, error) {
 		}
 	}
 	// A node says that somebody had a token; whether it is still good, each node looks for itself.
-	return who, s.standing(who)
+	return who, tokenStands(s.cfg.Store.View(), who)
 }
 
 // leafOf returns the client's certificate, which the listener's own configuration has verified in the

@@ -115,15 +115,19 @@ func (s *Server) logCall(ctx context.Context, c *call, err error) {
 // when that has come, since rights may have been lost meanwhile. What exactly the caller may see and touch is decided where states are read (seen)
 // and commands written (permit).
 func (s *Server) authorise(ctx context.Context, method string) error {
-	c := callOf(ctx)
+	c, v := callOf(ctx), s.cfg.Store.View()
 	who, p := c.who, permissions[method]
+	// Of a token that ended on the way nothing is left but a name without rights: who has it is to hear which it is.
+	if err := tokenStands(v, who); err != nil {
+		return err
+	}
 	if who.outside && !forJoining(method) {
 		return status.Errorf(codes.PermissionDenied, "%s is for members of the cluster; node %q is none, and may only join", shortMethod(method), who.Name)
 	}
 	if p.reach != reachNobody && who.Role >= p.role {
 		return nil
 	}
-	rights := rightsOf(s.cfg.Store.View(), who)
+	rights := rightsOf(v, who)
 	if !rights.allows(p) {
 		return refuse(method, p, who, rights)
 	}
@@ -211,11 +215,12 @@ func (s *Server) follow(ctx context.Context, end context.CancelCauseFunc) {
 			return
 		case <-tick.C:
 		}
-		if err := s.standing(c.who); err != nil {
+		v := s.cfg.Store.View()
+		if err := tokenStands(v, c.who); err != nil {
 			end(err)
 			return
 		}
-		now := rightsOf(s.cfg.Store.View(), c.who)
+		now := rightsOf(v, c.who)
 		switch p := permissions[c.method]; {
 		case now.equal(c.rights):
 		case !now.allows(p):
