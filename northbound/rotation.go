@@ -46,9 +46,11 @@ func (s *pkiService) RotateCa(ctx context.Context, req *v1.RotateCaRequest) (*v1
 	if err != nil {
 		return nil, err
 	}
-	res, err := s.cfg.Store.Apply(ctx, signed(ctx, &storev1.Command{Body: &storev1.Command_PutTrustAnchors{
-		PutTrustAnchors: &storev1.PutTrustAnchors{Anchors: next, BasedOn: revision},
-	}}))
+	put := &storev1.PutTrustAnchors{Anchors: next, BasedOn: revision}
+	if !req.GetForce() {
+		put.LeftBehind = new(v.LeftBehind(next)) // who gets a certificate after the look at them above counts too
+	}
+	res, err := s.cfg.Store.Apply(ctx, signed(ctx, &storev1.Command{Body: &storev1.Command_PutTrustAnchors{PutTrustAnchors: put}}))
 	if err != nil {
 		return nil, statusOf(err, "")
 	}

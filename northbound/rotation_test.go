@@ -3,6 +3,7 @@ package northbound
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,16 +15,19 @@ import (
 	v1 "poolwire/proto/poolwire/v1"
 )
 
-// showing has hosts present certificates of this CA.
+// showing has hosts present certificates of a CA of the test's choice.
 type showing struct {
 	*fakeLive
-	issuer *string
+	test *rotating
 }
 
 func (s showing) HostStatus(host string) *v1.HostStatus {
+	if do := s.test.meanwhile.Swap(nil); do != nil {
+		(*do)()
+	}
 	st := s.fakeLive.HostStatus(host)
 	if st != nil {
-		st.State, st.Certificate = v1.HostState_HOST_STATE_READY, &v1.PresentedCertificate{Issuer: *s.issuer}
+		st.State, st.Certificate = v1.HostState_HOST_STATE_READY, &v1.PresentedCertificate{Issuer: s.test.shown}
 	}
 	return st
 }
@@ -44,6 +48,8 @@ type rotating struct {
 	ca    *pki.Authority
 	old   pki.Anchor
 	shown string // fingerprint of the CA of hosts' certificates; first that of old
+	// meanwhile is done once while somebody looks what hosts present.
+	meanwhile atomic.Pointer[func()]
 }
 
 func newRotating(t *testing.T) *rotating {
@@ -54,7 +60,7 @@ func newRotating(t *testing.T) *rotating {
 	}
 	r := &rotating{ca: ca, old: ca.Anchors()[0]}
 	r.shown = r.old.Fingerprint()
-	r.fixture = newFixtureWith(t, func(c *Config) { c.CA, c.Live = ca, showing{c.Live.(*fakeLive), &r.shown} })
+	r.fixture = newFixtureWith(t, func(c *Config) { c.CA, c.Live = ca, showing{c.Live.(*fakeLive), r} })
 	r.populate()
 	return r
 }
@@ -130,7 +136,9 @@ func TestAbortSparesWhoHasMoved(t *testing.T) {
 	f.shown = start().Fingerprint()
 	refusal{code: codes.FailedPrecondition, says: []string{"host xcp1", "host xcp3", "--force", "switch"}}.check(t, f.take(abort, false))
 	f.shown = f.old.Fingerprint()
-	moved := f.issue("vic")
+	var moved *v1.Certificate
+	f.meanwhile.Store(new(func() { moved = f.issue("vic") }))
+	refusal{code: codes.FailedPrecondition, says: []string{"meanwhile", "rotate status"}}.check(t, f.take(abort, false))
 	if moved.GetTrust() != v1.CertificateTrust_CERTIFICATE_TRUST_TRUSTED {
 		t.Errorf("%v", moved)
 	}

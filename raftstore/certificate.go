@@ -57,6 +57,10 @@ func (t *tx) putCertificates(c *storev1.PutCertificates) (Result, error) {
 		if t.Certificate(given.GetIssuer(), given.GetSerial()) != nil {
 			continue
 		}
+		// A rotation may have been aborted while it was being made.
+		if anchors, _ := t.TrustAnchors(); len(anchors) > 0 && !isAnchor(anchors, given.GetIssuer()) {
+			return Result{}, &PreconditionError{Kind: KindCertificate, ID: given.GetSerial(), Reason: "is of a CA that is not trusted any more: have another one made"}
+		}
 		if err := t.MayRenew(given, t.time.AsTime()); err != nil {
 			return Result{}, err
 		}
@@ -142,6 +146,21 @@ func (v *View) TrustAnchors() ([]*poolwirev1.TrustAnchor, uint64) {
 	return a.GetAnchors(), a.GetRevision()
 }
 
+func isAnchor(anchors []*poolwirev1.TrustAnchor, fingerprint string) bool {
+	return slices.ContainsFunc(anchors, func(a *poolwirev1.TrustAnchor) bool { return a.GetFingerprint() == fingerprint })
+}
+
+// LeftBehind is how many certificates are on record of the CAs that are not in the next record of CAs any more.
+func (v *View) LeftBehind(next []*poolwirev1.TrustAnchor) (n uint32) {
+	anchors, _ := v.TrustAnchors()
+	for _, c := range v.Certificates() {
+		if isAnchor(anchors, c.GetIssuer()) && !isAnchor(next, c.GetIssuer()) {
+			n++
+		}
+	}
+	return n
+}
+
 // Bounds of the record of CAs.
 const (
 	maxAnchors   = 8
@@ -153,6 +172,9 @@ func (t *tx) putTrustAnchors(c *storev1.PutTrustAnchors) (Result, error) {
 	was, revision := t.TrustAnchors()
 	if c.GetBasedOn() != revision {
 		return Result{}, &ConflictError{Kind: KindTrustAnchor, ID: "record", Have: fmt.Sprint(revision), Want: fmt.Sprint(c.GetBasedOn())}
+	}
+	if left := t.LeftBehind(c.GetAnchors()); c.LeftBehind != nil && left != c.GetLeftBehind() {
+		return Result{}, &PreconditionError{Kind: KindTrustAnchor, ID: "record", Reason: "certificates of a CA that was to be forgotten were made meanwhile: look again (poolwire pki rotate status)"}
 	}
 	states := map[poolwirev1.TrustAnchorState]int{}
 	out := &storev1.TrustAnchors{Revision: t.revision}

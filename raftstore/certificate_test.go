@@ -92,6 +92,37 @@ func TestOldCertificatesAreForgotten(t *testing.T) {
 	}
 }
 
+// A CA is not forgotten over the head of somebody who got a certificate of it after the look at who has one, nor is one
+// recorded that comes after the CA has gone.
+func TestNobodyIsLeftBehindBetween(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	const next, active = poolwirev1.TrustAnchorState_TRUST_ANCHOR_STATE_NEXT, poolwirev1.TrustAnchorState_TRUST_ANCHOR_STATE_ACTIVE
+	m.must(putAnchors(0, anchorOf("a", active), anchorOf("b", next)))
+	of := func(ca, serial string) *poolwirev1.Certificate {
+		c := issuedTo(m, serial, time.Hour)
+		c.Issuer = strings.Repeat(ca, 64)
+		return c
+	}
+	abort := func(seen *uint32) *storev1.Command {
+		_, revision := m.view().TrustAnchors()
+		c := putAnchors(revision, anchorOf("a", active))
+		c.GetPutTrustAnchors().LeftBehind = seen
+		return c
+	}
+	looked := m.view().LeftBehind([]*poolwirev1.TrustAnchor{anchorOf("a", active)})
+	m.must(putRecords(of("a", "0a"), of("b", "0b")))
+	var precondition *PreconditionError
+	if _, err := m.apply(abort(&looked)); !errors.As(err, &precondition) || looked != 0 {
+		t.Errorf("%d were seen: %v", looked, err)
+	}
+	m.must(abort(new(uint32(1))))
+	if _, err := m.apply(putRecords(of("b", "0c"))); !errors.As(err, &precondition) || !strings.Contains(err.Error(), "not trusted any more") {
+		t.Error(err)
+	}
+	m.must(putRecords(of("a", "0d"), of("b", "0b"))) // what is on record stays as it is
+}
+
 // Two who rotate at once: the second learns that he was not the first.
 func TestTrustAnchors(t *testing.T) {
 	t.Parallel()

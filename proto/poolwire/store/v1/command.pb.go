@@ -3101,7 +3101,10 @@ type PutTrustAnchors struct {
 	// One is ACTIVE, at most one NEXT. State times are the store's where the state is another than before.
 	Anchors []*v1.TrustAnchor `protobuf:"bytes,1,rep,name=anchors,proto3" json:"anchors,omitempty"`
 	// Revision of the record that this one is based on; 0 for none.
-	BasedOn       uint64 `protobuf:"varint,2,opt,name=based_on,json=basedOn,proto3" json:"based_on,omitempty"`
+	BasedOn uint64 `protobuf:"varint,2,opt,name=based_on,json=basedOn,proto3" json:"based_on,omitempty"`
+	// How many certificates of CAs that are left out were on record when it was decided; a conflict if it is another number
+	// by now. Absent to leave them out whatever there is of them.
+	LeftBehind    *uint32 `protobuf:"varint,3,opt,name=left_behind,json=leftBehind,proto3,oneof" json:"left_behind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3146,6 +3149,13 @@ func (x *PutTrustAnchors) GetAnchors() []*v1.TrustAnchor {
 func (x *PutTrustAnchors) GetBasedOn() uint64 {
 	if x != nil {
 		return x.BasedOn
+	}
+	return 0
+}
+
+func (x *PutTrustAnchors) GetLeftBehind() uint32 {
+	if x != nil && x.LeftBehind != nil {
+		return *x.LeftBehind
 	}
 	return 0
 }
@@ -3354,10 +3364,13 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x04name\x18\x05 \x01(\tR\x04name\x12?\n" +
 	"\rissued_before\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fissuedBefore\x12\x1d\n" +
 	"\n" +
-	"only_these\x18\a \x01(\bR\tonlyThese\"`\n" +
+	"only_these\x18\a \x01(\bR\tonlyThese\"\x96\x01\n" +
 	"\x0fPutTrustAnchors\x122\n" +
 	"\aanchors\x18\x01 \x03(\v2\x18.poolwire.v1.TrustAnchorR\aanchors\x12\x19\n" +
-	"\bbased_on\x18\x02 \x01(\x04R\abasedOn*v\n" +
+	"\bbased_on\x18\x02 \x01(\x04R\abasedOn\x12$\n" +
+	"\vleft_behind\x18\x03 \x01(\rH\x00R\n" +
+	"leftBehind\x88\x01\x01B\x0e\n" +
+	"\f_left_behind*v\n" +
 	"\vRestoreStep\x12\x1c\n" +
 	"\x18RESTORE_STEP_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12RESTORE_STEP_STAGE\x10\x01\x12\x17\n" +
@@ -3581,6 +3594,7 @@ func file_poolwire_store_v1_command_proto_init() {
 		(*Command_DeleteGrant)(nil),
 		(*Command_PutAudit)(nil),
 	}
+	file_poolwire_store_v1_command_proto_msgTypes[36].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
