@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"poolwire/strangers"
 )
 
 // shown is a connection whose peer has presented a certificate.
@@ -76,9 +78,9 @@ func TestRegisteredHostsAreNoStrangersWhileTheyAreMet(t *testing.T) {
 		s.dial(ctx, fmt.Sprint("nobody", i), unknown)
 	}
 	// All are of one address.
-	eventually(t, "strangers make room for strangers", func() bool { return limited.Load() == crowd-room/strangersShare })
+	eventually(t, "strangers make room for strangers", func() bool { return limited.Load() == crowd-room/strangers.Share })
 	answer()
-	eventually(t, "all others are there", func() bool { return s.board.callers.size() == hosts+room/strangersShare })
+	eventually(t, "all others are there", func() bool { return s.board.callers.size() == hosts+room/strangers.Share })
 	for i := range hosts {
 		if _, ok := s.board.callers.newest(fmt.Sprint("host", i), func([]*x509.Certificate) error { return nil }); !ok {
 			t.Errorf("host%d was let go: %v", i, s.board.Refused())

@@ -5,6 +5,8 @@ import (
 	"net"
 	"slices"
 	"sync"
+
+	"poolwire/strangers"
 )
 
 // Bounds on sessions that nobody has claimed. Anybody can announce any key, so
@@ -41,14 +43,15 @@ type shelfConfig[K comparable, S parkable] struct {
 	refuse func(net.Addr, error)
 	// known tells whether a session that announces a key is a registered host's.
 	known func(K, S) bool
-	// strangers are the sessions that are not.
-	strangers *strangers
+	// strangers are the sessions that are not; limited is told of each that had to make room.
+	strangers *strangers.Room
+	limited   func()
 }
 
 // place is one session on the shelf. Its flags are guarded by the shelf's mu.
 type place[S parkable] struct {
 	session  S
-	stranger *stranger
+	stranger *strangers.Peer
 	// claimed: it was verified. reported: somebody turned it away.
 	claimed, reported bool
 }
@@ -60,7 +63,7 @@ func newShelf[K comparable, S parkable](cfg shelfConfig[K, S]) *shelf[K, S] {
 // park files a session until it ends.
 func (f *shelf[K, S]) park(key K, s S) {
 	here := f.place(key, s)
-	defer f.strangers.leave(here.stranger)
+	defer f.strangers.Leave(here.stranger)
 	f.mu.Lock()
 	out := f.makeRoomLocked(key, s.RemoteAddr())
 	f.parked[key] = append(f.parked[key], here)
@@ -82,8 +85,7 @@ func (f *shelf[K, S]) park(key K, s S) {
 // place makes the place of a session, and counts it among the strangers unless it is a registered host's.
 func (f *shelf[K, S]) place(key K, s S) *place[S] {
 	here := &place[S]{session: s}
-	here.stranger = &stranger{address: originOf(s.RemoteAddr()), end: func(err error) { f.end(s, err) }}
-	here.stranger.known = func() bool {
+	known := func() bool {
 		known := f.known(key, s)
 		if known {
 			f.mu.Lock()
@@ -92,10 +94,21 @@ func (f *shelf[K, S]) place(key K, s S) *place[S] {
 		}
 		return known
 	}
-	if !here.stranger.known() {
-		f.strangers.enter(here.stranger)
+	here.stranger = f.stranger(s.RemoteAddr(), known, func(err error) { f.end(s, err) })
+	if !known() {
+		f.strangers.Enter(here.stranger)
 	}
 	return here
+}
+
+// stranger describes a peer that may be one. When it has to make room, it is looked whether it is a registered host by now.
+func (f *shelf[K, S]) stranger(remote net.Addr, known func() bool, end func(error)) *strangers.Peer {
+	return strangers.NewPeer(remote, func() {
+		if !known() {
+			f.limited()
+			end(errStranger)
+		}
+	})
 }
 
 // makeRoomLocked takes one session off the shelf when there are too many, and
@@ -184,7 +197,7 @@ func (f *shelf[K, S]) judge(p *place[S], err error) (report bool) {
 	defer f.mu.Unlock()
 	if err == nil {
 		p.claimed = true
-		f.strangers.leave(p.stranger)
+		f.strangers.Leave(p.stranger)
 		return false
 	}
 	report = !p.reported

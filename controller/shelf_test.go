@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"poolwire/strangers"
 )
 
 // parcel is a session on a shelf.
@@ -79,7 +81,7 @@ func newShelfTest(t *testing.T) *shelfTest {
 	})
 	f.shelf = newShelf(shelfConfig[string, *parcel]{
 		end: (*parcel).end, refuse: func(a net.Addr, err error) { f.refused = append(f.refused, a.String()+" "+err.Error()) },
-		known: func(string, *parcel) bool { return false }, strangers: newStrangers(1024, func() {}),
+		known: func(string, *parcel) bool { return false }, strangers: strangers.NewRoom(1024), limited: func() {},
 	})
 	return f
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,42 +19,30 @@ import (
 	"time"
 
 	"poolwire/southbound/ovsdb"
+	"poolwire/strangers"
 )
 
-// Strangers have so much room, and a quarter of it of one address; who was found to be a registered host meanwhile has
-// to make none.
+// Who was found to be a registered host meanwhile has to make no room, and is no stranger any more.
 func TestStrangersMakeRoom(t *testing.T) {
 	t.Parallel()
 	var limited atomic.Int64
-	s := newStrangers(8, func() { limited.Add(1) })
-	ended := map[string]bool{}
-	come := func(name, address string, known bool) *stranger {
-		p := &stranger{
-			address: originOf(&net.TCPAddr{IP: net.ParseIP(address), Port: 1}),
-			known:   func() bool { return known }, end: func(error) { ended[name] = true },
-		}
-		s.enter(p)
-		return p
+	f := newShelf(shelfConfig[string, *parcel]{strangers: strangers.NewRoom(8), limited: func() { limited.Add(1) }})
+	var ended []string
+	come := func(name string, known bool) {
+		f.strangers.Enter(f.stranger(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, func() bool { return known }, func(err error) {
+			if !errors.Is(err, errStranger) {
+				t.Errorf("%s was ended with %v", name, err)
+			}
+			ended = append(ended, name)
+		}))
 	}
-	come("a", "192.0.2.1", false)
-	come("b", "192.0.2.1", true)
-	come("c", "192.0.2.1", false) // a goes
-	come("d", "192.0.2.1", false) // b is known by now
-	for i := range 6 {
-		come(fmt.Sprint("other", i), fmt.Sprintf("198.51.100.%d", i), false)
-	}
-	come("e", "2001:db8::1", false)  // c goes, the oldest
-	come("f", "2001:db8::2", false)  // d
-	come("g", "2001:db8::ff", false) // e: one network
-	want := map[string]bool{"a": true, "c": true, "d": true, "e": true}
-	if fmt.Sprint(ended) != fmt.Sprint(want) || limited.Load() != 4 || s.size() != 8 {
-		t.Errorf("let go %v, counted %d, %d are there; want %v", ended, limited.Load(), s.size(), want)
-	}
-	p := come("h", "203.0.113.1", false)
-	s.leave(p)
-	s.leave(p)
-	if s.size() != 7 || len(s.from) != 6 {
-		t.Errorf("%d strangers of %v", s.size(), s.from)
+	come("a", false)
+	come("b", true)
+	come("c", false) // a goes
+	come("d", false) // b is known by now
+	come("e", false) // c goes
+	if !slices.Equal(ended, []string{"a", "c"}) || limited.Load() != 2 || f.strangers.Len() != 2 {
+		t.Errorf("let go %v, counted %d, %d are there", ended, limited.Load(), f.strangers.Len())
 	}
 }
 
@@ -64,11 +54,11 @@ func TestRegisteredHostsAreNoStrangers(t *testing.T) {
 	known := f.put("registered", newParcel("10.0.0.1", true))
 	f.put("registered", newParcel("10.0.0.66", false))
 	later := f.put("later", newParcel("10.0.0.2", true))
-	if n := f.strangers.size(); n != 2 {
+	if n := f.strangers.Len(); n != 2 {
 		t.Fatalf("%d strangers, want 2", n)
 	}
-	if _, ok := f.newest("later", isGood); !ok || f.strangers.size() != 1 {
-		t.Errorf("claimed %v, %d strangers, want 1", ok, f.strangers.size())
+	if _, ok := f.newest("later", isGood); !ok || f.strangers.Len() != 1 {
+		t.Errorf("claimed %v, %d strangers, want 1", ok, f.strangers.Len())
 	}
 	for range 3 * maxParked {
 		f.put("registered", newParcel("10.0.0.66", false))
@@ -80,7 +70,7 @@ func TestRegisteredHostsAreNoStrangers(t *testing.T) {
 		p.end(nil)
 	}
 	f.work.Wait()
-	if n := f.strangers.size(); n != 0 {
+	if n := f.strangers.Len(); n != 0 {
 		t.Errorf("%d strangers are left", n)
 	}
 }
@@ -183,13 +173,13 @@ func TestStrangersCostNoMemory(t *testing.T) {
 	monitored, end := crowdOfStrangers(t, b, peers)
 	// All are of one address.
 	eventually(t, "those that are too many have gone", func() bool {
-		return limited.Load() == peers-room/strangersShare && b.callers.size() == room/strangersShare
+		return limited.Load() == peers-room/strangers.Share && b.callers.size() == room/strangers.Share
 	})
 	if now := heap(); now > before+bound || monitored.Load() > 0 {
 		t.Errorf("the heap grew by %d MiB, %d monitors", (int64(now)-int64(before))>>20, monitored.Load())
 	}
 	end()
-	if n, m := b.callers.size(), b.callers.strangers.size(); n != 0 || m != 0 || len(b.callers.parked) != 0 {
+	if n, m := b.callers.size(), b.callers.strangers.Len(); n != 0 || m != 0 || len(b.callers.parked) != 0 {
 		t.Errorf("left are %d callers, %d strangers", n, m)
 	}
 	if now := heap(); now > before+bound/4 {
@@ -204,7 +194,7 @@ func TestStrangerThatIsRegistered(t *testing.T) {
 	monitored, end := crowdOfStrangers(t, b, 3)
 	defer end()
 	eventually(t, "all have dialled in", func() bool { return b.callers.size() == 3 })
-	if s := b.callers.strangers.size(); s != 3 || monitored.Load() != 0 {
+	if s := b.callers.strangers.Len(); s != 3 || monitored.Load() != 0 {
 		t.Fatalf("%d strangers, %d monitors", s, monitored.Load())
 	}
 	c, ok := b.callers.newest("nobody1", func([]*x509.Certificate) error { return nil })
@@ -215,7 +205,7 @@ func TestStrangerThatIsRegistered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(s.Snapshot().Bridges); n != heavyRows || monitored.Load() != 1 || b.callers.strangers.size() != 2 {
-		t.Errorf("%d bridges, %d monitors, %d strangers", n, monitored.Load(), b.callers.strangers.size())
+	if n := len(s.Snapshot().Bridges); n != heavyRows || monitored.Load() != 1 || b.callers.strangers.Len() != 2 {
+		t.Errorf("%d bridges, %d monitors, %d strangers", n, monitored.Load(), b.callers.strangers.Len())
 	}
 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net"
 	"slices"
@@ -15,10 +16,17 @@ import (
 	"poolwire/southbound/openflow"
 	"poolwire/southbound/openflow/portflags"
 	"poolwire/southbound/ovsdb"
+	"poolwire/strangers"
 )
 
 // maxRefusals is how many refused connections are remembered for operators.
 const maxRefusals = 20
+
+// defaultStrangers is how many strangers a listener has room for unless it is told otherwise.
+const defaultStrangers = 256
+
+// errStranger is why a stranger was let go.
+var errStranger = errors.New("more peers than there is room for that are no registered host (limits.unverified_sessions)")
 
 // Switchboard keeps the sessions that hosts open to this node, whether or not
 // it leads: OpenFlow sessions of bridges by datapath id, those for port flags too, and by
@@ -74,19 +82,20 @@ func NewSwitchboard(cfg BoardConfig) *Switchboard {
 		cfg.Meeting = exchangeDeadline
 	}
 	b := &Switchboard{cfg: cfg, told: rate.NewLimiter(1, 50)}
-	among := func(listener string) *strangers {
-		return newStrangers(cfg.Strangers, func() { cfg.Limited(listener) })
+	if cfg.Strangers <= 0 {
+		cfg.Strangers = defaultStrangers
 	}
+	limited := func(listener string) func() { return func() { cfg.Limited(listener) } }
 	b.switches = newShelf(shelfConfig[uint64, *openflow.Switch]{
-		end: (*openflow.Switch).Close, refuse: b.Refuse, strangers: among("openflow"),
+		end: (*openflow.Switch).Close, refuse: b.Refuse, strangers: strangers.NewRoom(cfg.Strangers), limited: limited("openflow"),
 		known: func(_ uint64, s *openflow.Switch) bool { return cfg.Known("", s.PeerCertificates()) },
 	})
 	b.flags = newShelf(shelfConfig[uint64, *portflags.Session]{
-		end: (*portflags.Session).Close, refuse: b.Refuse, strangers: among("portflags"),
+		end: (*portflags.Session).Close, refuse: b.Refuse, strangers: strangers.NewRoom(cfg.Strangers), limited: limited("portflags"),
 		known: func(_ uint64, s *portflags.Session) bool { return cfg.Known("", s.PeerCertificates()) },
 	})
 	b.callers = newShelf(shelfConfig[string, *ovsdb.Caller]{
-		end: (*ovsdb.Caller).Close, refuse: b.Refuse, strangers: among("ovsdb"),
+		end: (*ovsdb.Caller).Close, refuse: b.Refuse, strangers: strangers.NewRoom(cfg.Strangers), limited: limited("ovsdb"),
 		known: func(id string, c *ovsdb.Caller) bool { return cfg.Known(id, c.PeerCertificates()) },
 	})
 	return b
@@ -124,12 +133,13 @@ func (b *Switchboard) meet(ctx context.Context, conn net.Conn) (*ovsdb.Caller, e
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	certs := ovsdb.PeerCertificates(conn)
-	who := &stranger{address: originOf(conn.RemoteAddr()), known: func() bool { return b.cfg.Known("", certs) }, end: end}
-	if !who.known() {
-		b.callers.strangers.enter(who)
+	known := func() bool { return b.cfg.Known("", certs) }
+	who := b.callers.stranger(conn.RemoteAddr(), known, end)
+	if !known() {
+		b.callers.strangers.Enter(who)
 	}
 	c, err := ovsdb.Meet(ctx, conn, b.cfg.Session)
-	if b.callers.strangers.leave(who) || who.known() {
+	if b.callers.strangers.Leave(who) || known() {
 		return c, err
 	}
 	// It had to make room, be it in the moment in which it said its name.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/credentials"
+
+	"poolwire/strangers"
 )
 
 // ErrFull is why a connection was turned away.
@@ -89,7 +91,7 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // enter counts a connection in.
 func (l *listener) enter(remote net.Addr) (leave func(), err error) {
-	ip := addressOf(remote)
+	ip := strangers.Origin(remote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	limit, most := "", 0
@@ -116,20 +118,6 @@ func (l *listener) enter(remote net.Addr) (leave func(), err error) {
 			delete(l.perAddress, ip)
 		}
 	}, nil
-}
-
-// addressOf is the IP address of a TCP peer. Of IPv6 it is the network of 64 bits: a machine may
-// use all of its addresses. All others share one.
-func addressOf(a net.Addr) netip.Addr {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
-	if ip.Is6() {
-		ip = netip.PrefixFrom(ip, 64).Masked().Addr()
-	}
-	return ip
 }
 
 // conn is a connection that was counted in.

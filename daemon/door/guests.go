@@ -1,16 +1,15 @@
 package door
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"net"
-	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/credentials"
+
+	"poolwire/strangers"
 )
 
 // How many calls of a connection may be refused by their headers before it is closed: of a peer that has proved
@@ -20,43 +19,35 @@ const (
 	refusedOfKnown    = 1000
 )
 
-// strangersShare is the part of the room that the connections of one address may have.
-const strangersShare = 4
-
 // Guests bounds the connections of a gRPC server whose peers have shown no certificate and have made no accepted call
 // yet: room at a time, a part of them from one address, each for as long as patience. There is always room for another
 // one: the oldest goes. creds are those of TLS. Connections have a [*Guest] as AuthInfo.
 func Guests(creds credentials.TransportCredentials, room int, patience time.Duration, cfg Config) credentials.TransportCredentials {
-	return &guests{creds, &strangers{room: room, patience: patience, cfg: cfg, from: map[netip.Addr]int{}}}
+	return &guests{creds, &lobby{room: strangers.NewRoom(room), patience: patience, cfg: cfg}}
 }
 
 type guests struct {
 	credentials.TransportCredentials
-	strangers *strangers
+	lobby *lobby
 }
 
-// strangers are the peers that have proved nothing yet.
-type strangers struct {
-	room     int
+// lobby is where peers are that have proved nothing yet.
+type lobby struct {
+	room     *strangers.Room
 	patience time.Duration
 	cfg      Config
-
-	mu   sync.Mutex
-	all  list.List          // of *Guest, the oldest first
-	from map[netip.Addr]int // how many of all are of an address; only those with any
 }
 
 // Guest is the peer of a connection.
 type Guest struct {
 	credentials.TLSInfo
 	conn    net.Conn
-	address netip.Addr
-	among   *strangers
+	among   *lobby
 	proved  atomic.Bool
 	refused atomic.Int32
-
-	place *list.Element // guarded by among.mu; nil for one that is no stranger
-	timer *time.Timer   // guarded by among.mu
+	// Of one that has shown no certificate: its place, and what ends the connection when it stays a stranger for too long.
+	stranger *strangers.Peer
+	timer    *time.Timer
 }
 
 // TLS is what the handshake found out.
@@ -65,7 +56,7 @@ func (g *Guest) TLS() credentials.TLSInfo { return g.TLSInfo }
 // Proved says that a call of the connection was accepted.
 func (g *Guest) Proved() {
 	if !g.proved.Swap(true) {
-		g.among.leave(g)
+		g.leave()
 	}
 }
 
@@ -92,19 +83,21 @@ func (h *guests) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, 
 	if err != nil || !ok {
 		return conn, info, err
 	}
-	g := &Guest{TLSInfo: secured, conn: below, address: addressOf(raw.RemoteAddr()), among: h.strangers}
-	below.guest.Store(g)
+	g := &Guest{TLSInfo: secured, conn: below, among: h.lobby}
 	if len(secured.State.PeerCertificates) > 0 {
 		g.proved.Store(true)
-	} else {
-		h.strangers.enter(g)
+		return conn, g, nil
 	}
+	g.stranger = strangers.NewPeer(raw.RemoteAddr(), g.letGo)
+	g.timer = time.AfterFunc(h.lobby.patience, g.letGo)
+	below.guest.Store(g)
+	h.lobby.room.Enter(g.stranger)
 	return conn, g, nil
 }
 
 // Clone copies the credentials; the copy has the same room (credentials.TransportCredentials).
 func (h *guests) Clone() credentials.TransportCredentials {
-	return &guests{h.TransportCredentials.Clone(), h.strangers}
+	return &guests{h.TransportCredentials.Clone(), h.lobby}
 }
 
 // ClientHandshake is not for servers (credentials.TransportCredentials).
@@ -112,77 +105,31 @@ func (h *guests) ClientHandshake(context.Context, string, net.Conn) (net.Conn, c
 	return nil, nil, errors.ErrUnsupported
 }
 
-// enter counts a stranger in, and lets go who has to make room.
-func (s *strangers) enter(g *Guest) {
-	s.mu.Lock()
-	var out *Guest
-	switch {
-	case s.from[g.address] >= max(s.room/strangersShare, 1):
-		out = s.oldest(func(o *Guest) bool { return o.address == g.address })
-	case s.all.Len() >= s.room:
-		out = s.oldest(func(*Guest) bool { return true })
-	}
-	if out != nil {
-		s.forget(out)
-	}
-	g.place = s.all.PushBack(g)
-	s.from[g.address]++
-	g.timer = time.AfterFunc(s.patience, func() { s.letGo(g) })
-	s.mu.Unlock()
-	if out != nil {
-		s.letGo(out)
-	}
-}
-
-// oldest is the stranger of some that has been there for longest; mu is held.
-func (s *strangers) oldest(of func(*Guest) bool) *Guest {
-	for e := s.all.Front(); e != nil; e = e.Next() {
-		if g := e.Value.(*Guest); of(g) {
-			return g
-		}
-	}
-	return nil
-}
-
 // letGo ends the connection of a stranger.
-func (s *strangers) letGo(g *Guest) {
+func (g *Guest) letGo() {
 	if g.proved.Load() {
 		return
 	}
-	s.cfg.Metrics.refused.WithLabelValues(s.cfg.Name, "unproved_connections").Inc()
+	g.among.cfg.Metrics.refused.WithLabelValues(g.among.cfg.Name, "unproved_connections").Inc()
 	_ = g.conn.Close()
 }
 
 // leave counts out a guest that is no stranger any more, or is gone.
-func (s *strangers) leave(g *Guest) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forget(g)
-}
-
-// forget is leave with mu held.
-func (s *strangers) forget(g *Guest) {
-	if g.place == nil {
-		return
-	}
-	s.all.Remove(g.place)
-	g.place = nil
+func (g *Guest) leave() {
 	g.timer.Stop()
-	if s.from[g.address]--; s.from[g.address] == 0 {
-		delete(s.from, g.address)
-	}
+	g.among.room.Leave(g.stranger)
 }
 
 // guestConn is the connection below TLS.
 type guestConn struct {
 	net.Conn
-	guest atomic.Pointer[Guest]
+	guest atomic.Pointer[Guest] // only of one that has come as a stranger
 }
 
 // Close closes the connection and counts its peer out (net.Conn).
 func (c *guestConn) Close() error {
 	if g := c.guest.Load(); g != nil {
-		g.among.leave(g)
+		g.leave()
 	}
 	return c.Conn.Close()
 }

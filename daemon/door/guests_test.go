@@ -90,9 +90,8 @@ func TestStrangersMakeRoom(t *testing.T) {
 	for _, open := range []net.Conn{a, certified, d, e} {
 		goesOn(t, open)
 	}
-	s := r.guests.strangers
-	if s.all.Len() != 8 || s.from[addressOf(&net.TCPAddr{IP: net.ParseIP("192.0.2.1")})] != 1 {
-		t.Errorf("%d strangers: %v", s.all.Len(), s.from)
+	if n := r.guests.lobby.room.Len(); n != 8 {
+		t.Errorf("%d strangers", n)
 	}
 	if n := values(t, r.metrics)["poolwire_connections_limited_total unproved_connections"]; n != 2 {
 		t.Errorf("%v were counted", n)
@@ -110,8 +109,8 @@ func TestStrangersHaveNoTime(t *testing.T) {
 	ended(t, c)
 	goesOn(t, a)
 	goesOn(t, b)
-	if s := r.guests.strangers; s.all.Len() != 0 || len(s.from) != 0 {
-		t.Errorf("%d strangers: %v", s.all.Len(), s.from)
+	if n := r.guests.lobby.room.Len(); n != 0 {
+		t.Errorf("%d strangers", n)
 	}
 }
 
@@ -127,8 +126,8 @@ func TestRefusedCallsEndTheConnection(t *testing.T) {
 	}
 	ended(t, a)
 	goesOn(t, b)
-	if s := r.guests.strangers; s.all.Len() != 0 {
-		t.Errorf("%d strangers", s.all.Len())
+	if n := r.guests.lobby.room.Len(); n != 0 {
+		t.Errorf("%d strangers", n)
 	}
 	for range refusedOfKnown {
 		known.Refused()
