@@ -250,3 +250,17 @@ func TestWaitingRequestsAreBounded(t *testing.T) {
 		t.Errorf("%d wait; that of another client %s", r.waiting, a.is())
 	}
 }
+
+// A place that is free goes to who has had least, though somebody else asked for it first.
+func TestFreePlacesGoToWhoHadLeast(t *testing.T) {
+	t.Parallel()
+	r, now := standing(1, 1)
+	var greedy, late share
+	first := r.enter(&greedy)
+	*now = now.Add(heldMost / 2)
+	again, other := r.enter(&greedy), r.enter(&late)
+	r.leave(first)
+	if g, l := again.is(), other.is(); g != "waits" || l != "read" {
+		t.Errorf("who has had a place %s, who has had none %s", g, l)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -79,6 +80,28 @@ func TestTheClientWithMostUnreadMakesRoom(t *testing.T) {
 	if u.unread > unreadOfAll<<20 {
 		t.Errorf("%d bytes are left unread", u.unread)
 	}
+}
+
+// An answer is off its accounts with the last of its pieces, and no sooner; nobody waits for the garbage collector.
+func TestAnswersCountUntilTheirLastPiece(t *testing.T) {
+	t.Parallel()
+	u := newUsage(Limits{}.withDefaults())
+	ctx, _ := connect(u)
+	a := answers(ctx, t, u, "slow", 40)
+	pieces, err := newUnreadCodec().Marshal(a)
+	if err != nil || len(pieces) != 2 {
+		t.Fatalf("%d pieces, %v", len(pieces), err)
+	}
+	for i, piece := range pieces {
+		if u.unread != a.debt.size {
+			t.Errorf("after %d pieces %d bytes are unread, want %d", i, u.unread, a.debt.size)
+		}
+		piece.Free()
+	}
+	if u.unread != 0 || len(a.debt.on.debts) != 0 {
+		t.Errorf("%d bytes are unread when all have been taken", u.unread)
+	}
+	runtime.KeepAlive(pieces)
 }
 
 // sink is a stream that takes all at once.
