@@ -110,9 +110,9 @@ chaos: deps ## Break a cluster of three nodes for DURATION (10m), with SEED and 
 	  $(GO) test -count=1 -timeout 0 -run '^TestChaos$$' -v ./integration/chaos
 
 .PHONY: scale
-scale: ## Measure a cluster with HOSTS (1000) simulated hosts of VIFS (50) each, CHANGES (100) rules and KILLS (3) of the leader
+scale: ## Measure a cluster with HOSTS (1000) simulated hosts of VIFS (50) each, which dial in with ACTIVE=1, CHANGES (100) rules and KILLS (3) of the leader
 	POOLWIRE_SCALE_HOSTS=$(or $(HOSTS),1000) POOLWIRE_SCALE_VIFS=$(or $(VIFS),50) POOLWIRE_SCALE_CHANGES=$(or $(CHANGES),100) POOLWIRE_SCALE_KILLS=$(or $(KILLS),3) \
-	  $(GO) test -count=1 -timeout 0 -run '^TestScale$$' -v ./integration/scale
+	  $(GO) test -count=1 -timeout 0 -run '^TestScale$$/^$(if $(ACTIVE),active,passive)$$' -v ./integration/scale
 
 .PHONY: unit
 unit: deps ## Run the unit tests only

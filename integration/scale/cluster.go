@@ -102,4 +102,12 @@ func (c *cluster) leaks() error {
 	return errors.Join(err, got.Err())
 }
 
+// managers are where active hosts dial: every node.
+func (c *cluster) managers() (targets []string) {
+	for _, n := range c.nodes {
+		targets = append(targets, "ssl:"+n.addr+":6640")
+	}
+	return targets
+}
+
 func (c *cluster) leader(ctx context.Context) (*node, error) { return nodes.Leader(ctx, c.nodes) }

@@ -19,6 +19,8 @@ type Config struct {
 	Bin, Dir string
 	// Hosts and VIFs of each host; Few is with how many of the hosts changes are measured first.
 	Hosts, VIFs, Few int
+	// Active has the hosts dial the nodes. The others' databases are dialled by the leader.
+	Active bool
 	// Changes is how many rules are added, one after the other, for each figure.
 	Changes int
 	// Kills is how often the leader is killed.
@@ -51,7 +53,11 @@ func Run(ctx context.Context, cfg Config) (_ *Figures, err error) {
 		return &r.figures, err
 	}
 	began := time.Now()
-	if r.fleet, err = simhost.Start(ctx, simhost.FleetOptions{Hosts: cfg.Hosts, VIFs: cfg.VIFs, Certifier: certifier}); err != nil {
+	opts := simhost.FleetOptions{Hosts: cfg.Hosts, VIFs: cfg.VIFs, Certifier: certifier}
+	if cfg.Active {
+		opts.Managers = r.cluster.managers()
+	}
+	if r.fleet, err = simhost.Start(ctx, opts); err != nil {
 		return &r.figures, err
 	}
 	defer r.fleet.Close()
@@ -125,10 +131,14 @@ func (r *run) add(ctx context.Context, hosts []*simhost.Host) error {
 	api := poolwirev1.NewHostServiceClient(r.cluster.client)
 	return each(ctx, registrars, len(hosts), func(ctx context.Context, i int) error {
 		h := hosts[i]
-		_, err := api.CreateHost(ctx, &poolwirev1.CreateHostRequest{Host: &poolwirev1.Host{
+		host := &poolwirev1.Host{
 			Uuid: h.UUID, NameLabel: h.Name, PoolUuid: r.pool, Address: h.Addr.String(),
 			Mode: poolwirev1.ConnectionMode_CONNECTION_MODE_PASSIVE, Trust: poolwirev1.TrustMode_TRUST_MODE_CA,
-		}})
+		}
+		if r.cfg.Active {
+			host.Mode, host.Address, host.SystemId = poolwirev1.ConnectionMode_CONNECTION_MODE_ACTIVE, "", h.UUID
+		}
+		_, err := api.CreateHost(ctx, &poolwirev1.CreateHostRequest{Host: host})
 		return err
 	})
 }

@@ -9,7 +9,12 @@ import (
 // A cluster gets many hosts, loses its leader, and restarts as a whole, without a flow being
 // changed. POOLWIRE_SCALE_HOSTS says how many hosts; `make scale` sets it, and prints figures.
 func TestScale(t *testing.T) {
-	cfg := Config{Bin: os.Getenv(binVariable), Dir: t.TempDir(), Hosts: 100, VIFs: 10, Few: 10, Changes: 20, Kills: 1, Log: t.Logf}
+	t.Run("passive", func(t *testing.T) { scale(t, false) })
+	t.Run("active", func(t *testing.T) { scale(t, true) })
+}
+
+func scale(t *testing.T, active bool) {
+	cfg := Config{Bin: os.Getenv(binVariable), Dir: t.TempDir(), Hosts: 100, VIFs: 10, Few: 10, Active: active, Changes: 20, Kills: 1, Log: t.Logf}
 	for name, field := range map[string]*int{
 		"POOLWIRE_SCALE_HOSTS": &cfg.Hosts, "POOLWIRE_SCALE_VIFS": &cfg.VIFs, "POOLWIRE_SCALE_CHANGES": &cfg.Changes, "POOLWIRE_SCALE_KILLS": &cfg.Kills,
 	} {

@@ -2,7 +2,7 @@
 // switches is too small for: how controllers do with many hosts.
 //
 // A simulated host is what a controller sees of a host, over the same protocols and the same
-// TLS: an OVSDB server on an address of its own (ovsdbtest), and a switch for each bridge
+// TLS: an OVSDB server on an address of its own (ovsdbtest), which listens or dials, and a switch for each bridge
 // (openflowtest) that dials the targets in the bridge's Controller rows, at the pace of
 // ovs-vswitchd: one second after a failure, then two, four and eight, and with no more patience for one
 // attempt than that. Switches keep their flow tables, roles and generations while controllers

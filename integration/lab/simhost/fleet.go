@@ -40,6 +40,8 @@ type FleetOptions struct {
 	Hosts, VIFs int
 	// Certifier makes their certificates.
 	Certifier *Certifier
+	// Managers are the targets that their OVSDB servers dial; with none they listen.
+	Managers []string
 }
 
 // maxFleet is how many hosts addresses are for: 127.1.0.1 to 127.1.255.254.
@@ -58,7 +60,7 @@ func Start(ctx context.Context, opts FleetOptions) (*Fleet, error) {
 	g.SetLimit(starters)
 	for i := range f.Hosts {
 		g.Go(func() (err error) {
-			o := Options{Name: fmt.Sprintf("sim%d", i+1), Addr: netip.AddrFrom4([4]byte{127, 1, byte(1 + i/250), byte(1 + i%250)}), VIFs: opts.VIFs}
+			o := Options{Name: fmt.Sprintf("sim%d", i+1), Addr: netip.AddrFrom4([4]byte{127, 1, byte(1 + i/250), byte(1 + i%250)}), VIFs: opts.VIFs, Managers: opts.Managers}
 			o.UUID = Options{UUID: o.Name}.VIF(0).VMUUID
 			cert, err := opts.Certifier.Host(o.UUID)
 			if err != nil {

@@ -32,6 +32,9 @@ type Options struct {
 	TLS *tls.Config
 	// VIFs is how many there are on its bridge.
 	VIFs int
+	// Managers are the targets that its OVSDB server dials, ssl:ADDR:PORT (an active host, ovs-vswitchd.conf.db(5),
+	// Manager); with none it listens.
+	Managers []string
 }
 
 // Bridge is the bridge that every host has; its uplink is eth0.
@@ -52,7 +55,7 @@ type Host struct {
 	switches map[string]*simSwitch // by bridge
 }
 
-// start makes a host, with its bridge and VIFs, and has it listen. Its goroutines run until
+// start makes a host, with its bridge and VIFs, and has it listen or dial. Its goroutines run until
 // close.
 func start(ctx context.Context, opts Options, counts *counts) (*Host, error) {
 	h := &Host{Options: opts, counts: counts, switches: map[string]*simSwitch{}}
@@ -65,6 +68,14 @@ func start(ctx context.Context, opts Options, counts *counts) (*Host, error) {
 	if err := h.db.Transact(ctx, opts.rows()...); err != nil {
 		h.close()
 		return nil, fmt.Errorf("simhost: rows of %s: %w", opts.Name, err)
+	}
+	for _, target := range opts.Managers {
+		h.running.Go(func() {
+			redial(h.ctx, func(patience time.Duration) bool { return h.manage(target, patience) })
+		})
+	}
+	if len(opts.Managers) > 0 {
+		return h, nil
 	}
 	h.listener, err = net.Listen("tcp", netip.AddrPortFrom(opts.Addr, ovsdbPort).String())
 	if err != nil {
@@ -104,6 +115,19 @@ func (h *Host) accept() {
 			h.db.Serve(conn)
 		})
 	}
+}
+
+// manage makes one connection of the database to a target and serves it. It tells whether the connection came up.
+func (h *Host) manage(target string, patience time.Duration) (up bool) {
+	ctx, cancel := context.WithTimeout(h.ctx, patience)
+	conn, err := h.dialOnce(ctx, target)
+	cancel()
+	if err != nil {
+		return false
+	}
+	h.counts.ovsdb.Add(1)
+	h.db.Serve(conn)
+	return true
 }
 
 // follow makes the switches what the database says.

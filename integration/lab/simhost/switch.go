@@ -124,33 +124,9 @@ func (s *simSwitch) controlledBy(targets map[string]bool) {
 		}
 		ctx, end := context.WithCancel(s.host.ctx)
 		s.dials[target] = end
-		s.host.running.Go(func() { s.connect(ctx, target) })
-	}
-}
-
-// The pauses of ovs-vswitchd between two attempts (lib/rconn.c), which double from one to
-// the other. An attempt may take as long as the pause before it.
-const (
-	firstPause = time.Second
-	lastPause  = 8 * time.Second
-)
-
-// connect keeps the switch connected to a target.
-func (s *simSwitch) connect(ctx context.Context, target string) {
-	pause := time.Duration(0)
-	for ctx.Err() == nil {
-		began := time.Now()
-		up := s.attempt(ctx, target, max(pause, firstPause))
-		if up && time.Since(began) > pause {
-			pause = 0
-		}
-		pause = min(max(2*pause, firstPause), lastPause)
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
+		s.host.running.Go(func() {
+			redial(ctx, func(patience time.Duration) bool { return s.attempt(ctx, target, patience) })
+		})
 	}
 }
 
