@@ -118,7 +118,7 @@ func limitSettings(c *Config) []setting {
 		{"limits.unread_answers", "Bytes of answers to one client, by its name, that may wait to be read by it; four times as many of all. Nodes and root on api.socket are exempt.",
 			intValue(&c.Limits.UnreadAnswers, 1<<20, 1<<30)},
 		{"limits.ovsdb_message", "Longest message taken from an ovsdb-server, in bytes.", intValue(&c.Limits.OVSDBMessage, 1<<20, 1<<30)},
-		{"limits.ovsdb_memory", "What the rows and messages of all ovsdb-servers may take together beyond 1 MiB each, in bytes. The session that needs more ends.",
+		{"limits.ovsdb_memory", "What the rows and messages of all ovsdb-servers may take together beyond 1 MiB each, in bytes. When there is too little, the session that has most ends.",
 			intValue(&c.Limits.OVSDBMemory, 64<<20, 1<<40)},
 	}
 }

@@ -1,6 +1,6 @@
 package ovsdb
 
-import "sync/atomic"
+import "sync"
 
 const (
 	// ownRoom is what each session may hold without taking of the [Room] of all, in bytes.
@@ -13,28 +13,50 @@ const (
 )
 
 // Room bounds what all sessions that share it hold together: the rows, and the messages that are being
-// received. Each session has a MiB of its own; what is beyond comes out of the room. A session for which nothing is left
-// ends with a [*ProtocolError]; those that need no more than their own are not concerned.
-type Room struct{ left atomic.Int64 }
+// received. Each session has a MiB of its own; what is beyond comes out of the room. When that is used up, the session
+// that holds most ends with a [*ProtocolError], be it the one that asks: so hosts that need little are not
+// concerned, whatever others do.
+type Room struct {
+	mu   sync.Mutex
+	left int64              // guarded by mu
+	held map[*Session]int64 // of sessions that hold something; guarded by mu
+}
 
 // NewRoom returns a room of so many bytes.
 func NewRoom(bytes int) *Room {
-	r := &Room{}
-	r.left.Store(int64(bytes))
-	return r
+	return &Room{left: int64(bytes), held: map[*Session]int64{}}
 }
 
-// take takes bytes out, or gives them back where n is negative. It reports whether there were so many. One for whom
-// there are not takes nothing, not even for a moment in which another one would find less than there is.
-func (r *Room) take(n int64) bool {
-	for {
-		left := r.left.Load()
-		if n > 0 && n > left {
-			return false
+// take makes what a session holds another amount, in bytes. It returns the session that has to end for that, nil for none: s
+// itself, which then holds as much as before, or one that holds more than s is to, and whose room s has now.
+func (r *Room) take(s *Session, amount int64) (out *Session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left+r.held[s] < amount {
+		if out = r.mostLocked(); r.held[out] <= amount {
+			return s
 		}
-		if r.left.CompareAndSwap(left, left-n) {
-			return true
+		r.setLocked(out, 0)
+	}
+	r.setLocked(s, amount)
+	return out
+}
+
+// mostLocked is the session that holds most; nil where none holds anything. It requires mu.
+func (r *Room) mostLocked() (most *Session) {
+	for s, n := range r.held {
+		if n > r.held[most] {
+			most = s
 		}
+	}
+	return most
+}
+
+// setLocked requires mu.
+func (r *Room) setLocked(s *Session, amount int64) {
+	r.left += r.held[s] - amount
+	if r.held[s] = amount; amount == 0 {
+		delete(r.held, s)
 	}
 }
 
@@ -48,8 +70,12 @@ func (s *Session) occupy(message int) error {
 	if need == s.occupied {
 		return nil
 	}
-	if !s.cfg.Room.take(need - s.occupied) {
-		return violation("host needs %d MiB, and all hosts together have too much already (limits.ovsdb_memory)", (s.occupied+ownRoom)>>20+1)
+	switch out := s.cfg.Room.take(s, need); out {
+	case nil:
+	case s:
+		return violation("host needs %d MiB, and all hosts together have too much already (limits.ovsdb_memory)", (need+ownRoom)>>20)
+	default:
+		out.shutdown(violation("host has more than any other, and all hosts together have too much (limits.ovsdb_memory)"))
 	}
 	s.occupied = need
 	return nil
@@ -57,8 +83,7 @@ func (s *Session) occupy(message int) error {
 
 // vacate gives all room back. The reader calls it last.
 func (s *Session) vacate() {
-	if s.occupied > 0 {
-		s.cfg.Room.take(-s.occupied)
-		s.occupied = 0
+	if s.cfg.Room != nil {
+		s.cfg.Room.take(s, 0)
 	}
 }

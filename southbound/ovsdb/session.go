@@ -81,7 +81,7 @@ type Session struct {
 	// ration is what a peer that is not verified may send; nil for as much as it likes.
 	ration atomic.Pointer[rate.Limiter]
 
-	// weight is the rough size of the rows in bytes, and occupied what was taken of the room of all sessions;
+	// weight is the rough size of the rows in bytes, and occupied what was taken last of the room of all sessions;
 	// that belongs to the reader.
 	weight   atomic.Int64
 	occupied int64
