@@ -33,12 +33,6 @@ func (f *fixture) scopes() []scopeCase {
 	}
 }
 
-// allowed is what the table says of a grant, without a look at the code that enforces it.
-func allowed(method string, role Role, far reach) bool {
-	p := permissions[method]
-	return p.reach == reachAnyone || p.role <= role && p.reach <= far && p.reach != reachNobody
-}
-
 // principal is somebody who comes with a certificate or a token.
 type principal struct {
 	name string
@@ -135,7 +129,7 @@ func (s *secured) everyone(use func(who principal, role Role, at scopeCase, toke
 // network, or nothing, with a certificate that carries no role and with a token.
 func TestEveryRPC(t *testing.T) {
 	t.Parallel()
-	s := newSecured(t)
+	s, want := newSecured(t), wantedAccess(t)
 	calls := 0
 	s.everyone(func(who principal, role Role, at scopeCase, token bool) {
 		for service, info := range s.server.GetServiceInfo() {
@@ -146,8 +140,8 @@ func TestEveryRPC(t *testing.T) {
 				}
 				calls++
 				got := status.Code(callEmpty(s.ctx, who.conn, method, m))
-				if may := got != codes.PermissionDenied && got != codes.Unauthenticated; may != allowed(method, role, at.far) {
-					t.Errorf("%s as %s: %s, needs %s on %s", method, who.name, got, permissions[method].role, permissions[method].reach)
+				if may := got != codes.PermissionDenied && got != codes.Unauthenticated; may != want.allows(method, role, at.far) {
+					t.Errorf("%s as %s: %s, is to need %s on %s", method, who.name, got, want[method].role, want[method].reach)
 				}
 			}
 		}
@@ -166,11 +160,11 @@ func spanning(method string) bool {
 // TestEveryChange tries every change of pool paris and what is in it as everyone.
 func TestEveryChange(t *testing.T) {
 	t.Parallel()
-	s := newSecured(t)
+	s, want := newSecured(t), wantedAccess(t)
 	trials := s.trials()
 	s.everyone(func(who principal, role Role, at scopeCase, _ bool) {
 		for _, c := range trials {
-			may := allowed(c.method, role, at.far)
+			may := want.allows(c.method, role, at.far)
 			if at.far != reachCluster {
 				may = may && strings.HasPrefix(at.name, "own") && !spanning(c.method)
 			}
