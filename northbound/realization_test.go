@@ -189,7 +189,7 @@ func TestFindVif(t *testing.T) {
 	for ref, want := range map[string]refusal{
 		mac1:          {codes.InvalidArgument, "vif", []string{"ambiguous", vif1 + " (" + mac1 + ", on xcp1/vif1.0)", id('c', 7), "xcp3/vif7.0"}},
 		"xcp1/vif9.0": {codes.NotFound, "vif", []string{`"xcp1/vif9.0"`, `host "xcp1" has no VIF`, "known: vif1.0"}},
-		"xcp9/vif1.0": {codes.NotFound, "vif", []string{`no host "xcp9"`, "xcp1, xcp2, xcp3"}},
+		"xcp9/vif1.0": {codes.NotFound, "vif", []string{`"xcp9/vif1.0"`, "no host of the UUID or name_label before the /", "xcp1, xcp2, xcp3"}},
 		"nobody":      {codes.NotFound, "vif", []string{`"nobody"`, "HOST/INTERFACE"}},
 		"":            {codes.InvalidArgument, "vif", []string{"is required"}},
 	} {

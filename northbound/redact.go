@@ -21,34 +21,34 @@ const hiddenText = "(hidden)"
 type redactor struct {
 	whole, seen *raftstore.View
 	sees        func(key string, m proto.Message) bool
-	// said is what the request itself says: to repeat it tells nothing, and not to would.
-	said string
-	// failing: a refusal repeats the UUIDs of the request, or it would tell by what it leaves out that they are there.
+	// failing: a refusal repeats values of the request where it says which is wrong, or it would tell by what it leaves out that
+	// such a thing is there. Nothing else is excused for having been said: requests could be filled with guesses.
 	failing bool
+	// said are the values of the strings of the request, each as a whole, and quoted those as refusals quote them.
+	said, quoted map[string]bool
 	// names tells of names that were met whether they are hidden.
 	names map[string]bool
 }
 
 func newRedactor(r *rights, v *raftstore.View, req any) *redactor {
-	d := &redactor{whole: v.Whole(), sees: r.sees(v.Whole()), names: map[string]bool{}}
+	d := &redactor{whole: v.Whole(), sees: r.sees(v.Whole()), said: map[string]bool{}, quoted: map[string]bool{}, names: map[string]bool{}}
 	d.seen = d.whole.Restrict(d.sees)
 	if m, ok := req.(proto.Message); ok {
-		var said strings.Builder
-		collect(m.ProtoReflect(), &said)
-		d.said = said.String()
+		d.hear(m.ProtoReflect())
 	}
 	return d
 }
 
-// collect writes down all strings of a message.
-func collect(m protoreflect.Message, to *strings.Builder) {
+// hear takes note of all strings of a request.
+func (d *redactor) hear(m protoreflect.Message) {
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		each(fd, v, func(one protoreflect.Value) {
 			switch {
 			case fd.Message() != nil:
-				collect(one.Message(), to)
+				d.hear(one.Message())
 			case fd.Kind() == protoreflect.StringKind:
-				to.WriteString(one.String() + "\n")
+				d.said[one.String()], d.said[strings.ToLower(one.String())] = true, true // UUIDs may come in capitals
+				d.quoted[strings.TrimSuffix(quote(one.String()), cutShort)] = true
 			}
 		})
 		return true

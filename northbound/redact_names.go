@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,7 +16,7 @@ var uuidPattern = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{
 
 // hidden tells whether a string is the UUID of something that is there, and not for the caller.
 func (d *redactor) hidden(id string) bool {
-	return id != "" && !d.seenUUID(id) && isThere(d.whole, id) && (!d.failing || !strings.Contains(d.said, id))
+	return id != "" && !d.seenUUID(id) && isThere(d.whole, id) && (!d.failing || !d.said[id])
 }
 
 func (d *redactor) seenUUID(id string) bool { return isThere(d.seen, id) }
@@ -28,11 +29,43 @@ func isThere(v *raftstore.View, id string) bool {
 
 // prose takes UUIDs and names of what is hidden out of a text.
 func (d *redactor) prose(s string) string {
-	if s == "" {
-		return s
+	if !d.failing {
+		return d.withoutHidden(s)
 	}
+	if d.said[s] {
+		return s // the name of a resource in the details of an error
+	}
+	var out strings.Builder
+	done := 0
+	for _, at := range d.repeats(s) {
+		out.WriteString(d.withoutHidden(s[done:at.from]) + s[at.from:at.to])
+		done = at.to
+	}
+	return out.String() + d.withoutHidden(s[done:])
+}
+
+// span is a part of a text.
+type span struct{ from, to int }
+
+// repeats are the values of the request that a refusal repeats to say which is wrong: whole and quoted, after the name of the
+// field, or first. Whose name else stands in quotes is not the client's.
+func (d *redactor) repeats(s string) (out []span) {
+	for i := 0; i < len(s); i++ {
+		if s[i] != '"' || i > 0 && !strings.HasSuffix(s[:i], ": ") {
+			continue
+		}
+		if q, err := strconv.QuotedPrefix(s[i:]); err == nil && d.quoted[q] {
+			out = append(out, span{i, i + len(q)})
+			i += len(q) - 1
+		}
+	}
+	return out
+}
+
+// withoutHidden is a text with nothing in it of what is hidden, whoever said it.
+func (d *redactor) withoutHidden(s string) string {
 	s = uuidPattern.ReplaceAllStringFunc(s, func(id string) string {
-		if d.hidden(strings.ToLower(id)) && !strings.Contains(d.said, id) {
+		if d.hidden(strings.ToLower(id)) {
 			return hiddenText
 		}
 		return id
@@ -128,7 +161,7 @@ func wordEdges(s string) (starts, ends []int) {
 func (d *redactor) hiddenName(name string) bool {
 	is, known := d.names[name]
 	if !known {
-		is = !strings.Contains(d.said, name) && d.whole.HasName(name) && !d.seen.HasName(name)
+		is = d.whole.HasName(name) && !d.seen.HasName(name)
 		d.names[name] = is
 	}
 	return is

@@ -24,7 +24,7 @@ func allHiddenNames(d *redactor) []string {
 	shown := namesIn(d.seen)
 	var out []string
 	for _, n := range namesIn(d.whole) {
-		if n != "" && !slices.Contains(shown, n) && !strings.Contains(d.said, n) {
+		if n != "" && !slices.Contains(shown, n) {
 			out = append(out, n)
 		}
 	}

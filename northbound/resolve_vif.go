@@ -47,7 +47,7 @@ func vifOfInterface(v *raftstore.View, field, ref string) (*v1.Vif, error) {
 	hostRef, name, _ := strings.Cut(ref, "/")
 	h, err := findHost(v, field, hostRef)
 	if err != nil {
-		return nil, unresolved(field, ref, fmt.Sprintf("there is no host %q; known: %s", hostRef, listed(labels(v.Hosts()))))
+		return nil, unresolved(field, ref, "there is no host of the UUID or name_label before the /; known: "+listed(labels(v.Hosts())))
 	}
 	p := v.Port(h.GetUuid(), name)
 	if vif := v.Vif(p.GetVifUuid()); p != nil && vif != nil {
@@ -59,7 +59,7 @@ func vifOfInterface(v *raftstore.View, field, ref string) (*v1.Vif, error) {
 			known = append(known, p.GetName())
 		}
 	}
-	return nil, unresolved(field, ref, fmt.Sprintf("host %q has no VIF on an interface %q; known: %s", h.GetNameLabel(), name, listed(known)))
+	return nil, unresolved(field, ref, fmt.Sprintf("host %q has no VIF on the interface after the /; known: %s", h.GetNameLabel(), listed(known)))
 }
 
 // describeVif names a VIF for a person who has to choose.

@@ -72,15 +72,18 @@ func (p place) record(text string) {
 	p.v.list = append(p.v.list, &errdetails.BadRequest_FieldViolation{Field: p.path, Description: text})
 }
 
-// maxQuoted is how many characters of a refused value are repeated.
-const maxQuoted = 80
+// maxQuoted is how many characters of a refused value are repeated, cutShort what follows when it has more.
+const (
+	maxQuoted = 80
+	cutShort  = "…"
+)
 
 // quote shows a value that a client sent: quoted, and cut when it is long.
 func quote(value string) string {
 	if utf8.RuneCountInString(value) <= maxQuoted {
 		return fmt.Sprintf("%q", value)
 	}
-	return fmt.Sprintf("%q…", string([]rune(value)[:maxQuoted]))
+	return fmt.Sprintf("%q", string([]rune(value)[:maxQuoted])) + cutShort
 }
 
 // referenceError says that a name in a request leads to no object, or to more
