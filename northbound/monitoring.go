@@ -2,32 +2,43 @@ package northbound
 
 import (
 	"crypto/x509"
+	"net"
 	"net/http"
+	"net/netip"
+	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"poolwire/northbound/opshttp"
 	"poolwire/pki"
 )
 
+// scrapeMethod is what the log and the audit call a request for the metrics.
+const scrapeMethod = "GET /metrics"
+
 // MayReadMetrics says why a request by HTTPS may not read the metrics, which tell of all pools: who asks needs the role
 // read-only in the whole cluster, by a client's certificate or by a token ("Authorization: Bearer TOKEN"), which decides
 // alone where one comes. certificates are those that the handshake has verified. Errors: [opshttp.ErrNoCredentials]
-// for who proves nothing.
+// for who proves nothing, which is recorded as calls of such callers are.
 func (s *Server) MayReadMetrics(r *http.Request, certificates []*x509.Certificate) error {
+	ctx, c := r.Context(), &call{method: scrapeMethod, begin: time.Now()}
+	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		ctx = peer.NewContext(ctx, &peer.Peer{Addr: net.TCPAddrFromAddrPort(at)})
+	}
 	who, err := s.scraper(r, certificates)
 	if err != nil {
-		s.usage.turnedAway.WithLabelValues(status.Code(err).String()).Inc()
+		s.turnedAway(ctx, c, err)
 		return opshttp.ErrNoCredentials
 	}
-	if err := s.usage.begin(who); err != nil {
-		return err
+	c.who = who
+	err = s.usage.begin(who)
+	if err == nil && rightsOf(s.cfg.Store.View(), who).role < RoleReadOnly {
+		err = status.Errorf(codes.PermissionDenied, "metrics need the role %s in the whole cluster, which %q does not have", RoleReadOnly, who)
 	}
-	if rightsOf(s.cfg.Store.View(), who).role < RoleReadOnly {
-		return status.Errorf(codes.PermissionDenied, "metrics need the role %s in the whole cluster, which %q does not have", RoleReadOnly, who)
-	}
-	return nil
+	s.logCall(ctx, c, err)
+	return err
 }
 
 // scraper finds out who asks.

@@ -3,13 +3,16 @@ package northbound
 import (
 	"crypto/x509"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
-	v1 "poolwire/proto/poolwire/v1"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"poolwire/northbound/opshttp"
+	v1 "poolwire/proto/poolwire/v1"
 )
 
 // Metrics are for who may read everything, whatever proves who it is.
@@ -60,6 +63,61 @@ func TestWhoReadsMetrics(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// Who tries tokens on the metrics shows in the audit and in the log, as on the API.
+func TestWrongTokensOfScrapersAreRecorded(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t)
+	var log lines
+	cfg := serverConfig(s.store, s.live)
+	cfg.Log = slog.New(recorder{slog.DiscardHandler, &log})
+	api := newServer(t, cfg)
+	web := httptest.NewServer(opshttp.Handler(opshttp.Config{Store: s.store, Gatherer: prometheus.NewRegistry(),
+		Authorise: func(r *http.Request) error { return api.MayReadMetrics(r, nil) }}))
+	t.Cleanup(web.Close)
+	scrape := func(token string) int {
+		r, err := http.NewRequestWithContext(s.ctx, http.MethodGet, web.URL+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		answer, err := web.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode
+	}
+	s.grant("tenant", RolePoolAdmin, scopeCase{pool: paris})
+	_, narrow := s.token("tenant", nil)
+	if got := scrape(narrow); got != http.StatusForbidden {
+		t.Errorf("a token that does not reach: %d", got)
+	}
+	for range 3 { // one record at once, what follows is counted
+		if got := scrape("x"); got != http.StatusUnauthorized {
+			t.Errorf("a wrong token: %d", got)
+		}
+	}
+	audit := v1.NewAuditServiceClient(s.conn)
+	for _, method := range []string{scrapeMethod, "metrics"} {
+		var records []*v1.AuditRecord
+		for ctx := patience(t); len(records) == 0; {
+			r, err := audit.ListAuditRecords(ctx, &v1.ListAuditRecordsRequest{Filter: &v1.AuditFilter{Method: method}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			records = r.GetRecords()
+		}
+		if r := records[0]; len(records) != 1 || r.GetMethod() != scrapeMethod || r.GetWho() != "unknown" || r.GetCode() != "UNAUTHENTICATED" || !strings.HasPrefix(r.GetAddress(), "127.0.0.1:") {
+			t.Errorf("recorded of %s: %v", method, records)
+		}
+	}
+	for _, want := range [][]string{{"INFO GET /metrics code=Unauthenticated", "remote=127.0.0.1:"}, {"INFO GET /metrics code=PermissionDenied", "who=tenant"}} {
+		if !log.has(want...) {
+			t.Errorf("no line %q in the log:\n%s", want, &log)
 		}
 	}
 }

@@ -96,7 +96,7 @@ type AuditRecord struct {
 	Address string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
 	// Id of the node that passed the call on to the leader, or refused it; empty when the client called the leader.
 	Via string `protobuf:"bytes,7,opt,name=via,proto3" json:"via,omitempty"`
-	// Full name of the method, "poolwire.v1.RuleService/AddRule"; empty for the controller.
+	// Full name of the method, "poolwire.v1.RuleService/AddRule", or "GET /metrics" of the monitoring port; empty for the controller.
 	Method string `protobuf:"bytes,8,opt,name=method,proto3" json:"method,omitempty"`
 	// Command of the log, "put_rule"; empty for calls that became none.
 	Command string `protobuf:"bytes,9,opt,name=command,proto3" json:"command,omitempty"`
