@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	v1 "poolwire/proto/poolwire/v1"
 	"poolwire/raftstore"
+	"poolwire/strangers"
 )
 
 // A bearer token is "pwt_ID_SECRET" in the metadata of a call, "authorization: Bearer TOKEN" (RFC 6750 section 2.1). The
@@ -26,11 +28,11 @@ const (
 	secretBytes  = 32
 )
 
-// Bounds of refused tokens from one address.
+// Bounds of refused tokens from one origin (strangers.Origin).
 const (
 	maxRefused     = 20
 	refusedFor     = time.Minute
-	maxRefusedFrom = 4096 // addresses
+	maxRefusedFrom = 4096 // origins
 )
 
 // formToken writes a token down.
@@ -52,26 +54,33 @@ func parseToken(header string) (id string, sum [sha256.Size]byte, ok bool) {
 
 // bearer finds out whose token a call has. What is wrong with one that is refused is not told.
 func (s *Server) bearer(headers []string, address string) (Identity, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
 	id, sum, ok := parseToken(headers[0])
-	k := s.cfg.Store.View().Token(id)
+	v := s.cfg.Store.View()
+	k := v.Token(id)
 	have := k.GetSecretSha256()
 	if len(have) != len(sum) {
 		have = make([]byte, len(sum))
 	}
 	same := subtle.ConstantTimeCompare(have, sum[:]) == 1
 	if len(headers) != 1 || !ok || k == nil || !same || isOver(k.GetToken()) {
-		if s.tokenRefusals.tooMany(host, time.Now()) {
+		from := originAt(address)
+		if s.tokenRefusals.tooMany(from, time.Now()) {
 			return Identity{}, status.Error(codes.ResourceExhausted, "this token is not accepted, nor were too many others from this address; try again in a minute")
 		}
-		s.tokenRefusals.add(host, time.Now())
+		s.tokenRefusals.add(from, time.Now())
 		return Identity{}, errToken()
 	}
-	s.tokenUse.note(id, time.Now())
+	s.tokenUse.note(v, id, time.Now())
 	return Identity{Name: k.GetToken().GetOwner(), Credential: credentialToken + id, Address: address}, nil
+}
+
+// originAt is the origin of a call from an address and a port, the zero address for the unix socket.
+func originAt(address string) netip.Addr {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return strangers.Origin(net.TCPAddrFromAddrPort(at))
 }
 
 // errToken says what helps, and not which of it was wrong.
@@ -95,41 +104,41 @@ func tokenStands(v *raftstore.View, who Identity) error {
 	return nil
 }
 
-// tokenRefusals counts the tokens that were refused, by address.
+// tokenRefusals counts the tokens that were refused, by origin.
 type tokenRefusals struct {
 	mu   sync.Mutex
-	from map[string]*refused // guarded by mu
+	from map[netip.Addr]*refused // guarded by mu
 }
 
-// refused are those of one address since the first one of a minute.
+// refused are those of one origin since the first one of a minute.
 type refused struct {
 	since time.Time
 	n     int
 }
 
-func (r *tokenRefusals) tooMany(address string, now time.Time) bool {
+func (r *tokenRefusals) tooMany(origin netip.Addr, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	have := r.from[address]
+	have := r.from[origin]
 	return have != nil && now.Sub(have.since) < refusedFor && have.n >= maxRefused
 }
 
-func (r *tokenRefusals) add(address string, now time.Time) {
+func (r *tokenRefusals) add(origin netip.Addr, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.from == nil {
-		r.from = map[string]*refused{}
+		r.from = map[netip.Addr]*refused{}
 	}
-	have := r.from[address]
+	have := r.from[origin]
 	if have == nil || now.Sub(have.since) >= refusedFor {
 		r.makeRoom(now)
 		have = &refused{since: now}
-		r.from[address] = have
+		r.from[origin] = have
 	}
 	have.n++
 }
 
-// makeRoom forgets the addresses whose minute is over, and all when that is not enough. mu is held.
+// makeRoom forgets the origins whose minute is over, and all when that is not enough. mu is held.
 func (r *tokenRefusals) makeRoom(now time.Time) {
 	if len(r.from) < maxRefusedFrom {
 		return
@@ -149,7 +158,19 @@ type tokenUse struct {
 	at sync.Map // id: time.Time
 }
 
-func (u *tokenUse) note(id string, now time.Time) { u.at.Store(id, now.Truncate(time.Minute)) }
+// note takes note of a token of a state. When one comes that was not known, those are forgotten that the state no longer has,
+// whichever node they were revoked on: there are never many more than it has.
+func (u *tokenUse) note(v *raftstore.View, id string, now time.Time) {
+	if _, known := u.at.Swap(id, now.Truncate(time.Minute)); known {
+		return
+	}
+	u.at.Range(func(other, _ any) bool {
+		if v.Token(other.(string)) == nil {
+			u.at.Delete(other)
+		}
+		return true
+	})
+}
 
 func (u *tokenUse) of(id string) (time.Time, bool) {
 	at, ok := u.at.Load(id)

@@ -146,6 +146,5 @@ func (s *tokenService) DeleteToken(ctx context.Context, req *v1.DeleteTokenReque
 	if err != nil {
 		return nil, err
 	}
-	s.tokenUse.at.Delete(req.GetId())
 	return &v1.DeleteTokenResponse{Revision: res.Revision}, nil
 }
