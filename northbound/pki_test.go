@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"poolwire/pki"
 	storev1 "poolwire/proto/poolwire/store/v1"
@@ -66,10 +68,26 @@ func TestCertificatesAreOnRecord(t *testing.T) {
 	if r, err = f.RevokeCertificate(f.ctx, byName); err != nil || len(r.GetCertificates()) != 2 {
 		t.Errorf("%v, %v", r, err)
 	}
-	_, err = f.RevokeCertificate(f.ctx, byName)
-	refusal{code: codes.NotFound, says: []string{"ada", "in force"}}.check(t, err)
 	// Once more: as it was, and nothing is written.
 	revision := f.store.View().Revision()
+	byTime := &v1.RevokeCertificateRequest{Kind: v1.CertificateKind_CERTIFICATE_KIND_CLIENT, IssuedBefore: timestamppb.New(time.Now().Add(time.Hour))}
+	for q, want := range map[*v1.RevokeCertificateRequest]int{byName: 2, byTime: 3} {
+		q.Reason = "once more"
+		r, err = f.RevokeCertificate(f.ctx, q)
+		if err != nil || len(r.GetCertificates()) != want || f.store.View().Revision() != revision || r.GetRevision() != revision {
+			t.Errorf("revoked twice: %v, %v; want %d; revision %d after %d", r, err, want, f.store.View().Revision(), revision)
+		}
+		for _, c := range r.GetCertificates() {
+			if c.GetRevokeTime() == nil || c.GetRevokeReason() == "once more" {
+				t.Errorf("not as it was: %v", c)
+			}
+		}
+	}
+	_, err = f.RevokeCertificate(f.ctx, &v1.RevokeCertificateRequest{Kind: v1.CertificateKind_CERTIFICATE_KIND_CLIENT, Name: "eve"})
+	refusal{code: codes.NotFound, field: "name", says: []string{"eve", "in force"}}.check(t, err)
+	byTime.IssuedBefore = timestamppb.New(time.Unix(1, 0))
+	_, err = f.RevokeCertificate(f.ctx, byTime)
+	refusal{code: codes.NotFound, field: "issued_before", says: []string{"in force"}}.check(t, err)
 	r, err = f.RevokeCertificate(f.ctx, &v1.RevokeCertificateRequest{Serial: bob.GetSerial(), Reason: "lost again"})
 	if err != nil || len(r.GetCertificates()) != 1 || r.GetCertificates()[0].GetRevokeReason() != "lost" || f.store.View().Revision() != revision || r.GetRevision() != revision {
 		t.Errorf("revoked twice: %v, %v; revision %d after %d", r, err, f.store.View().Revision(), revision)

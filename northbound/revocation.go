@@ -72,8 +72,13 @@ func (s *pkiService) toRevoke(v *raftstore.View, req *v1.RevokeCertificateReques
 		return s.bySerial(v, req)
 	}
 	cmd := &storev1.RevokeCertificates{Kind: req.GetKind(), Name: req.GetName(), IssuedBefore: req.GetIssuedBefore()}
+	if len(v.ToRevoke(cmd, time.Now())) > 0 {
+		return cmd, nil
+	}
+	// Asked once more: what is meant are those that were revoked then.
+	cmd.Certificates = v.Revoked(cmd)
 	switch {
-	case len(v.ToRevoke(cmd, time.Now())) > 0:
+	case len(cmd.GetCertificates()) > 0:
 		return cmd, nil
 	case req.GetIssuedBefore() != nil:
 		return nil, unresolved("issued_before", req.GetIssuedBefore().AsTime().UTC().Format(time.RFC3339), "no such certificate that was issued before is in force and on record")

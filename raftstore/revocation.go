@@ -91,6 +91,17 @@ func (v *View) ToRevoke(c *storev1.RevokeCertificates, at time.Time) []*poolwire
 	return left
 }
 
+// Revoked returns the certificates that fit what a command says of their owners and are revoked already.
+func (v *View) Revoked(c *storev1.RevokeCertificates) []*poolwirev1.Certificate {
+	var out []*poolwirev1.Certificate
+	for _, r := range v.Certificates() {
+		if r.GetRevokeTime() != nil && isMeant(c, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // isMeant says whether a certificate fits what a command says of owners.
 func isMeant(c *storev1.RevokeCertificates, r *poolwirev1.Certificate) bool {
 	switch {

@@ -969,7 +969,8 @@ func (x *RevokeCertificateRequest) GetOnlyThese() bool {
 // RevokeCertificateResponse says what was taken back.
 type RevokeCertificateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As they are recorded now. One that is named by its serial number and was revoked before is among them, as it was.
+	// As they are recorded now. One that is named by its serial number and was revoked before is among them, as it was; so are those of an
+	// owner, or that were issued before a time, when none of them is in force any more.
 	Certificates []*Certificate `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
 	// Revision of the change.
 	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`

@@ -18,7 +18,7 @@ func (a *app) pkiRevoke() *cobra.Command {
 		Long: `Take a certificate back by its serial number, with what was made from it by renewal; or all of an owner
 with --kind and --name; or all of a kind that were issued before a time. No node accepts them any
 more, and connections made with them are ended: API, Raft, OVSDB and OpenFlow. It cannot be undone; issue others.
-One that was revoked before is printed as it was.
+One that was revoked before is printed as it was; so are those of an owner when none of them is in force any more.
 
 What a member of the cluster presents is not taken back without --force, as nobody would talk to it any more: give
 it another one before. --force is also needed for a serial number that is not on record.
