@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	v1 "poolwire/proto/poolwire/v1"
+	"poolwire/raftstore"
 )
 
 // scopeCase is where somebody has been granted a role; seen from pool paris and its network xenbr0.
@@ -325,6 +326,51 @@ func TestWatchEndsWithTheGrant(t *testing.T) {
 	}
 	_, err = byCertificate.Recv()
 	refusal{code: codes.PermissionDenied}.check(t, err)
+}
+
+// TestWatchEndsWithTheMember: a node that is taken out of the cluster sees nothing more, though nobody has revoked its certificate.
+func TestWatchEndsWithTheMember(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	leader := startNodeWith(t, ca, raftstore.Config{NodeID: "n1", Bootstrap: true}, func(cfg *Config) { cfg.Recheck = 10 * time.Millisecond })
+	joinPair(t, ca, leader, startNode(t, ca, "n2", false))
+	node, ctx := ca.dial(leader.api, "n2", "node"), patience(t)
+	watch, err := v1.NewWatchServiceClient(node).Watch(ctx, &v1.WatchRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	audit, err := v1.NewAuditServiceClient(node).WatchAuditRecords(ctx, &v1.WatchAuditRecordsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forwards := metadata.AppendToOutgoingContext(ctx, forwardedKey, "n2", callerNameKey, "ada", callerRoleKey, RolePoolAdmin.wire(), callerCredentialKey, "certificate 01")
+	denied, err := v1.NewPolicyServiceClient(node).WatchDenied(forwards, &v1.WatchDeniedRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := denied.Header(); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	recv(t, watch)
+	if _, err := audit.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := clientsOf(ca.dial(leader.api, "ada", "pool-admin")).RemoveNode(ctx, &v1.RemoveNodeRequest{Id: "n2"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, next := range map[string]func() error{
+		"watch":   func() error { _, err := watch.Recv(); return err },
+		"audit":   func() error { _, err := audit.Recv(); return err },
+		"forward": func() error { _, err := denied.Recv(); return err },
+	} {
+		var err error
+		for err == nil {
+			err = next()
+		}
+		if st := status.Convert(err); st.Code() != codes.PermissionDenied || !strings.Contains(st.Message(), "members of the cluster") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // TestWideEyesNarrowHands: who may read everything and has been granted changes of one network changes that one only.

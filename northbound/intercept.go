@@ -122,7 +122,7 @@ func (s *Server) authorise(ctx context.Context, method string) error {
 		return err
 	}
 	if who.outside && !forJoining(method) {
-		return status.Errorf(codes.PermissionDenied, "%s is for members of the cluster; node %q is none, and may only join", shortMethod(method), who.Name)
+		return errOutside(method, who.Name)
 	}
 	if p.reach != reachNobody && who.Role >= p.role {
 		return nil
@@ -133,6 +133,10 @@ func (s *Server) authorise(ctx context.Context, method string) error {
 	}
 	c.rights = rights
 	return nil
+}
+
+func errOutside(method, node string) error {
+	return status.Errorf(codes.PermissionDenied, "%s is for members of the cluster; node %q is none, and may only join", shortMethod(method), node)
 }
 
 // refuse says what a caller would need.
@@ -181,7 +185,7 @@ func (s *Server) authoriseStream(srv any, ss grpc.ServerStream, info *grpc.Strea
 	if err := s.authorise(ctx, info.FullMethod); err != nil {
 		return err
 	}
-	if callOf(ctx).rights == nil {
+	if c := callOf(ctx); c.rights == nil && len(membersBehind(c.who)) == 0 {
 		return next(srv, ss)
 	}
 	ctx, end := context.WithCancelCause(ctx)
@@ -204,7 +208,19 @@ func (s *Server) authoriseStream(srv any, ss grpc.ServerStream, info *grpc.Strea
 	return err
 }
 
-// follow ends a stream whose caller has lost the right to it: grants and tokens change while it runs.
+// membersBehind are the nodes that must be members for as long as a call goes on: the one that calls, and the one that forwards it.
+func membersBehind(who Identity) (ids []string) {
+	if who.Role == RoleNode && !who.outside {
+		ids = append(ids, who.Name)
+	}
+	if who.Via != "" {
+		ids = append(ids, who.Via)
+	}
+	return ids
+}
+
+// follow ends a stream whose caller has lost the right to it: grants, tokens and members change while it runs. That a certificate was
+// revoked or has ended, ends the connection, and all streams with it (daemon.node.endUnusable).
 func (s *Server) follow(ctx context.Context, end context.CancelCauseFunc) {
 	tick := time.NewTicker(s.cfg.Recheck)
 	defer tick.Stop()
@@ -219,6 +235,15 @@ func (s *Server) follow(ctx context.Context, end context.CancelCauseFunc) {
 		if err := tokenStands(v, c.who); err != nil {
 			end(err)
 			return
+		}
+		for _, node := range membersBehind(c.who) {
+			if !s.isMember(node) {
+				end(errOutside(c.method, node))
+				return
+			}
+		}
+		if c.rights == nil {
+			continue
 		}
 		now := rightsOf(v, c.who)
 		switch p := permissions[c.method]; {
