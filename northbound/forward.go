@@ -119,9 +119,10 @@ func (s *Server) wayToLeader(ctx context.Context) (conn grpc.ClientConnInterface
 // identity instead of this node's.
 func (s *Server) speakFor(ctx context.Context) context.Context {
 	who := callOf(ctx).who
+	issuer, _ := s.madeWith(who)
 	return metadata.NewOutgoingContext(ctx, metadata.Pairs(
 		forwardedKey, s.cfg.NodeID, callerNameKey, who.Name, callerRoleKey, who.Role.wire(),
-		callerCredentialKey, who.Credential, callerAddressKey, who.Address))
+		callerCredentialKey, who.Credential, callerAddressKey, who.Address, callerIssuerKey, issuer))
 }
 
 // isEndless tells whether a stream goes on for as long as the client wants.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -78,8 +79,11 @@ func ParseRole(name string) (Role, error) {
 	return RoleNone, fmt.Errorf("%w %q: none, read-only, pool-operator, pool-admin and node exist", ErrUnknownRole, name)
 }
 
-// credentialSocket is the credential of who calls by the unix socket.
-const credentialSocket = "socket"
+// credentialSocket is the credential of who calls by the unix socket; credentialCertificate begins that of who calls with a certificate.
+const (
+	credentialSocket      = "socket"
+	credentialCertificate = "certificate "
+)
 
 // Identity is who calls.
 type Identity struct {
@@ -99,6 +103,9 @@ type Identity struct {
 	Address string
 	// outside: a node's certificate names no member of the cluster.
 	outside bool
+	// leaf is the certificate that was shown here; issuer is that of one that was shown to the node that forwarded the call.
+	leaf   *x509.Certificate
+	issuer string
 }
 
 // String is what logs and messages call the client.
@@ -120,6 +127,8 @@ const (
 	// callerCredentialKey and callerAddressKey are Identity.Credential and Identity.Address of the client.
 	callerCredentialKey = "poolwire-caller-credential-bin"
 	callerAddressKey    = "poolwire-caller-address-bin"
+	// callerIssuerKey is the issuer of the client's certificate, see madeWith.
+	callerIssuerKey = "poolwire-caller-issuer-bin"
 )
 
 // identify finds out who calls. A token decides, where one comes with the call, whatever else there is. A peer on the
@@ -155,7 +164,7 @@ func (s *Server) identify(ctx context.Context) (Identity, error) {
 	if err != nil {
 		return Identity{}, status.Errorf(codes.Unauthenticated, "the client certificate of %q is not accepted: %v", cert.Subject.CommonName, err)
 	}
-	who.Credential, who.Address = "certificate "+pki.Serial(cert), p.Addr.String()
+	who.Credential, who.Address, who.leaf = credentialCertificate+pki.Serial(cert), p.Addr.String(), cert
 	if who.Role == RoleNode {
 		if who, err = s.fromNode(ctx, who); err != nil {
 			return Identity{}, err
@@ -163,6 +172,19 @@ func (s *Server) identify(ctx context.Context) (Identity, error) {
 	}
 	// A node says that somebody had a token; whether it is still good, each node looks for itself.
 	return who, tokenStands(s.cfg.Store.View(), who)
+}
+
+// madeWith tells which certificate is behind what a caller makes: fingerprint of its issuer, empty where nobody knows it, and serial
+// number; nothing for callers without one.
+func (s *Server) madeWith(who Identity) (issuer, serial string) {
+	serial, ok := strings.CutPrefix(who.Credential, credentialCertificate)
+	switch {
+	case !ok:
+		return "", ""
+	case who.leaf != nil:
+		return s.cfg.CA.IssuerOf(who.leaf), serial
+	}
+	return who.issuer, serial
 }
 
 // leafOf returns the client's certificate, which the listener's own configuration has verified in the
@@ -218,6 +240,7 @@ func spokenFor(ctx context.Context, who Identity) (Identity, error) {
 	return Identity{
 		Name: firstOf(md, callerNameKey), Role: role, Via: who.Name,
 		Credential: firstOf(md, callerCredentialKey), Address: firstOf(md, callerAddressKey),
+		issuer: firstOf(md, callerIssuerKey),
 	}, nil
 }
 

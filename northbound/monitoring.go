@@ -53,6 +53,6 @@ func (s *Server) scraper(r *http.Request, certificates []*x509.Certificate) (Ide
 	if err == nil && who.Role == RoleNode {
 		err = status.Error(codes.Unauthenticated, "nodes read no metrics")
 	}
-	who.Credential, who.Address = "certificate "+pki.Serial(certificates[0]), r.RemoteAddr
+	who.Credential, who.Address = credentialCertificate+pki.Serial(certificates[0]), r.RemoteAddr
 	return who, err
 }

@@ -63,10 +63,10 @@ func serveDoor(t *testing.T, cfg Config, ca *pki.Authority) string {
 	return l.Addr().String()
 }
 
-// callsWith is the API of certificates to a client with one.
-func callsWith(t *testing.T, address string, ca *pki.Authority, own pki.Issued) v1.PkiServiceClient {
+// dialDoor connects to a real door with a certificate.
+func dialDoor(t *testing.T, address string, ca *pki.Authority, certPEM, keyPEM []byte) *grpc.ClientConn {
 	t.Helper()
-	pair, err := tls.X509KeyPair(own.CertPEM, own.KeyPEM)
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,13 @@ func callsWith(t *testing.T, address string, ca *pki.Authority, own pki.Issued) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return v1.NewPkiServiceClient(conn)
+	return conn
+}
+
+// callsWith is the API of certificates to a client with one.
+func callsWith(t *testing.T, address string, ca *pki.Authority, own pki.Issued) v1.PkiServiceClient {
+	t.Helper()
+	return v1.NewPkiServiceClient(dialDoor(t, address, ca, own.CertPEM, own.KeyPEM))
 }
 
 func renewed(t *testing.T, by v1.PkiServiceClient) (*v1.Certificate, error) {

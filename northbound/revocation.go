@@ -28,7 +28,7 @@ func (s *pkiService) RevokeCertificate(ctx context.Context, req *v1.RevokeCertif
 		return nil, err
 	}
 	cmd.Reason, cmd.By, cmd.OnlyThese = req.GetReason(), callOf(ctx).who.Name, req.GetOnlyThese()
-	gone := v.ToRevoke(cmd, time.Now())
+	gone, tokens := v.ToRevoke(cmd, time.Now()), v.TokensToRevoke(cmd, time.Now())
 	if !req.GetForce() {
 		if err := s.sparesMembers(gone); err != nil {
 			return nil, err
@@ -40,7 +40,7 @@ func (s *pkiService) RevokeCertificate(ctx context.Context, req *v1.RevokeCertif
 			out.Certificates = append(out.Certificates, trust.tell(was))
 		}
 	}
-	if len(gone) == 0 {
+	if len(gone)+len(tokens) == 0 {
 		return out, nil // there is nothing to write down
 	}
 	res, err := s.cfg.Store.Apply(ctx, signed(ctx, &storev1.Command{Body: &storev1.Command_RevokeCertificates{RevokeCertificates: cmd}}))
@@ -50,8 +50,11 @@ func (s *pkiService) RevokeCertificate(ctx context.Context, req *v1.RevokeCertif
 	out.Revision = res.Revision
 	now := s.cfg.Store.View()
 	for _, key := range res.UUIDs {
-		issuer, serial, _ := strings.Cut(key, "/")
-		if c := now.Certificate(issuer, serial); c != nil {
+		issuer, serial, certificate := strings.Cut(key, "/")
+		if !certificate {
+			s.tokenUse.at.Delete(key)
+			out.TokenIds = append(out.TokenIds, key)
+		} else if c := now.Certificate(issuer, serial); c != nil {
 			out.Certificates = append(out.Certificates, trust.tell(c))
 		}
 	}
@@ -78,7 +81,7 @@ func (s *pkiService) toRevoke(v *raftstore.View, req *v1.RevokeCertificateReques
 	// Asked once more: what is meant are those that were revoked then.
 	cmd.Certificates = v.Revoked(cmd)
 	switch {
-	case len(cmd.GetCertificates()) > 0:
+	case len(cmd.GetCertificates()) > 0, !req.GetOnlyThese() && len(v.TokensToRevoke(cmd, time.Now())) > 0:
 		return cmd, nil
 	case req.GetIssuedBefore() != nil:
 		return nil, unresolved("issued_before", req.GetIssuedBefore().AsTime().UTC().Format(time.RFC3339), "no such certificate that was issued before is in force and on record")

@@ -33,8 +33,9 @@ const (
 	defaultTokenLife = 30 * 24 * time.Hour
 )
 
-func putToken(t *storev1.Token) *storev1.Command {
-	return &storev1.Command{Body: &storev1.Command_PutToken{PutToken: &storev1.PutToken{Token: t}}}
+// putToken records a token; maker is the id of the one with which it is made, empty for none.
+func putToken(t *storev1.Token, maker string) *storev1.Command {
+	return &storev1.Command{Body: &storev1.Command_PutToken{PutToken: &storev1.PutToken{Token: t, MadeWithToken: maker}}}
 }
 
 func deleteToken(id string) *storev1.Command {
@@ -58,7 +59,7 @@ func (s *tokenService) CreateToken(ctx context.Context, req *v1.CreateTokenReque
 	}
 	id, secret := hex.EncodeToString(random[:tokenIDBytes]), random[tokenIDBytes:]
 	sum := sha256.Sum256(secret)
-	res, err := s.write(ctx, mutation{asked: once{unrepeatable{req}}, resource: "token", probe: putToken(nil),
+	res, err := s.write(ctx, mutation{asked: once{unrepeatable{req}}, resource: "token", probe: putToken(nil, ""),
 		plan: func(v *raftstore.View) (*storev1.Command, error) {
 			t := proto.CloneOf(req.GetToken())
 			if t == nil {
@@ -71,7 +72,8 @@ func (s *tokenService) CreateToken(ctx context.Context, req *v1.CreateTokenReque
 				}
 				t.Owner = name
 			}
-			switch _, bearer := strings.CutPrefix(callOf(ctx).who.Credential, credentialToken); {
+			maker, bearer := strings.CutPrefix(callOf(ctx).who.Credential, credentialToken)
+			switch {
 			case all:
 			case t.GetOwner() != name:
 				return nil, status.Errorf(codes.PermissionDenied, "only a pool-admin of the whole cluster makes tokens for others than himself")
@@ -83,7 +85,11 @@ func (s *tokenService) CreateToken(ctx context.Context, req *v1.CreateTokenReque
 				return nil, err
 			}
 			t.Id, t.ExpireTime = id, timestamppb.New(time.Now().Add(life))
-			return putToken(&storev1.Token{Token: t, SecretSha256: sum[:]}), nil
+			t.MadeWithIssuer, t.MadeWithSerial = s.madeWith(callOf(ctx).who)
+			if !bearer {
+				maker = ""
+			}
+			return putToken(&storev1.Token{Token: t, SecretSha256: sum[:]}, maker), nil
 		}})
 	if err != nil {
 		return nil, err

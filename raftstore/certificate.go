@@ -130,13 +130,22 @@ func checkCertificate(field string, c *poolwirev1.Certificate) error {
 	return nil
 }
 
-// addCertificates takes the records of another life of the cluster in: who was revoked then is revoked.
+// addCertificates takes the records of another life of the cluster in: who was revoked then is revoked, and what tokens he has made
+// since, in a cluster that did not know, are gone.
 func (t *tx) addCertificates(from *View) {
+	var revoked []*poolwirev1.Certificate
 	for _, c := range from.Certificates() {
 		known := t.Certificate(c.GetIssuer(), c.GetSerial())
-		if known == nil || known.GetRevokeTime() == nil {
-			t.put(TableCertificates, c)
+		if known.GetRevokeTime() != nil {
+			continue
 		}
+		t.put(TableCertificates, c)
+		if c.GetRevokeTime() != nil {
+			revoked = append(revoked, c)
+		}
+	}
+	for _, k := range t.tokensMadeWith(revoked...) {
+		t.del(TableTokens, k.GetToken().GetId())
 	}
 }
 

@@ -177,6 +177,9 @@ func (t *tx) putToken(c *storev1.PutToken) (Result, error) {
 		t.checkReach(m.GetPoolUuid(), m.GetNetworkUuid())); err != nil {
 		return Result{}, err
 	}
+	if err := t.settleMadeWith(m, c.GetMadeWithToken()); err != nil {
+		return Result{}, err
+	}
 	end := m.GetExpireTime()
 	switch {
 	case t.Token(m.GetId()) != nil:
@@ -202,6 +205,27 @@ func (t *tx) putToken(c *storev1.PutToken) (Result, error) {
 	m.CreateTime, m.Author, m.LastUsed = t.time, t.author, (*timestamppb.Timestamp)(nil)
 	t.put(TableTokens, k)
 	return wrote(m.GetId()), nil
+}
+
+// settleMadeWith settles which certificate is behind a token, and refuses one that is made with what has been revoked since it was asked
+// for: it would outlive the revocation. maker is the id of the token with which it is made; empty for none.
+func (t *tx) settleMadeWith(m *poolwirev1.Token, maker string) error {
+	if maker != "" {
+		shown := t.Token(maker).GetToken()
+		if shown == nil {
+			return &PreconditionError{Kind: KindToken, ID: clip(maker), Reason: "has ended or was revoked, and makes no others"}
+		}
+		m.MadeWithIssuer, m.MadeWithSerial = shown.GetMadeWithIssuer(), shown.GetMadeWithSerial()
+		return nil
+	}
+	issuer, serial := m.GetMadeWithIssuer(), m.GetMadeWithSerial()
+	if len(serial) > maxSerial || len(issuer) > 2*sha256.Size {
+		return &InvalidError{Field: "made_with_serial", Value: clip(serial), Reason: "is too long"}
+	}
+	if t.Certificate(issuer, serial).GetRevokeTime() != nil {
+		return &PreconditionError{Kind: KindCertificate, ID: serial, Reason: "was revoked, and makes no tokens"}
+	}
+	return nil
 }
 
 // forgetTokens removes the tokens that are worth nothing any more.

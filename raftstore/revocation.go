@@ -48,7 +48,47 @@ func (v *View) MayRenew(c *poolwirev1.Certificate, at time.Time) error {
 
 // ToRevoke returns the certificates that a command would revoke at a time: those that are named, those that are in force
 // and fit what it says of their owners, and unless it says otherwise what was made from any of them by renewal. What is revoked already is left out.
-func (v *View) ToRevoke(c *storev1.RevokeCertificates, at time.Time) []*poolwirev1.Certificate {
+func (v *View) ToRevoke(c *storev1.RevokeCertificates, at time.Time) (left []*poolwirev1.Certificate) {
+	for _, r := range v.reached(c, at) {
+		if r.GetRevokeTime() == nil {
+			left = append(left, r)
+		}
+	}
+	return left
+}
+
+// TokensToRevoke returns the tokens that a command would delete at a time: those that were made with what it reaches. A certificate
+// that is revoked already, as superseded, or has ended may have been stolen while it was good: tokens outlive both.
+func (v *View) TokensToRevoke(c *storev1.RevokeCertificates, at time.Time) []*storev1.Token {
+	if c.GetOnlyThese() {
+		return nil
+	}
+	gone := v.reached(c, at)
+	for _, r := range v.Certificates() {
+		if isMeant(c, r) {
+			gone = append(gone, r)
+		}
+	}
+	return v.tokensMadeWith(gone...)
+}
+
+// tokensMadeWith returns the tokens behind which one of these certificates is.
+func (v *View) tokensMadeWith(certificates ...*poolwirev1.Certificate) (out []*storev1.Token) {
+	with := map[string]bool{}
+	for _, c := range certificates {
+		// Where the issuer was not known the serial tells: it is random.
+		with[certificateKey(c.GetIssuer(), c.GetSerial())], with[certificateKey("", c.GetSerial())] = true, true
+	}
+	for _, k := range v.Tokens() {
+		if m := k.GetToken(); m.GetMadeWithSerial() != "" && with[certificateKey(m.GetMadeWithIssuer(), m.GetMadeWithSerial())] {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// reached are the certificates that a command is about, what is revoked already included.
+func (v *View) reached(c *storev1.RevokeCertificates, at time.Time) []*poolwirev1.Certificate {
 	var out []*poolwirev1.Certificate
 	seen := map[string]bool{}
 	add := func(r *poolwirev1.Certificate) {
@@ -82,13 +122,7 @@ func (v *View) ToRevoke(c *storev1.RevokeCertificates, at time.Time) []*poolwire
 			add(child)
 		}
 	}
-	left := out[:0]
-	for _, r := range out {
-		if r.GetRevokeTime() == nil {
-			left = append(left, r)
-		}
-	}
-	return left
+	return out
 }
 
 // Revoked returns the certificates that fit what a command says of their owners and are revoked already.
@@ -115,8 +149,9 @@ func isMeant(c *storev1.RevokeCertificates, r *poolwirev1.Certificate) bool {
 	return c.GetIssuedBefore() == nil || r.GetIssueTime().AsTime().Before(c.GetIssuedBefore().AsTime())
 }
 
-// revokeCertificates marks certificates. Whose they are is looked up here, so that none escapes that was made since the
-// command was asked for. One that is not on record gets a record. Result.UUIDs are the keys, "ISSUER/SERIAL", of what is revoked.
+// revokeCertificates marks certificates, and deletes the tokens that were made with them. Whose they are is looked up here, so that none
+// escapes that was made since the command was asked for. One that is not on record gets a record. Result.UUIDs are the keys,
+// "ISSUER/SERIAL", of what is revoked, and then the ids of the tokens.
 func (t *tx) revokeCertificates(c *storev1.RevokeCertificates) (Result, error) {
 	if n := utf8.RuneCountInString(c.GetReason()); n > maxRevokeReason {
 		return Result{}, &InvalidError{Field: "reason", Value: clip(c.GetReason()), Reason: fmt.Sprintf("must have at most %d characters", maxRevokeReason)}
@@ -134,7 +169,7 @@ func (t *tx) revokeCertificates(c *storev1.RevokeCertificates) (Result, error) {
 			unknown++
 		}
 	}
-	gone := t.ToRevoke(c, t.time.AsTime())
+	gone, tokens := t.ToRevoke(c, t.time.AsTime()), t.TokensToRevoke(c, t.time.AsTime())
 	if unknown > 0 {
 		if err := t.makeRoom(unknown, 0); err != nil {
 			return Result{}, err
@@ -146,6 +181,10 @@ func (t *tx) revokeCertificates(c *storev1.RevokeCertificates) (Result, error) {
 		now.RevokeTime, now.RevokedBy, now.RevokeReason = t.time, c.GetBy(), c.GetReason()
 		t.put(TableCertificates, now)
 		out.UUIDs = append(out.UUIDs, certificateKey(now.GetIssuer(), now.GetSerial()))
+	}
+	for _, k := range tokens {
+		t.del(TableTokens, k.GetToken().GetId())
+		out.UUIDs = append(out.UUIDs, k.GetToken().GetId())
 	}
 	return out, nil
 }

@@ -202,9 +202,14 @@ type Token struct {
 	// Output only. Who made it.
 	Author string `protobuf:"bytes,9,opt,name=author,proto3" json:"author,omitempty"`
 	// Output only. When the node that answers last saw it, to the minute; absent when it has not since it was started.
-	LastUsed      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_used,json=lastUsed,proto3" json:"last_used,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LastUsed *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_used,json=lastUsed,proto3" json:"last_used,omitempty"`
+	// Output only. Of one that was made with a certificate, or with a token that was: issuer and serial of that certificate. When that is
+	// revoked, the token goes with it. Empty of one that was made by the unix socket; the issuer alone is empty where nobody knew it.
+	MadeWithIssuer string `protobuf:"bytes,11,opt,name=made_with_issuer,json=madeWithIssuer,proto3" json:"made_with_issuer,omitempty"`
+	// Output only. Its serial.
+	MadeWithSerial string `protobuf:"bytes,12,opt,name=made_with_serial,json=madeWithSerial,proto3" json:"made_with_serial,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Token) Reset() {
@@ -305,6 +310,20 @@ func (x *Token) GetLastUsed() *timestamppb.Timestamp {
 		return x.LastUsed
 	}
 	return nil
+}
+
+func (x *Token) GetMadeWithIssuer() string {
+	if x != nil {
+		return x.MadeWithIssuer
+	}
+	return ""
+}
+
+func (x *Token) GetMadeWithSerial() string {
+	if x != nil {
+		return x.MadeWithSerial
+	}
+	return ""
 }
 
 // WhoAmIRequest asks who the caller is.
@@ -1045,7 +1064,7 @@ const file_poolwire_v1_access_proto_rawDesc = "" +
 	"\fnetwork_uuid\x18\x05 \x01(\tR\vnetworkUuid\x12;\n" +
 	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x16\n" +
-	"\x06author\x18\a \x01(\tR\x06author\"\xf3\x02\n" +
+	"\x06author\x18\a \x01(\tR\x06author\"\xc7\x03\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
@@ -1059,7 +1078,9 @@ const file_poolwire_v1_access_proto_rawDesc = "" +
 	"\fnetwork_uuid\x18\b \x01(\tR\vnetworkUuid\x12\x16\n" +
 	"\x06author\x18\t \x01(\tR\x06author\x127\n" +
 	"\tlast_used\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\blastUsed\"\x0f\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\blastUsed\x12(\n" +
+	"\x10made_with_issuer\x18\v \x01(\tR\x0emadeWithIssuer\x12(\n" +
+	"\x10made_with_serial\x18\f \x01(\tR\x0emadeWithSerial\"\x0f\n" +
 	"\rWhoAmIRequest\"\x97\x01\n" +
 	"\x0eWhoAmIResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +

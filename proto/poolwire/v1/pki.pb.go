@@ -868,7 +868,8 @@ func (x *ListCertificatesResponse) GetNextPageToken() string {
 // RevokeCertificateRequest says which certificates are taken back.
 type RevokeCertificateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Serial number; capitals and colons are accepted. Give it or an owner. What was made from it by renewal is revoked with it.
+	// Serial number; capitals and colons are accepted. Give it or an owner. What was made from it by renewal is revoked with it,
+	// and tokens that were made with any of these are deleted.
 	Serial string `protobuf:"bytes,1,opt,name=serial,proto3" json:"serial,omitempty"`
 	// Take back all of this owner that are not expired: kind and name; or of all owners of this kind: kind and issued_before.
 	Kind CertificateKind `protobuf:"varint,2,opt,name=kind,proto3,enum=poolwire.v1.CertificateKind" json:"kind,omitempty"`
@@ -881,7 +882,7 @@ type RevokeCertificateRequest struct {
 	// Although a member of the cluster presents it, which is cut off; or, with serial, although no such certificate is on
 	// record: then the number is recorded as revoked for every CA that is trusted.
 	Force bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
-	// Leave what was made by renewal alone: the certificate is not stolen, only superseded.
+	// Leave what was made by renewal alone, and tokens: the certificate is not stolen, only superseded.
 	OnlyThese     bool `protobuf:"varint,7,opt,name=only_these,json=onlyThese,proto3" json:"only_these,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -973,7 +974,9 @@ type RevokeCertificateResponse struct {
 	// owner, or that were issued before a time, when none of them is in force any more.
 	Certificates []*Certificate `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
 	// Revision of the change.
-	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Ids of the tokens that were made with these certificates, which have gone with them; with only_these there are none.
+	TokenIds      []string `protobuf:"bytes,3,rep,name=token_ids,json=tokenIds,proto3" json:"token_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1020,6 +1023,13 @@ func (x *RevokeCertificateResponse) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *RevokeCertificateResponse) GetTokenIds() []string {
+	if x != nil {
+		return x.TokenIds
+	}
+	return nil
 }
 
 // RenewCertificateRequest asks for the caller's next certificate.
@@ -1817,10 +1827,11 @@ const file_poolwire_v1_pki_proto_rawDesc = "" +
 	"\rissued_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fissuedBefore\x12\x14\n" +
 	"\x05force\x18\x06 \x01(\bR\x05force\x12\x1d\n" +
 	"\n" +
-	"only_these\x18\a \x01(\bR\tonlyThese\"u\n" +
+	"only_these\x18\a \x01(\bR\tonlyThese\"\x92\x01\n" +
 	"\x19RevokeCertificateResponse\x12<\n" +
 	"\fcertificates\x18\x01 \x03(\v2\x18.poolwire.v1.CertificateR\fcertificates\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"P\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1b\n" +
+	"\ttoken_ids\x18\x03 \x03(\tR\btokenIds\"P\n" +
 	"\x17RenewCertificateRequest\x12\x10\n" +
 	"\x03csr\x18\x01 \x01(\fR\x03csr\x12#\n" +
 	"\rpresented_pem\x18\x02 \x01(\fR\fpresentedPem\"\x96\x01\n" +

@@ -54,3 +54,22 @@ func TestNodeNeedsAnAddress(t *testing.T) {
 		t.Errorf("exit %d, %s", code, errs)
 	}
 }
+
+// Whoever takes a certificate back learns which tokens went with it.
+func TestTokensGoneAreNamed(t *testing.T) {
+	t.Parallel()
+	of := func(certificates int, tokens ...string) string {
+		return tokensGone(&poolwirev1.RevokeCertificateResponse{Certificates: make([]*poolwirev1.Certificate, certificates), TokenIds: tokens})
+	}
+	for got, want := range map[string]string{
+		of(1):            "",
+		of(1, "a"):       "and 1 token made with it: a\n",
+		of(1, "a", "b"):  "and 2 tokens made with it: a, b\n",
+		of(2, "a", "b"):  "and 2 tokens made with these certificates: a, b\n",
+		of(0, "a", "b2"): "and 2 tokens made with certificates of this owner: a, b2\n",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

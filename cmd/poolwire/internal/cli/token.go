@@ -21,7 +21,12 @@ const tokenLong = `Make, list and revoke bearer tokens.
 
 A token says who calls, for programs that have no client certificate: it may do
 what has been granted to its owner, or less when it is made for less. What the
-owner's certificate says counts only with the certificate.`
+owner's certificate says counts only with the certificate.
+
+A token goes when the certificate is revoked that it was made with (WITH of
+'token list -o wide'), be it by way of another token. One that was made on the
+controller's socket has none behind it and stays. Revoking a token leaves those
+that it has made.`
 
 func (a *app) tokenCommand() *cobra.Command {
 	c := &cobra.Command{Use: "token", Short: "Make, list and revoke bearer tokens", Long: tokenLong}
@@ -39,6 +44,7 @@ func tokenColumns(d *directory) []column[*poolwirev1.Token] {
 		{title: "NOTE", value: (*poolwirev1.Token).GetNote},
 		{title: "MADE", value: func(t *poolwirev1.Token) string { return moment(t.GetCreateTime()) }, wide: true},
 		{title: "BY", value: (*poolwirev1.Token).GetAuthor, wide: true},
+		{title: "WITH", value: (*poolwirev1.Token).GetMadeWithSerial, wide: true},
 	}
 }
 

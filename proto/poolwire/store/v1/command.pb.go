@@ -2805,7 +2805,9 @@ func (x *ObserveHost) GetFacts() *HostFacts {
 type PutToken struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token.
-	Token         *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// Id of the token with which it is made: the certificate behind that one is behind this one. Empty when it is made otherwise.
+	MadeWithToken string `protobuf:"bytes,2,opt,name=made_with_token,json=madeWithToken,proto3" json:"made_with_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2845,6 +2847,13 @@ func (x *PutToken) GetToken() *Token {
 		return x.Token
 	}
 	return nil
+}
+
+func (x *PutToken) GetMadeWithToken() string {
+	if x != nil {
+		return x.MadeWithToken
+	}
+	return ""
 }
 
 // Token is a bearer token as it is stored.
@@ -2995,7 +3004,7 @@ func (x *PutCertificates) GetCertificates() []*v1.Certificate {
 }
 
 // RevokeCertificates takes certificates back, and those that were made from them by renewal. One that was taken back before
-// stays as it is.
+// stays as it is. Tokens that were made with any of them go.
 type RevokeCertificates struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// issuer and serial; of one that is not on record the rest is recorded with it.
@@ -3010,7 +3019,7 @@ type RevokeCertificates struct {
 	Name string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
 	// With kind: that were issued before; absent for all. Without name it is required.
 	IssuedBefore *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=issued_before,json=issuedBefore,proto3" json:"issued_before,omitempty"`
-	// Not those that were made by renewal.
+	// Not those that were made by renewal, nor tokens.
 	OnlyThese     bool `protobuf:"varint,7,opt,name=only_these,json=onlyThese,proto3" json:"only_these,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3346,9 +3355,10 @@ const file_poolwire_store_v1_command_proto_rawDesc = "" +
 	"\x05ports\x18\x04 \x03(\v2\x17.poolwire.store.v1.PortR\x05ports\x12\x1d\n" +
 	"\n" +
 	"ports_gone\x18\x05 \x03(\tR\tportsGone\x122\n" +
-	"\x05facts\x18\x06 \x01(\v2\x1c.poolwire.store.v1.HostFactsR\x05facts\":\n" +
+	"\x05facts\x18\x06 \x01(\v2\x1c.poolwire.store.v1.HostFactsR\x05facts\"b\n" +
 	"\bPutToken\x12.\n" +
-	"\x05token\x18\x01 \x01(\v2\x18.poolwire.store.v1.TokenR\x05token\"V\n" +
+	"\x05token\x18\x01 \x01(\v2\x18.poolwire.store.v1.TokenR\x05token\x12&\n" +
+	"\x0fmade_with_token\x18\x02 \x01(\tR\rmadeWithToken\"V\n" +
 	"\x05Token\x12(\n" +
 	"\x05token\x18\x01 \x01(\v2\x12.poolwire.v1.TokenR\x05token\x12#\n" +
 	"\rsecret_sha256\x18\x02 \x01(\fR\fsecretSha256\"4\n" +
