@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"poolwire/daemon/config"
+	"poolwire/privatefile"
 	"poolwire/raftstore"
 )
 
@@ -20,6 +21,10 @@ func Recover(cfg config.Config, log *slog.Logger) (raftstore.Recovered, error) {
 		return raftstore.Recovered{}, fmt.Errorf("data_dir %q: there is no node here", cfg.DataDir)
 	}
 	got, err := raftstore.Recover(raftstore.Config{NodeID: id, Dir: filepath.Join(cfg.DataDir, raftDir), Log: log})
+	// Also after an error: the daemon must still be able to start.
+	if given := privatefile.HandOver(cfg.DataDir); given != nil {
+		err = errors.Join(err, fmt.Errorf("data_dir %q: what is root's cannot be given to the daemon's user: %w", cfg.DataDir, given))
+	}
 	return got, advise(cfg, err)
 }
 

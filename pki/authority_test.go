@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,6 +41,38 @@ func TestFirstStart(t *testing.T) {
 	}
 	if n := len(certificates(t, read(t, filepath.Join(dir, "ca.pem")))); n != 1 {
 		t.Errorf("ca.pem holds %d certificates: hosts take one", n)
+	}
+}
+
+// All that root makes in a directory of the daemon's user, down to the lock, belongs to that user.
+func TestFilesBelongToTheDirectorysOwner(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away: run this test as root")
+	}
+	const uid = 61234
+	theirs := t.TempDir()
+	if err := os.Lchown(theirs, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(theirs, "pki")
+	open(t, dir, options())
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 7 {
+		t.Fatalf("%v, %v", entries, err)
+	}
+	paths := []string{dir}
+	for _, e := range entries {
+		paths = append(paths, filepath.Join(dir, e.Name()))
+	}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != uid {
+			t.Errorf("%s belongs to user %d", path, st.Uid)
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ const (
 // prepareDir makes the directory, or checks that nobody else can enter it. A
 // directory that holds nothing yet is closed instead of refused.
 func prepareDir(dir string) error {
-	if err := os.MkdirAll(dir, dirMode); err != nil {
+	if err := privatefile.MakeDir(dir); err != nil {
 		return err
 	}
 	info, err := os.Stat(dir)
@@ -56,7 +56,14 @@ func prepareDir(dir string) error {
 // lockDir keeps a second process from making other certificates in the same
 // directory at the same time. It waits for the first one.
 func lockDir(dir string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, keyMode)
+	path := filepath.Join(dir, ".lock")
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := privatefile.Create(path, nil, keyMode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		f, err = os.OpenFile(path, os.O_RDWR, 0)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,13 @@ package privatefile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 // privateMode is for files that only their owner may read.
@@ -14,9 +18,10 @@ const privateMode fs.FileMode = 0o600
 func Write(path string, data []byte) error { return WriteMode(path, data, privateMode) }
 
 // WriteMode replaces a file, with a mode whatever the umask and whatever was there before: after a power cut
-// it is the old one or the new one. A symbolic link is replaced, not followed.
+// it is the old one or the new one. A symbolic link is replaced, not followed. What root writes belongs to the owner of the
+// directory, or, in a directory that is root's and that nobody else can write to, to that of the file that it replaces.
 func WriteMode(path string, data []byte, mode fs.FileMode) error {
-	return publish(path, data, mode, os.Rename)
+	return publish(path, data, mode, (*os.Root).Rename)
 }
 
 // Create makes a file that was not there before, otherwise as WriteMode: of two processes that do so at
@@ -25,41 +30,54 @@ func WriteMode(path string, data []byte, mode fs.FileMode) error {
 // Errors: those of writing, and fs.ErrExist, also for a symbolic link that leads nowhere.
 func Create(path string, data []byte, mode fs.FileMode) error {
 	// A link, unlike a rename, does not replace a file that another process has made meanwhile.
-	return publish(path, data, mode, func(from, to string) error {
-		return errors.Join(os.Link(from, to), os.Remove(from))
+	return publish(path, data, mode, func(dir *os.Root, from, to string) error {
+		return errors.Join(dir.Link(from, to), dir.Remove(from))
 	})
 }
 
-// publish writes a file under a name of its own, and gives it its name when it is whole and on the disk.
-func publish(path string, data []byte, mode fs.FileMode, name func(from, to string) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), temporary(path)) // mode 0600
+// publish writes a file under a name of its own, and gives it its name when it is whole and on the disk. All of that is done in the
+// directory that is opened first: the path may lead to another one by the end, where no file must get the owner of this one.
+func publish(path string, data []byte, mode fs.FileMode, name func(dir *os.Root, from, to string) error) (err error) {
+	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
+	defer func() { _ = dir.Close() }()
+	to := filepath.Base(path)
+	from := strings.TrimSuffix(temporary(path), "*") + strconv.FormatUint(rand.Uint64(), 36)
 	defer func() {
 		if err == nil {
 			return
 		}
-		if gone := os.Remove(f.Name()); !errors.Is(gone, fs.ErrNotExist) {
+		if gone := dir.Remove(from); !errors.Is(gone, fs.ErrNotExist) {
 			err = errors.Join(err, gone)
 		}
+		err = fmt.Errorf("writing %s: %w", path, err)
 	}()
+	whose, err := heir(dir, to)
+	if err != nil {
+		return err
+	}
+	f, err := dir.OpenFile(from, os.O_WRONLY|os.O_CREATE|os.O_EXCL, privateMode)
+	if err != nil {
+		return err
+	}
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Chmod(mode), whose.give(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err = name(f.Name(), path); err != nil {
+	if err = name(dir, from, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return syncDir(dir)
 }
 
 // temporary is what a file is called while it is written, with * for something random.
 func temporary(path string) string { return "." + filepath.Base(path) + ".*" }
 
 // syncDir makes a new name in a directory as lasting as the file.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+func syncDir(dir *os.Root) error {
+	d, err := dir.Open(".")
 	if err != nil {
 		return err
 	}

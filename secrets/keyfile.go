@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -109,7 +108,7 @@ func createFile(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := privatefile.MakeDir(filepath.Dir(path)); err != nil {
 		return err
 	}
 	if err := privatefile.Create(path, []byte(fileHead+line), 0o600); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -138,7 +138,7 @@ func issue(cmd *cobra.Command, to target, name string, sign func(*pki.Authority)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(to.dir, 0o700); err != nil {
+	if err := privatefile.MakeDir(to.dir); err != nil {
 		return err
 	}
 	for file, data := range map[string][]byte{name + ".pem": issued.CertPEM, name + ".key": issued.KeyPEM, "ca.pem": issued.CAPEM} {

@@ -20,7 +20,7 @@ const nodeIDFile = "node_id"
 // start and can never be another one afterwards: the cluster knows the node, and
 // its votes, by it.
 func (c Config) EnsureNodeID() (string, error) {
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+	if err := privatefile.MakeDir(c.DataDir); err != nil {
 		return "", err
 	}
 	path := filepath.Join(c.DataDir, nodeIDFile)

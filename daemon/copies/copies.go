@@ -114,7 +114,7 @@ func (k *Keeper) due(now time.Time) time.Duration {
 func (k *Keeper) make(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
-	if err := os.MkdirAll(k.cfg.Dir, 0o700); err != nil {
+	if err := privatefile.MakeDir(k.cfg.Dir); err != nil {
 		return err
 	}
 	data, err := k.cfg.Save(ctx)

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +16,8 @@ import (
 
 	"poolwire/integration/lab"
 	"poolwire/integration/scenario"
+	"poolwire/pki"
+	poolwirev1 "poolwire/proto/poolwire/v1"
 )
 
 // nobody is a user that owns nothing.
@@ -52,6 +56,78 @@ func TestUnprivileged(t *testing.T) {
 	if _, err := os.Stat(p.secretsFile("n1")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a key file was made beside the credential: %v", err)
 	}
+}
+
+// What root's commands write for a daemon with a user of its own, that daemon can read: while it runs, and after a restart.
+func TestCommandsOfRootServeTheDaemon(t *testing.T) {
+	t.Parallel()
+	p := &pair{World: newWorldOf(t, scenario.Options{Name: "root", Bin: binaries, User: nobody})}
+	data, certificates := filepath.Join(p.Dir, "data"), filepath.Join(p.Dir, "pki")
+	root := func(args ...string) {
+		t.Helper()
+		args = append(append([]string{filepath.Join(binaries, "poolwired")}, args...), "--data-dir", data, "--pki-dir", certificates)
+		if _, err := p.Lab.Machine().Run(within(t, time.Minute), args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fresh := p.rotateOnFirst(t)
+	p.keys(t, has(fresh, func(k *poolwirev1.SecretKey) bool { return len(k.GetMissingOn()) == 0 }))
+	p.do(t, "pki", "issue", "node", "n1", "--address", "127.0.0.1", "--dir", certificates, "--replace")
+	p.presents(t, filepath.Join(certificates, "node.pem"))
+	root("certificate", "node", "n1", "--address", "127.0.0.1", "--dir", certificates, "--replace")
+	p.presents(t, filepath.Join(certificates, "node.pem"))
+	if err := p.StopDaemon(within(t, 30*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	root("recover", "--others-are-lost")
+	if err := p.StartDaemon(within(t, 30*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	p.do(t, "pool", "create", "paris")
+	err := filepath.WalkDir(p.Dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != nobody || st.Gid != nobody {
+			t.Errorf("%s belongs to %d:%d", path, st.Uid, st.Gid)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// presents tells the daemon to read its certificates again, and waits until it presents that of a file.
+func (p *pair) presents(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(p.DaemonPID(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	api, err := p.API()
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func(ctx context.Context) error {
+		r, err := api.GetNodeStatus(ctx, &poolwirev1.GetNodeStatusRequest{})
+		if err == nil && r.GetStatus().GetCertificateSerial() != pki.Serial(cert) {
+			err = fmt.Errorf("the daemon presents %s, not %s", r.GetStatus().GetCertificateSerial(), pki.Serial(cert))
+		}
+		return err
+	})
 }
 
 // systemdCredentials is a directory as systemd makes it for a service, with keys that seal secrets.

@@ -45,7 +45,7 @@ func (f keyFiles) check() error {
 
 // write writes the three files, each complete or not at all, the certificate last.
 func (f keyFiles) write(key, cert, ca []byte) error {
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+	if err := privatefile.MakeDir(f.dir); err != nil {
 		return usageError{fmt.Errorf("--dir %q: %w", f.dir, err)}
 	}
 	for _, file := range []struct {
