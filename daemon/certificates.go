@@ -73,7 +73,7 @@ func (c *certificates) check(ctx context.Context) {
 		}
 	}
 	renewed, err := c.authority.Renew()
-	c.reloads.note(err)
+	c.reloads.certificates.note(err)
 	if err != nil {
 		c.log.Error("certificates could not be read again or renewed; those in use stay", "pki_dir", c.cfg.PKIDir, "error", err)
 	}

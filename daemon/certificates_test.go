@@ -198,14 +198,14 @@ func TestReplacedFilesOnSIGHUP(t *testing.T) {
 	r.replace(next.CertPEM, alice.KeyPEM)
 	hup()
 	r.until("a complaint", func() bool {
-		return strings.Contains(r.log.String(), "is not the key of node.pem") && r.reloads.failed() == 1
+		return strings.Contains(r.log.String(), "is not the key of node.pem") && r.reloads.certificates.failed() == 1
 	})
 	if got := r.shown(); got != pki.Serial(next.Leaf) {
 		t.Errorf("it presents %s", got)
 	}
 	r.replace(next.CertPEM, next.KeyPEM)
 	hup()
-	r.until("the metric to go back", func() bool { return r.reloads.failed() == 0 })
+	r.until("the metric to go back", func() bool { return r.reloads.certificates.failed() == 0 })
 	select {
 	case err := <-ended:
 		t.Errorf("the stream has ended: %v", err)

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,8 +21,8 @@ type nodeMetrics struct {
 	// hosts tells when the certificates end that hosts have shown, by name.
 	hosts func() map[string]time.Time
 
-	leader, term, applied, last, objects, expiry, refusedFiles *prometheus.Desc
-	running, waiting, abandoned                                *prometheus.Desc
+	leader, term, applied, last, objects, expiry, refusedFiles, refusedKeys *prometheus.Desc
+	running, waiting, abandoned                                             *prometheus.Desc
 }
 
 func registerNodeMetrics(n *node) {
@@ -42,6 +41,7 @@ func newNodeMetrics(n *node, hosts func() map[string]time.Time) *nodeMetrics {
 		objects:      prometheus.NewDesc("poolwire_store_objects", "Objects in the replicated store.", []string{"kind"}, nil),
 		expiry:       prometheus.NewDesc("poolwire_certificate_expiry_timestamp_seconds", "When a certificate of this node expires, or on the leader one that a host has shown, in Unix time.", []string{"certificate"}, nil),
 		refusedFiles: prometheus.NewDesc("poolwire_certificate_reload_failed", "1 while the files in pki_dir cannot be used as they are, so that what was read before stays in use.", nil, nil),
+		refusedKeys:  prometheus.NewDesc("poolwire_secrets_reload_failed", "1 while the file with the keys that seal secrets cannot be used as it is, so that the keys read before stay in use.", nil, nil),
 		running:      prometheus.NewDesc("poolwire_setups_running", "Setting up of sessions that is at work: handshakes, first rows, and compilations for hosts.", nil, nil),
 		waiting:      prometheus.NewDesc("poolwire_setups_waiting", "Setting up of sessions that waits for its turn.", nil, nil),
 		abandoned:    prometheus.NewDesc("poolwire_setups_abandoned_total", "Connections whose peers hung up before it was their turn.", nil, nil),
@@ -50,7 +50,7 @@ func newNodeMetrics(n *node, hosts func() map[string]time.Time) *nodeMetrics {
 
 // Describe implements prometheus.Collector.
 func (m *nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.leader, m.term, m.applied, m.last, m.objects, m.expiry, m.refusedFiles, m.running, m.waiting, m.abandoned} {
+	for _, d := range []*prometheus.Desc{m.leader, m.term, m.applied, m.last, m.objects, m.expiry, m.refusedFiles, m.refusedKeys, m.running, m.waiting, m.abandoned} {
 		ch <- d
 	}
 }
@@ -78,24 +78,12 @@ func (m *nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	} {
 		gauge(m.objects, float64(n), kind)
 	}
-	gauge(m.refusedFiles, m.reloads.failed())
+	gauge(m.refusedFiles, m.reloads.certificates.failed())
+	gauge(m.refusedKeys, m.reloads.secrets.failed())
 	for _, e := range m.authority.Expiries() {
 		gauge(m.expiry, float64(e.NotAfter.Unix()), e.Name)
 	}
 	for name, end := range m.hosts() {
 		gauge(m.expiry, float64(end.Unix()), "host/"+name)
 	}
-}
-
-// reloads remembers how reading the certificates again went last.
-type reloads struct{ bad atomic.Bool }
-
-func (r *reloads) note(err error) { r.bad.Store(err != nil) }
-
-// failed is 1 or 0.
-func (r *reloads) failed() float64 {
-	if r.bad.Load() {
-		return 1
-	}
-	return 0
 }

@@ -46,7 +46,7 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		NodeID: n.cfg.NodeID, Store: n.store, Live: n.control,
 		CA:       n.authority,
 		Identify: identify, Peers: n.leaders,
-		OVSDBPort: n.south.ovsdbPort(), Version: version.Version, Log: n.log, Metrics: n.metrics, Limits: apiLimits(n.cfg.Limits),
+		OVSDBPort: n.south.ovsdbPort(), Unread: n.unreadFiles, Version: version.Version, Log: n.log, Metrics: n.metrics, Limits: apiLimits(n.cfg.Limits),
 	})
 	if err != nil {
 		return nil, err

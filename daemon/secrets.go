@@ -20,6 +20,7 @@ func (n *node) rereadSecrets(ctx context.Context) error {
 		case <-tick.C:
 		}
 		changed, err := n.keys.Reload()
+		n.reloads.secrets.note(err)
 		switch {
 		case err != nil && err.Error() != said:
 			n.log.Error("the keys that seal secrets could not be read again; those known go on", "error", err)

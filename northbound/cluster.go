@@ -61,13 +61,23 @@ func (s *clusterService) GetClusterStatus(ctx context.Context, _ *v1.GetClusterS
 		return nil, statusOf(err, "")
 	}
 	if members, _, err := s.nodeStatuses(); err == nil {
-		out.Warnings = refusedMembers(v, members)
+		out.Warnings = append(refusedMembers(v, members), memberWarnings(members)...)
 	}
 	out.Warnings = append(out.Warnings, slices.Concat(s.certificateWarnings(v, time.Now()), auditWarnings(v, time.Now()))...)
 	for _, h := range v.Hosts() {
 		out.Hosts[s.cfg.Live.HostStatus(h.GetUuid()).GetState().String()]++
 	}
 	return out, nil
+}
+
+// memberWarnings is what members warn of themselves.
+func memberWarnings(members []*v1.NodeStatus) (out []string) {
+	for _, m := range members {
+		for _, w := range m.GetWarnings() {
+			out = append(out, "node "+m.GetNode().GetId()+": "+w)
+		}
+	}
+	return out
 }
 
 // WaitForHosts returns when every connected host has confirmed everything up to

@@ -33,7 +33,7 @@ func (s *clusterService) GetNodeStatus(context.Context, *v1.GetNodeStatusRequest
 	return &v1.GetNodeStatusResponse{Status: s.selfStatus()}, nil
 }
 
-// selfStatus adds to what the store knows of this node what its certificates are.
+// selfStatus is what this node knows of itself: the store, and of its files.
 func (s *Server) selfStatus() *v1.NodeStatus {
 	out := s.cfg.Store.SelfStatus()
 	s.certificatesOf(out)

@@ -169,11 +169,12 @@ func (s *Server) nodeStatuses() (all []*v1.NodeStatus, tolerance int, err error)
 	return all, tolerance, err
 }
 
-// certificatesOf adds to what the store knows of this node what its certificates are, and where hosts dial it.
+// certificatesOf adds to what the store knows of this node what its certificates are, where hosts dial it, and which of its
+// files it cannot read again.
 func (s *Server) certificatesOf(self *v1.NodeStatus) {
 	own := s.cfg.CA.Own()[0]
 	self.HasCaKey, self.CertificateIssuer, self.CertificateSerial = s.cfg.CA.CanIssue(), s.cfg.CA.IssuerOf(own), pki.Serial(own)
-	self.TrustedCas, self.OvsdbPort = nil, uint32(s.cfg.OVSDBPort)
+	self.TrustedCas, self.OvsdbPort, self.Warnings = nil, uint32(s.cfg.OVSDBPort), s.cfg.Unread()
 	for _, a := range s.cfg.CA.Anchors() {
 		self.TrustedCas = append(self.TrustedCas, a.Fingerprint())
 	}

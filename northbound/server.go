@@ -37,6 +37,8 @@ type Config struct {
 	Peers Peers
 	// OVSDBPort is the TCP port that hosts dial for OVSDB; 0 for none.
 	OVSDBPort uint16
+	// Unread says which files of this node cannot be read again, one sentence each; nil for nothing to say.
+	Unread func() []string
 	// Version is poolwired's version.
 	Version string
 	// Log receives a line per call. Default: discarded.
@@ -124,6 +126,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.LeaderWait <= 0 {
 		cfg.LeaderWait = defaultLeaderWait
+	}
+	if cfg.Unread == nil {
+		cfg.Unread = func() []string { return nil }
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	s := &Server{

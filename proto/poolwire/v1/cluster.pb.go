@@ -204,7 +204,9 @@ type NodeStatus struct {
 	// Port of the listener that hosts dial for OVSDB; 0 where there is none, or a node of an older version does not tell.
 	OvsdbPort uint32 `protobuf:"varint,19,opt,name=ovsdb_port,json=ovsdbPort,proto3" json:"ovsdb_port,omitempty"`
 	// Id of the leader that it hears, its own where it leads; empty for none.
-	LeaderId      string `protobuf:"bytes,20,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
+	LeaderId string `protobuf:"bytes,20,opt,name=leader_id,json=leaderId,proto3" json:"leader_id,omitempty"`
+	// What is wrong with files of it, one sentence each: those that it could not read again, so that a restart would fail.
+	Warnings      []string `protobuf:"bytes,21,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -379,6 +381,13 @@ func (x *NodeStatus) GetLeaderId() string {
 	return ""
 }
 
+func (x *NodeStatus) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 // SecretKey is a key that seals the secrets in the store. What it is, no node tells.
 type SecretKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -519,7 +528,8 @@ type GetClusterStatusResponse struct {
 	SecretKeys []*SecretKey `protobuf:"bytes,17,rep,name=secret_keys,json=secretKeys,proto3" json:"secret_keys,omitempty"`
 	// Head of the audit chain, "NUMBER:HASH"; empty while there is none.
 	AuditHead string `protobuf:"bytes,18,opt,name=audit_head,json=auditHead,proto3" json:"audit_head,omitempty"`
-	// What an operator should know of the cluster, one sentence each: certificates that end soon, a rotation of the CA under way.
+	// What an operator should know of the cluster, one sentence each: certificates that end soon, a rotation of the CA under way, files
+	// that a node cannot read again.
 	Warnings      []string `protobuf:"bytes,19,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1855,7 +1865,7 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\breplaces\x18\t \x01(\tR\breplaces\x12\x1a\n" +
 	"\bcommands\x18\n" +
 	" \x01(\rR\bcommands\x12\x18\n" +
-	"\ameaning\x18\v \x01(\rR\ameaning\"\xde\x05\n" +
+	"\ameaning\x18\v \x01(\rR\ameaning\"\xfa\x05\n" +
 	"\n" +
 	"NodeStatus\x12%\n" +
 	"\x04node\x18\x01 \x01(\v2\x11.poolwire.v1.NodeR\x04node\x12\x18\n" +
@@ -1884,7 +1894,8 @@ const file_poolwire_v1_cluster_proto_rawDesc = "" +
 	"\x12certificate_serial\x18\x12 \x01(\tR\x11certificateSerial\x12\x1d\n" +
 	"\n" +
 	"ovsdb_port\x18\x13 \x01(\rR\tovsdbPort\x12\x1b\n" +
-	"\tleader_id\x18\x14 \x01(\tR\bleaderId\"R\n" +
+	"\tleader_id\x18\x14 \x01(\tR\bleaderId\x12\x1a\n" +
+	"\bwarnings\x18\x15 \x03(\tR\bwarnings\"R\n" +
 	"\tSecretKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\rR\x06sealed\x12\x1d\n" +
