@@ -203,7 +203,7 @@ func TestRevokedEverywhere(t *testing.T) {
 	}
 }
 
-// revokeClient revokes the certificate of a client that watches through a follower.
+// revokeClient revokes the certificate of a client that watches, and has made a token, through a follower.
 func (p *pair) revokeClient(t *testing.T) {
 	t.Helper()
 	dir := filepath.Join(p.Lab.Dir(), "eve")
@@ -230,7 +230,18 @@ func (p *pair) revokeClient(t *testing.T) {
 	if _, err := stream.Recv(); err != nil {
 		t.Fatal(err)
 	}
+	token, err := poolwirev1.NewTokenServiceClient(conn).CreateToken(within(t, 20*time.Second), &poolwirev1.CreateTokenRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := token.GetToken().GetId()
+	if before := p.do(t, "token", "list"); !strings.Contains(before, id) {
+		t.Errorf("no token %s in\n%s", id, before)
+	}
 	p.do(t, "pki", "revoke", "--kind", "client", "--name", "eve")
+	if left := p.do(t, "token", "list"); strings.Contains(left, id) {
+		t.Errorf("the token is good still:\n%s", left)
+	}
 	for err = nil; err == nil; {
 		_, err = stream.Recv()
 	}
