@@ -52,7 +52,6 @@ func (s *pkiService) RevokeCertificate(ctx context.Context, req *v1.RevokeCertif
 	for _, key := range res.UUIDs {
 		issuer, serial, certificate := strings.Cut(key, "/")
 		if !certificate {
-			s.tokenUse.at.Delete(key)
 			out.TokenIds = append(out.TokenIds, key)
 		} else if c := now.Certificate(issuer, serial); c != nil {
 			out.Certificates = append(out.Certificates, trust.tell(c))

@@ -139,6 +139,8 @@ func TestSubscriptionsFollow(t *testing.T) {
 		{"VIF unplugged, but wanted", []*storev1.Command{putVif(&poolwirev1.Vif{Uuid: "v1", NameLabel: "web"}, false), gone("h1", "vif1.0", "tap1.0")}, all},
 		{"and deleted", []*storev1.Command{putVif(&poolwirev1.Vif{Uuid: "v1", NameLabel: "web"}, false), gone("h1", "vif1.0", "tap1.0"), deleteVif("v1", "")}, "239.1.2.3=v/2"},
 		{"VIF plugged in elsewhere", []*storev1.Command{here("h1", vifPort("vif1.0", "xenbr1", "v1", macA), vifPort("tap1.0", "xenbr1", "v1", macA))}, "239.1.2.3=v/2"},
+		{"lock lifted from a VIF that has come elsewhere", []*storev1.Command{putVif(&poolwirev1.Vif{Uuid: "v1", NameLabel: "web", AllowedHosts: []string{"h1"}}, false),
+			gone("h1", "vif1.0", "tap1.0"), here("h2", vifPort("vif9.0", "xenbr1", "v1", macA)), putVif(&poolwirev1.Vif{Uuid: "v1", NameLabel: "web"}, false)}, "239.1.2.3=v/2"},
 		{"port is another VIF's", []*storev1.Command{here("h2", vifPort("vif2.0", "xenbr0", "v5", macA))}, "239.1.2.3=v1"},
 		{"migration", []*storev1.Command{here("h2", vifPort("vif9.0", "xenbr0", "v1", macA)), gone("h1", "vif1.0", "tap1.0")}, all},
 		{"host gone", []*storev1.Command{deleteHost("h2", "")}, "239.1.2.3=v1"},

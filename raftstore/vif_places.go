@@ -204,6 +204,7 @@ func (t *tx) followVif(before, after *poolwirev1.Vif) {
 	}
 	for _, vif := range vifs.names {
 		t.refreshVif(vif)
+		t.keepSubscriptions(t.SubscriptionsOfVif(vif)) // it may be plugged in elsewhere now
 	}
 }
 
