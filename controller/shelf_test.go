@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -8,8 +9,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"poolwire/strangers"
 )
@@ -238,5 +241,53 @@ func TestRefusalsAreFewAndReadable(t *testing.T) {
 	}
 	if n := len(b.Refused()); n != maxRefusals {
 		t.Errorf("%d lines are kept, want %d", n, maxRefusals)
+	}
+}
+
+// A peer that is refused for ever new reasons, such as its own words, fills neither the log nor what is remembered of others.
+func TestRefusalsOfOnePeerAreRationed(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	b := NewSwitchboard(BoardConfig{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	refuse := func(addr string, err error) { b.Refuse(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr)), err) }
+	const flood, others = 1000, maxRefusals - 1
+	for i := range others {
+		refuse(fmt.Sprintf("10.1.0.%d:1", i), errors.New("its own"))
+	}
+	begun := time.Now()
+	for i := range flood {
+		// One machine, as those of a /64 are.
+		refuse(fmt.Sprintf("[2001:db8::%x]:1", i+1), fmt.Errorf("reason %d", i))
+	}
+	got := b.Refused()
+	mine, theirs := 0, 0
+	for _, line := range got {
+		if strings.Contains(line, "its own") {
+			theirs++
+		} else {
+			mine++
+		}
+	}
+	if mine != 1 || theirs != others || !strings.HasSuffix(got[0], fmt.Sprint("reason ", flood-1)) {
+		t.Errorf("remembered are %d of the peer's and %d of %d others': %q", mine, theirs, others, got)
+	}
+	if lines, most := strings.Count(log.String(), "level=WARN"), 50+2+int(time.Since(begun).Seconds()); lines < others || lines > most {
+		t.Errorf("%d lines of the log, want %d at most", lines, most)
+	}
+}
+
+// Where there is room, an address has its newest few reasons.
+func TestAnAddressHasAFewRefusals(t *testing.T) {
+	t.Parallel()
+	b := NewSwitchboard(BoardConfig{Log: slog.New(slog.DiscardHandler)})
+	for _, reason := range []string{"a", "b", "c", "b", "d"} {
+		b.Refuse(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, errors.New(reason))
+	}
+	var reasons []string
+	for _, line := range b.Refused() {
+		reasons = append(reasons, line[len(line)-1:])
+	}
+	if want := []string{"d", "b", "c"}; !slices.Equal(reasons, want) {
+		t.Errorf("remembered %v, want %v", reasons, want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -19,8 +20,11 @@ import (
 	"poolwire/strangers"
 )
 
-// maxRefusals is how many refused connections are remembered for operators.
-const maxRefusals = 20
+// How many refused connections are remembered for operators: in all, and of one address.
+const (
+	maxRefusals   = 20
+	maxRefusalsOf = 3
+)
 
 // defaultStrangers is how many strangers a listener has room for unless it is told otherwise.
 const defaultStrangers = 256
@@ -37,8 +41,8 @@ type Switchboard struct {
 	switches *shelf[uint64, *openflow.Switch]
 	flags    *shelf[uint64, *portflags.Session]
 	callers  *shelf[string, *ovsdb.Caller]
-	// told rations what the log says of strangers.
-	told *rate.Limiter
+	// told rations what the log says of strangers, warned what it says of refusals.
+	told, warned *rate.Limiter
 
 	mu      sync.Mutex
 	refused []refusal // oldest first; guarded by mu
@@ -67,6 +71,7 @@ type refusal struct {
 	at     time.Time
 	remote net.Addr
 	from   string // the address without the port, which differs each time
+	origin netip.Addr
 	reason string
 }
 
@@ -81,7 +86,7 @@ func NewSwitchboard(cfg BoardConfig) *Switchboard {
 	if cfg.Meeting <= 0 {
 		cfg.Meeting = exchangeDeadline
 	}
-	b := &Switchboard{cfg: cfg, told: rate.NewLimiter(1, 50)}
+	b := &Switchboard{cfg: cfg, told: rate.NewLimiter(1, 50), warned: rate.NewLimiter(1, 50)}
 	if cfg.Strangers <= 0 {
 		cfg.Strangers = defaultStrangers
 	}
@@ -158,23 +163,46 @@ func (b *Switchboard) End(judge func([]*x509.Certificate) error) {
 }
 
 // Refuse remembers a connection that was turned away. A peer that tries again
-// and again is one entry, and one line of the log.
+// and again is one entry, and one line of the log. The reason may quote the peer, which may so have
+// many of them: it has a few entries, the newest, and so many lines at once and one a second are for all together.
 func (b *Switchboard) Refuse(remote net.Addr, err error) {
-	now := refusal{at: time.Now(), remote: remote, from: addrOf(remote).String()}
+	now := refusal{at: time.Now(), remote: remote, from: addrOf(remote).String(), origin: strangers.Origin(remote)}
 	now.reason = clipped(strings.ReplaceAll(err.Error(), remote.String(), now.from), maxReason)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	known := slices.IndexFunc(b.refused, func(r refusal) bool { return r.from == now.from && r.reason == now.reason })
 	level := slog.LevelWarn
+	if known >= 0 || !b.warned.Allow() {
+		level = slog.LevelDebug
+	}
 	if known >= 0 {
 		b.refused = slices.Delete(b.refused, known, known+1)
-		level = slog.LevelDebug
 	}
 	b.cfg.Log.Log(context.Background(), level, "connection refused", "remote", remote, "error", err)
 	b.refused = append(b.refused, now)
-	if extra := len(b.refused) - maxRefusals; extra > 0 {
-		b.refused = slices.Delete(b.refused, 0, extra)
+	b.forgetLocked(now.origin)
+}
+
+// forgetLocked forgets the oldest refusal where there are too many: of the newest one's address, or of the one
+// that has most of them. It requires mu.
+func (b *Switchboard) forgetLocked(newest netip.Addr) {
+	count := map[netip.Addr]int{}
+	for _, r := range b.refused {
+		count[r.origin]++
 	}
+	most := 0
+	switch {
+	case count[newest] > maxRefusalsOf:
+		most = count[newest]
+	case len(b.refused) > maxRefusals:
+		for _, n := range count {
+			most = max(most, n)
+		}
+	default:
+		return
+	}
+	oldest := slices.IndexFunc(b.refused, func(r refusal) bool { return count[r.origin] == most })
+	b.refused = slices.Delete(b.refused, oldest, oldest+1)
 }
 
 // Refused lists connections turned away, newest first.
