@@ -160,13 +160,18 @@ func (n *node) openKeys(adv config.Advertise) (*secrets.Keyring, error) {
 	return keys, nil
 }
 
-// openStore opens the replicated store of this node.
-func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
+// listenRaft opens the listener for the other nodes.
+func (n *node) listenRaft(adv config.Advertise) (*raftStream, error) {
 	rules := n.rules("raft", n.cfg.Limits.RaftConnections, "raft_connections")
-	rules.PerAddress, rules.Refused = min(rules.PerAddress, maxNodeConnections), logRefusals(n.log)
-	stream, err := newRaftStream(raftStreamConfig{
+	rules.PerAddress, rules.Handshakes = min(rules.PerAddress, maxNodeConnections), maxHandshakes
+	return newRaftStream(raftStreamConfig{
 		listen: n.cfg.Listen.Raft, advertise: adv.Raft, authority: n.authority, open: n.own, refused: logRefusals(n.log), patience: n.cfg.Limits.HandshakeTime, rules: rules,
 	})
+}
+
+// openStore opens the replicated store of this node.
+func (n *node) openStore(ctx context.Context, adv config.Advertise) error {
+	stream, err := n.listenRaft(adv)
 	if err != nil {
 		return fmt.Errorf("listen.raft %q: %w", n.cfg.Listen.Raft, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"poolwire/northbound"
 	"poolwire/northbound/opshttp"
 	"poolwire/pki"
+	"poolwire/strangers"
 )
 
 // Limits of the monitoring port: requests are a line and a few headers, and answers some
@@ -35,7 +36,9 @@ func (n *node) listenMonitoring(api *northbound.Server) (*http.Server, net.Liste
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen.metrics %q: %w", address, err)
 	}
-	l = door.Listen(l, n.rules("metrics", n.cfg.Limits.MetricsConnections, "metrics_connections"))
+	rules := n.rules("metrics", n.cfg.Limits.MetricsConnections, "metrics_connections")
+	rules.PerAddress, rules.Handshakes = min(rules.PerAddress, max(rules.Total/strangers.Share, 1)), rules.Total
+	l = door.Listen(l, rules)
 	handler := opshttp.Config{Store: n.store, Gatherer: n.metrics}
 	if !n.cfg.InsecureLoopback {
 		handler.Authorise = func(r *http.Request) error { return n.mayReadMetrics(api, r) }
@@ -45,10 +48,22 @@ func (n *node) listenMonitoring(api *northbound.Server) (*http.Server, net.Liste
 	}
 	return &http.Server{
 		Handler: opshttp.Handler(handler), ReadHeaderTimeout: monitoringHeaderTime, ReadTimeout: monitoringTime, WriteTimeout: monitoringTime,
-		IdleTimeout: monitoringIdle, MaxHeaderBytes: monitoringHeader,
+		IdleTimeout: monitoringIdle, MaxHeaderBytes: monitoringHeader, ConnState: settleMonitoring,
 		// Peers that are not meant, and break off: worth a look only when something is sought.
 		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}, l, nil
+}
+
+// settleMonitoring follows what is done on a connection. One on which nothing is asked makes room for another one: nobody
+// has to prove anything for a refusal, after which the connection stays open.
+func settleMonitoring(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateActive:
+		door.Settled(c)
+	case http.StateIdle:
+		door.Idle(c)
+	default:
+	}
 }
 
 // mayReadMetrics asks the API who may. A certificate that is shown must be a client's and good, also on a

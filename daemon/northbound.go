@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
@@ -57,8 +59,7 @@ func (n *node) listenNorthbound() (_ *northboundServers, err error) {
 		}
 		rules := n.rules("api", n.cfg.Limits.APIConnections, "api_connections")
 		s.tlsListener = door.Listen(s.tlsListener, rules)
-		creds := door.Handshakes(watched{credentials.NewTLS(n.authority.APIServerTLS()), n.own}, n.cfg.Limits.Handshakes, rules)
-		creds = door.Guests(creds, n.cfg.Limits.UnprovedConnections, n.cfg.Limits.HandshakeTime, rules)
+		creds := door.Guests(watched{credentials.NewTLS(n.authority.APIServerTLS()), n.own}, n.cfg.Limits.UnprovedConnections, n.cfg.Limits.HandshakeTime, rules)
 		s.tls = grpc.NewServer(append(s.api.ServerOptions(), grpc.Creds(creds))...)
 		s.api.Register(s.tls)
 	}
@@ -85,10 +86,15 @@ func apiLimits(l config.Limits) northbound.Limits {
 
 // rules are what a listener lets in.
 func (n *node) rules(listener string, total int, setting string) door.Config {
+	told := rate.NewLimiter(1, 50)
 	return door.Config{
-		Name: listener, PerAddress: n.cfg.Limits.PerAddress, Total: total, TotalLimit: setting, Metrics: n.doors,
+		Name: listener, PerAddress: n.cfg.Limits.PerAddress, Total: total, TotalLimit: setting, Handshakes: n.cfg.Limits.Handshakes, Metrics: n.doors,
 		Refused: func(remote net.Addr, err error) {
-			n.log.Debug("connection turned away", "listener", listener, "remote", remote, "error", err)
+			level := slog.LevelInfo
+			if !told.Allow() {
+				level = slog.LevelDebug
+			}
+			n.log.Log(context.Background(), level, "connection turned away", "listener", listener, "remote", remote, "error", err)
 		},
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// maxHandshakes is how many nodes may be shaking hands at once.
+	// maxHandshakes is how many peers may be shaking hands at once, a quarter of them of one address.
 	maxHandshakes = 128
 	// maxNodeConnections is how many connections one address may have: it must not take up all
 	// of the room for handshakes.
@@ -26,7 +26,8 @@ const (
 )
 
 // raftStream carries Raft between nodes over mutual TLS. Handshakes run beside
-// Accept and have a deadline, so a peer that says nothing holds up nobody.
+// Accept and have a deadline, so a peer that says nothing holds up nobody. How many there are
+// is the door's to bound.
 type raftStream struct {
 	net.Listener
 	authority *pki.Authority
@@ -78,17 +79,12 @@ func newRaftStream(cfg raftStreamConfig) (*raftStream, error) {
 
 func (s *raftStream) serve() {
 	defer func() { _ = s.Close() }()
-	slots := make(chan struct{}, maxHandshakes)
 	for {
 		conn, err := s.Listener.Accept()
 		if err != nil {
 			return
 		}
-		slots <- struct{}{}
-		go func() {
-			defer func() { <-slots }()
-			s.handshake(conn)
-		}()
+		go s.handshake(conn)
 	}
 }
 
@@ -99,10 +95,13 @@ func (s *raftStream) handshake(conn net.Conn) {
 	below := s.open.below(conn)
 	t := tls.Server(below, s.authority.NodeTLS())
 	if err := t.HandshakeContext(ctx); err != nil {
-		s.refused(conn.RemoteAddr(), err)
+		if !errors.Is(err, door.ErrFull) { // or the door has said so
+			s.refused(conn.RemoteAddr(), err)
+		}
 		_ = conn.Close()
 		return
 	}
+	door.Settled(conn)
 	s.open.keep(below, t.ConnectionState().PeerCertificates)
 	select {
 	case s.ready <- t:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -103,38 +104,46 @@ func (s *southbound) serve(ctx context.Context) error {
 	g.Go(func() error {
 		server := openflow.NewServer(openflow.ServerConfig{
 			ConnConfig: openflow.ConnConfig{Log: s.log, HandshakeTimeout: s.limits.HandshakeTime},
-			Accept:     s.board.AcceptSwitch, Rejected: s.board.Refuse, MaxHandshakes: s.limits.Handshakes,
-			MaxConnections: s.limits.OpenFlowConnections, MaxPerAddress: s.limits.PerAddress,
+			Ready:      door.Settled, Accept: s.board.AcceptSwitch, Rejected: s.refuse,
 		})
 		return server.Serve(ctx, s.openflow)
 	})
 	if s.flags != nil {
 		g.Go(func() error {
-			a := s.acceptor(s.limits.OpenFlowConnections)
-			return a.Serve(ctx, s.flags, func(c net.Conn) { s.serveFlags(ctx, c) })
+			return s.acceptor().Serve(ctx, s.flags, func(c net.Conn) { s.serveFlags(ctx, c) })
 		})
 	}
 	if s.ovsdb != nil {
 		g.Go(func() error {
-			a := s.acceptor(s.limits.OVSDBConnections)
-			return a.Serve(ctx, s.ovsdb, func(c net.Conn) { s.board.AcceptOVSDB(ctx, c) })
+			return s.acceptor().Serve(ctx, s.ovsdb, func(c net.Conn) {
+				door.Settled(c) // and the board's stranger
+				s.board.AcceptOVSDB(ctx, c)
+			})
 		})
 	}
 	return g.Wait()
 }
 
-// acceptor takes up to a number of connections.
-func (s *southbound) acceptor(most int) *ovsdb.Acceptor {
-	return &ovsdb.Acceptor{Log: s.log, MaxConnections: most, Rejected: s.board.Refuse, MaxHandshakes: s.limits.Handshakes, HandshakeTimeout: s.limits.HandshakeTime}
+// acceptor takes connections for OVSDB, and those for port flags.
+func (s *southbound) acceptor() *ovsdb.Acceptor {
+	return &ovsdb.Acceptor{Log: s.log, Rejected: s.refuse, HandshakeTimeout: s.limits.HandshakeTime}
+}
+
+// refuse remembers a connection that was turned away, unless the door has said so of it.
+func (s *southbound) refuse(remote net.Addr, err error) {
+	if !errors.Is(err, door.ErrFull) {
+		s.board.Refuse(remote, err)
+	}
 }
 
 // serveFlags opens a session for port flags and files it until it ends.
 func (s *southbound) serveFlags(ctx context.Context, c net.Conn) {
 	session, err := portflags.Accept(ctx, c)
 	if err != nil {
-		s.board.Refuse(c.RemoteAddr(), err)
+		s.refuse(c.RemoteAddr(), err)
 		return
 	}
+	door.Settled(c)
 	stop := context.AfterFunc(ctx, func() { session.Close(context.Cause(ctx)) })
 	defer stop()
 	s.board.AcceptFlags(session)

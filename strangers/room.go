@@ -64,6 +64,22 @@ func (r *Room) admit(p *Peer) (out *Peer) {
 	return nil
 }
 
+// LetGo has the oldest stranger of some addresses go, and reports whether there was one. It is for rooms in which
+// there is another bound beside the room's own.
+func (r *Room) LetGo(of func(netip.Addr) bool) bool {
+	r.mu.Lock()
+	out := r.oldestLocked(func(p *Peer) bool { return of(p.address) })
+	if out != nil {
+		r.forgetLocked(out)
+	}
+	r.mu.Unlock()
+	if out == nil {
+		return false
+	}
+	out.makeRoom()
+	return true
+}
+
 // oldestLocked is the peer of some that has been there for longest. It requires mu.
 func (r *Room) oldestLocked(of func(*Peer) bool) *Peer {
 	for e := r.all.Front(); e != nil; e = e.Next() {

@@ -101,3 +101,19 @@ func TestRoomUnderARush(t *testing.T) {
 		t.Errorf("%d by address, %d in all", sum, r.Len())
 	}
 }
+
+// Somebody may be had go for another reason than that there are too many: the oldest of those who are meant.
+func TestOneIsLetGo(t *testing.T) {
+	t.Parallel()
+	c := crowd{NewRoom(8), map[string]bool{}}
+	c.come("a", "192.0.2.1")
+	c.come("b", "192.0.2.2")
+	c.come("c", "192.0.2.2")
+	of := func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.2") }
+	if !c.LetGo(of) || !maps.Equal(c.gone, map[string]bool{"b": true}) || c.Len() != 2 {
+		t.Errorf("let go %v, %d are there", c.gone, c.Len())
+	}
+	if !c.LetGo(of) || c.LetGo(of) || c.gone["a"] || c.Len() != 1 {
+		t.Errorf("let go %v, %d are there", c.gone, c.Len())
+	}
+}

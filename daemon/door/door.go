@@ -1,23 +1,23 @@
 // Package door bounds the connections that peers open: of each address, so that one host cannot
-// keep the others out, and in all. It lies below TLS: who is turned away costs no handshake.
+// keep the others out, and in all. It lies below TLS: who is turned away costs no handshake. Until
+// the layer above says that its handshake is done, a connection is a stranger, and strangers make room for each other.
 package door
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc/credentials"
 
 	"poolwire/strangers"
 )
 
-// ErrFull is why a connection was turned away.
+// ErrFull is why a connection was turned away, or closed before its handshake was done.
 var ErrFull = errors.New("too many connections")
 
 // Metrics tell of all doors.
@@ -42,16 +42,18 @@ func (m *Metrics) Stranger(listener string) {
 	m.refused.WithLabelValues(listener, "unverified_sessions").Inc()
 }
 
-// Config says what a door lets in. PerAddress and Total must be positive.
+// Config says what a door lets in. Its numbers must be positive.
 type Config struct {
 	// Name is the listener's, for the metrics: "api".
 	Name string
 	// PerAddress is how many connections of one IP address may be open at a time, Total how many
-	// in all.
+	// in all. When there are so many, the oldest stranger among them goes.
 	PerAddress, Total int
 	// TotalLimit is the setting that Total comes from.
 	TotalLimit string
-	// Refused is told who was turned away, and why; may be nil.
+	// Handshakes is how many strangers there may be at a time, a quarter of them of one address.
+	Handshakes int
+	// Refused is told who was turned away or had to make room, and why; may be nil.
 	Refused func(remote net.Addr, err error)
 	Metrics *Metrics
 }
@@ -59,76 +61,147 @@ type Config struct {
 // listener is a listener behind a door.
 type listener struct {
 	net.Listener
-	cfg Config
+	cfg  Config
+	room *strangers.Room // those whose handshake is not done
 
 	mu         sync.Mutex
 	total      int
 	perAddress map[netip.Addr]int // only of addresses with connections
 }
 
-// Listen puts a door before a listener.
+// Listen puts a door before a listener. Each connection from it is a stranger until [Settled].
 func Listen(l net.Listener, cfg Config) net.Listener {
-	return &listener{Listener: l, cfg: cfg, perAddress: map[netip.Addr]int{}}
+	return &listener{Listener: l, cfg: cfg, room: strangers.NewRoom(cfg.Handshakes), perAddress: map[netip.Addr]int{}}
 }
 
 // Accept waits for a connection that may come in (net.Listener).
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		c, err := l.Listener.Accept()
+		raw, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		leave, err := l.enter(c.RemoteAddr())
-		if err == nil {
-			return &conn{Conn: c, leave: sync.OnceFunc(leave)}, nil
-		}
-		_ = c.Close()
-		if l.cfg.Refused != nil {
-			l.cfg.Refused(c.RemoteAddr(), err)
+		c := &conn{Conn: raw, at: l, from: strangers.Origin(raw.RemoteAddr())}
+		c.leave = sync.OnceFunc(func() { l.count(c.from, -1) })
+		c.stranger = strangers.NewPeer(raw.RemoteAddr(), c.makeRoom)
+		if l.admit(c) {
+			return c, nil
 		}
 	}
 }
 
-// enter counts a connection in.
-func (l *listener) enter(remote net.Addr) (leave func(), err error) {
-	ip := strangers.Origin(remote)
+// admit counts a connection in, and has strangers go until there is room for it. Where there are none, it is closed.
+func (l *listener) admit(c *conn) bool {
+	l.count(c.from, 1)
+	for limit, most := l.over(c.from); limit != ""; limit, most = l.over(c.from) {
+		all := limit == l.cfg.TotalLimit
+		if l.room.LetGo(func(a netip.Addr) bool { return all || a == c.from }) {
+			continue
+		}
+		_ = c.Close()
+		l.refuse(c, limit, fmt.Errorf("%w: there are %d already (limits.%s)", ErrFull, most, limit))
+		return false
+	}
+	l.room.Enter(c.stranger)
+	return true
+}
+
+// count counts connections of an address in or out.
+func (l *listener) count(ip netip.Addr, n int) {
+	l.cfg.Metrics.open.WithLabelValues(l.cfg.Name).Add(float64(n))
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limit, most := "", 0
+	l.total += n
+	if l.perAddress[ip] += n; l.perAddress[ip] == 0 {
+		delete(l.perAddress, ip)
+	}
+}
+
+// over is the limit that there are more connections than, also of an address, and what it allows; empty when there are not.
+func (l *listener) over(ip netip.Addr) (limit string, most int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
-	case l.perAddress[ip] >= l.cfg.PerAddress:
-		limit, most = "connections_per_address", l.cfg.PerAddress
-	case l.total >= l.cfg.Total:
-		limit, most = l.cfg.TotalLimit, l.cfg.Total
+	case l.perAddress[ip] > l.cfg.PerAddress:
+		return "connections_per_address", l.cfg.PerAddress
+	case l.total > l.cfg.Total:
+		return l.cfg.TotalLimit, l.cfg.Total
 	}
-	if limit != "" {
-		l.cfg.Metrics.refused.WithLabelValues(l.cfg.Name, limit).Inc()
-		return nil, fmt.Errorf("%w: there are %d already (limits.%s)", ErrFull, most, limit)
+	return "", 0
+}
+
+// refuse says that a connection was closed because of a limit.
+func (l *listener) refuse(c *conn, limit string, err error) {
+	l.cfg.Metrics.refused.WithLabelValues(l.cfg.Name, limit).Inc()
+	if l.cfg.Refused != nil {
+		l.cfg.Refused(c.RemoteAddr(), err)
 	}
-	l.total++
-	l.perAddress[ip]++
-	open := l.cfg.Metrics.open.WithLabelValues(l.cfg.Name)
-	open.Inc()
-	return func() {
-		open.Dec()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.total--
-		if l.perAddress[ip]--; l.perAddress[ip] == 0 {
-			delete(l.perAddress, ip)
-		}
-	}, nil
 }
 
 // conn is a connection that was counted in.
 type conn struct {
 	net.Conn
-	leave func()
+	at       *listener
+	from     netip.Addr
+	stranger *strangers.Peer
+	leave    func()
+	why      atomic.Pointer[error] // of one that had to make room
+}
+
+// Settled says that the handshake on a connection of a door is done: from now on it makes room for nobody. Without a door
+// below, it does nothing.
+func Settled(c net.Conn) {
+	if d := below(c); d != nil {
+		d.at.room.Leave(d.stranger)
+	}
+}
+
+// Idle says that nothing is done on a connection that was settled: it is a stranger again, the youngest.
+func Idle(c net.Conn) {
+	if d := below(c); d != nil {
+		d.at.room.Enter(d.stranger)
+	}
+}
+
+// below finds the connection of a door under others, nil when there is none.
+func below(c net.Conn) *conn {
+	for {
+		switch v := c.(type) {
+		case *conn:
+			return v
+		case interface{ NetConn() net.Conn }:
+			c = v.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+// makeRoom closes the connection of a stranger.
+func (c *conn) makeRoom() {
+	limit, most := c.at.over(c.from)
+	if limit == "" {
+		limit, most = "handshakes", c.at.cfg.Handshakes
+	}
+	err := fmt.Errorf("%w: made room for another one before it was known (limits.%s is %d)", ErrFull, limit, most)
+	c.why.Store(&err)
+	_ = c.Close()
+	c.at.refuse(c, limit, err)
+}
+
+// Read reads; of a connection that had to make room the error says so (net.Conn).
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if why := c.why.Load(); err != nil && why != nil {
+		err = *why
+	}
+	return n, err
 }
 
 // Close closes the connection and counts it out (net.Conn).
 func (c *conn) Close() error {
 	defer c.leave()
+	c.at.room.Leave(c.stranger)
 	return c.Conn.Close()
 }
 
@@ -139,39 +212,4 @@ func (c *conn) SyscallConn() (syscall.RawConn, error) {
 		return nil, errors.ErrUnsupported
 	}
 	return s.SyscallConn()
-}
-
-// Handshakes bounds how many connections of a gRPC server may be in their handshake at a time:
-// what has not proved anything yet is turned away before it costs a signature.
-func Handshakes(creds credentials.TransportCredentials, most int, cfg Config) credentials.TransportCredentials {
-	return &handshakes{TransportCredentials: creds, slots: make(chan struct{}, most), cfg: cfg}
-}
-
-type handshakes struct {
-	credentials.TransportCredentials
-	slots chan struct{}
-	cfg   Config
-}
-
-// ServerHandshake does the handshake when there is room (credentials.TransportCredentials).
-func (h *handshakes) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-		return h.TransportCredentials.ServerHandshake(c)
-	default:
-		h.cfg.Metrics.refused.WithLabelValues(h.cfg.Name, "handshakes").Inc()
-		_ = c.Close()
-		return nil, nil, fmt.Errorf("%w: %d are in their handshake (limits.handshakes)", ErrFull, cap(h.slots))
-	}
-}
-
-// Clone copies the credentials; the copy has the same room (credentials.TransportCredentials).
-func (h *handshakes) Clone() credentials.TransportCredentials {
-	return &handshakes{TransportCredentials: h.TransportCredentials.Clone(), slots: h.slots, cfg: h.cfg}
-}
-
-// ClientHandshake is not for servers (credentials.TransportCredentials).
-func (h *handshakes) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return nil, nil, errors.ErrUnsupported
 }

@@ -1,14 +1,17 @@
 package door
 
 import (
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc/credentials"
 )
 
 // fake hands out connections of addresses that a test chooses.
@@ -68,7 +71,7 @@ func TestDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := &visitor{in: fake{in: make(chan net.Conn)}, refused: make(chan error), let: make(chan net.Conn)}
-	v.door = Listen(v.in, Config{Name: "api", PerAddress: 2, Total: 4, TotalLimit: "api_connections", Metrics: metrics,
+	v.door = Listen(v.in, Config{Name: "api", PerAddress: 2, Total: 4, TotalLimit: "api_connections", Handshakes: 8, Metrics: metrics,
 		Refused: func(_ net.Addr, err error) { v.refused <- err }})
 	go func() {
 		for {
@@ -76,6 +79,7 @@ func TestDoor(t *testing.T) {
 			if err != nil {
 				return
 			}
+			Settled(c)
 			v.let <- c
 		}
 	}()
@@ -132,44 +136,98 @@ func values(t *testing.T, r *prometheus.Registry) map[string]float64 {
 	return out
 }
 
-// hangs is a handshake that ends when it is told to.
-type hangs struct {
-	credentials.TransportCredentials
-	begun, end chan struct{}
-}
-
-func (h hangs) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	h.begun <- struct{}{}
-	<-h.end
-	return nil, nil, errors.New("no")
-}
-
-func TestHandshakes(t *testing.T) {
+// Those whose handshake is not done make room for each other: the oldest of them goes, of an address that has too many the
+// oldest of that one. Who has settled stays, and who would need the place of one that has is turned away.
+func TestStrangersMakeRoomAtTheDoor(t *testing.T) {
 	t.Parallel()
-	metrics, err := NewMetrics(prometheus.NewRegistry())
+	registry := prometheus.NewRegistry()
+	metrics, err := NewMetrics(registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := hangs{begun: make(chan struct{}), end: make(chan struct{})}
-	creds := Handshakes(h, 2, Config{Name: "api", Metrics: metrics})
-	done := make(chan error)
-	shake := func() {
-		_, ours := net.Pipe()
-		_, _, err := creds.ServerHandshake(ours)
-		done <- err
-	}
-	for range 2 {
-		go shake()
-		<-h.begun
-	}
-	go shake()
-	if err := <-done; !errors.Is(err, ErrFull) {
-		t.Errorf("a third handshake: %v", err)
-	}
-	close(h.end)
-	for range 2 {
-		if err := <-done; errors.Is(err, ErrFull) {
-			t.Error(err)
+	in := fake{in: make(chan net.Conn)}
+	var said []string
+	door := Listen(in, Config{Name: "api", PerAddress: 3, Total: 6, TotalLimit: "api_connections", Handshakes: 8, Metrics: metrics,
+		Refused: func(from net.Addr, err error) {
+			if !errors.Is(err, ErrFull) {
+				t.Errorf("%v made room: %v", from, err)
+			}
+			said = append(said, from.String())
+		}})
+	tooLong := time.AfterFunc(10*time.Second, func() { close(in.in) })
+	defer tooLong.Stop()
+	come := func(address string, port int) (ours, theirs net.Conn) {
+		theirs, raw := net.Pipe()
+		go func() { in.in <- from{raw, &net.TCPAddr{IP: net.ParseIP(address), Port: port}} }()
+		ours, err := door.Accept()
+		if err != nil {
+			t.Fatal(err)
 		}
+		return ours, theirs
+	}
+	a, theirA := come("192.0.2.1", 1)
+	Settled(tls.Server(a, nil)) // whatever is above it
+	b, theirB := come("192.0.2.1", 2)
+	_, theirC := come("192.0.2.1", 3)
+	_, theirD := come("192.0.2.1", 4) // b goes: connections_per_address
+	ended(t, theirB)
+	if _, err := b.Read(make([]byte, 1)); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "limits.connections_per_address is 3") {
+		t.Errorf("who reads of one that made room learns %v", err)
+	}
+	var settled []net.Conn
+	for i := range 3 {
+		c, theirs := come(fmt.Sprintf("198.51.100.%d", i), 5)
+		Settled(c)
+		settled = append(settled, theirs)
+	}
+	_, theirE := come("203.0.113.1", 6) // c goes: api_connections
+	ended(t, theirC)
+	Idle(a)                             // the youngest stranger
+	_, theirF := come("203.0.113.1", 7) // d goes
+	_, theirG := come("203.0.113.2", 8) // e goes
+	_, theirH := come("203.0.113.3", 9) // a goes
+	for _, gone := range []net.Conn{theirD, theirE, theirA} {
+		ended(t, gone)
+	}
+	for _, open := range append(settled, theirF, theirG, theirH) {
+		goesOn(t, open)
+	}
+	want := []string{"192.0.2.1:2", "192.0.2.1:3", "192.0.2.1:4", "203.0.113.1:6", "192.0.2.1:1"}
+	if !slices.Equal(said, want) {
+		t.Errorf("made room: %v, want %v", said, want)
+	}
+	for metric, want := range map[string]float64{
+		"poolwire_connections_limited_total api_connections": 4, "poolwire_connections_limited_total connections_per_address": 1, "poolwire_connections api": 6,
+	} {
+		if n := values(t, registry)[metric]; n != want {
+			t.Errorf("%s is %v, want %v", metric, n, want)
+		}
+	}
+}
+
+// Before there are too many connections, there are too many whose handshake is not done: a quarter of them of one address.
+func TestHandshakesAreBounded(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	metrics, err := NewMetrics(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := fake{in: make(chan net.Conn, 3)}
+	door := Listen(in, Config{Name: "api", PerAddress: 100, Total: 100, TotalLimit: "api_connections", Handshakes: 8, Metrics: metrics})
+	var theirs []net.Conn
+	for range 3 {
+		far, raw := net.Pipe()
+		in.in <- from{raw, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}}
+		if _, err := door.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		theirs = append(theirs, far)
+	}
+	ended(t, theirs[0])
+	goesOn(t, theirs[1])
+	goesOn(t, theirs[2])
+	if n := values(t, registry)["poolwire_connections_limited_total handshakes"]; n != 1 {
+		t.Errorf("%v were counted, want 1", n)
 	}
 }

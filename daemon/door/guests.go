@@ -83,6 +83,8 @@ func (h *guests) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, 
 	if err != nil || !ok {
 		return conn, info, err
 	}
+	// Not before it is counted here, where it has to be.
+	defer Settled(raw)
 	g := &Guest{TLSInfo: secured, conn: below, among: h.lobby}
 	if len(secured.State.PeerCertificates) > 0 {
 		g.proved.Store(true)

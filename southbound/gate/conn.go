@@ -98,6 +98,9 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
+// NetConn is the connection below.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
 // Done is closed when the connection is.
 func (c *Conn) Done() <-chan struct{} { return c.closed }
 
@@ -179,7 +182,7 @@ func (c *Conn) await(timeout time.Duration) error {
 }
 
 // hungUp tells whether the peer has closed its side, which reading tells only behind all
-// that it has sent.
+// that it has sent, or the connection was closed on this one.
 func hungUp(c net.Conn) (gone bool) {
 	s, ok := c.(syscall.Conn)
 	if !ok {
@@ -189,11 +192,11 @@ func hungUp(c net.Conn) (gone bool) {
 	if err != nil {
 		return false
 	}
-	_ = raw.Control(func(fd uintptr) {
+	err = raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 		gone = err == nil && info.State != unix.BPF_TCP_ESTABLISHED
 	})
-	return gone
+	return gone || err != nil // closed on this side, below
 }
 
 // below finds the Conn under a connection, nil when there is none.

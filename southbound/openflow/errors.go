@@ -33,8 +33,6 @@ var (
 	ErrReplyTooLarge = errors.New("openflow: reply too large")
 	// ErrVersion means that the peer does not speak OpenFlow 1.3.
 	ErrVersion = errors.New("openflow: peer does not offer OpenFlow 1.3")
-	// ErrTooManyConnections means that [ServerConfig.MaxConnections] or MaxPerAddress is reached.
-	ErrTooManyConnections = errors.New("openflow: too many connections")
 )
 
 // ProtocolError says how the peer broke the protocol. It always ends the connection.

@@ -248,44 +248,6 @@ func TestEchoRequestsAreAnswered(t *testing.T) {
 	}
 }
 
-func TestConnectionLimits(t *testing.T) {
-	t.Parallel()
-	for name, change := range map[string]func(*openflow.ServerConfig){
-		"total":       func(c *openflow.ServerConfig) { c.MaxConnections = 2 },
-		"per address": func(c *openflow.ServerConfig) { c.MaxPerAddress = 2 },
-	} {
-		l := listen(t, change, nil)
-		first, sw := l.dialFake(openflowtest.Config{})
-		_, other := l.dialFake(openflowtest.Config{})
-		l.raw()
-		if err := l.refusal(); !errors.Is(err, openflow.ErrTooManyConnections) {
-			t.Errorf("%s: rejected with %v", name, err)
-		}
-		if err := other.Barrier(testContext(t)); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		// A place becomes free again when its connection has ended.
-		first.Disconnect()
-		ended(t, sw)
-		for {
-			fake := openflowtest.New(openflowtest.Config{})
-			go func() { _ = fake.Dial(testContext(t), l.addr.Network(), l.addr.String()) }()
-			var accepted bool
-			select {
-			case <-l.accepted:
-				accepted = true
-			case <-l.rejected:
-			case <-time.After(patience):
-				t.Fatalf("%s: place does not become free", name)
-			}
-			if accepted {
-				break
-			}
-		}
-		l.stop()
-	}
-}
-
 // flakyListener fails before it accepts, as one does without file descriptors.
 type flakyListener struct {
 	net.Listener

@@ -13,31 +13,18 @@ import (
 	"poolwire/southbound/gate"
 )
 
-// Defaults of [Acceptor].
-const (
-	DefaultHandshakeTimeout = 10 * time.Second
-	DefaultMaxHandshakes    = 1024
-	DefaultMaxConnections   = 4096
-)
+// DefaultHandshakeTimeout is that of [Acceptor].
+const DefaultHandshakeTimeout = 10 * time.Second
 
-// Acceptor takes connections of active hosts. The zero value works.
+// Acceptor takes connections of active hosts. The zero value works. How many there may be is for the listener to say.
 type Acceptor struct {
 	// Log gets what is worth a line; nil for none.
 	Log *slog.Logger
 	// HandshakeTimeout bounds a TLS handshake.
 	HandshakeTimeout time.Duration
-	// MaxHandshakes is how many handshakes may go on at a time; more connections
-	// wait in the listener's queue.
-	MaxHandshakes int
-	// MaxConnections is how many handed-over connections may be open at a time;
-	// one more is closed at once.
-	MaxConnections int
 	// Rejected is told of every connection that was not handed over; may be nil.
 	Rejected func(remote net.Addr, err error)
 }
-
-// ErrTooManyConnections is why a connection was turned away.
-var ErrTooManyConnections = errors.New("too many connections")
 
 // Serve accepts with the default [Acceptor].
 func Serve(ctx context.Context, l net.Listener, handle func(net.Conn)) error {
@@ -60,14 +47,7 @@ func (a *Acceptor) Serve(ctx context.Context, l net.Listener, handle func(net.Co
 			_ = l.Close()
 		}
 	}()
-	handshakes := make(chan struct{}, orDefault(a.MaxHandshakes, DefaultMaxHandshakes))
-	open := make(chan struct{}, orDefault(a.MaxConnections, DefaultMaxConnections))
 	for {
-		select {
-		case handshakes <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
 		conn, err := a.accept(ctx, l)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -78,13 +58,11 @@ func (a *Acceptor) Serve(ctx context.Context, l net.Listener, handle func(net.Co
 		running.Add(1)
 		go func() {
 			defer running.Done()
-			ready, err := a.prepare(ctx, conn, open)
-			<-handshakes
-			if err != nil {
+			if err := a.prepare(ctx, conn); err != nil {
 				a.reject(conn, err)
 				return
 			}
-			handle(ready)
+			handle(conn)
 		}()
 	}
 }
@@ -108,32 +86,25 @@ func (a *Acceptor) accept(ctx context.Context, l net.Listener) (net.Conn, error)
 	}
 }
 
-// prepare does the handshake and counts the connection.
-func (a *Acceptor) prepare(ctx context.Context, conn net.Conn, open chan struct{}) (net.Conn, error) {
-	if t, ok := conn.(*tls.Conn); ok {
-		timeout := a.HandshakeTimeout
-		if timeout <= 0 {
-			timeout = DefaultHandshakeTimeout
-		}
-		if err := gate.Await(ctx, conn, timeout); err != nil {
-			return nil, err
-		}
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		if err := t.HandshakeContext(ctx); err != nil {
-			return nil, fmt.Errorf("TLS handshake: %w", err)
-		}
+// prepare does the handshake.
+func (a *Acceptor) prepare(ctx context.Context, conn net.Conn) error {
+	t, ok := conn.(*tls.Conn)
+	if !ok {
+		return nil
 	}
-	select {
-	case open <- struct{}{}:
-	default:
-		return nil, ErrTooManyConnections
+	timeout := a.HandshakeTimeout
+	if timeout <= 0 {
+		timeout = DefaultHandshakeTimeout
 	}
-	counted := &countedConn{Conn: conn, leave: sync.OnceFunc(func() { <-open })}
-	if t, ok := conn.(*tls.Conn); ok {
-		return &countedTLSConn{countedConn: counted, tls: t}, nil
+	if err := gate.Await(ctx, conn, timeout); err != nil {
+		return err
 	}
-	return counted, nil
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := t.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
+	return nil
 }
 
 func (a *Acceptor) reject(conn net.Conn, err error) {
@@ -141,7 +112,8 @@ func (a *Acceptor) reject(conn net.Conn, err error) {
 		_ = conn.Close()
 		return // there was nobody left to turn away
 	}
-	a.log().Warn("ovsdb connection turned away", "remote", conn.RemoteAddr(), "error", err)
+	// Whoever knocks must not fill the log: what is worth more is for Rejected to say.
+	a.log().Debug("ovsdb connection turned away", "remote", conn.RemoteAddr(), "error", err)
 	if t, ok := conn.(*tls.Conn); ok {
 		_ = t.NetConn().Close()
 	}
@@ -157,35 +129,3 @@ func (a *Acceptor) log() *slog.Logger {
 	}
 	return a.Log
 }
-
-func orDefault(n, otherwise int) int {
-	if n <= 0 {
-		return otherwise
-	}
-	return n
-}
-
-// countedConn gives its place back when it is closed.
-type countedConn struct {
-	net.Conn
-	leave func()
-}
-
-// Close closes the connection and frees its place.
-func (c *countedConn) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
-}
-
-// countedTLSConn is a counted connection with the methods of *tls.Conn that a
-// Session looks for.
-type countedTLSConn struct {
-	*countedConn
-	tls *tls.Conn
-}
-
-// ConnectionState is that of the TLS connection.
-func (c *countedTLSConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
-
-// NetConn is the connection below TLS.
-func (c *countedTLSConn) NetConn() net.Conn { return c.tls.NetConn() }

@@ -43,7 +43,7 @@ func TestHandshakesHaveADeadline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rejected := acceptorUnderTest(t, &Acceptor{HandshakeTimeout: 50 * time.Millisecond, MaxHandshakes: 1}, l)
+	_, rejected := acceptorUnderTest(t, &Acceptor{HandshakeTimeout: 50 * time.Millisecond}, l)
 	dialLoopback(t, l)
 	dialLoopback(t, l)
 	for range 2 {
@@ -61,23 +61,4 @@ func TestHandshakesHaveADeadline(t *testing.T) {
 func isTimeout(err error) bool {
 	var e net.Error
 	return errors.As(err, &e) && e.Timeout()
-}
-
-func TestConnectionsAreBounded(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, rejected := acceptorUnderTest(t, &Acceptor{MaxConnections: 1}, l)
-	dialLoopback(t, l)
-	first := <-accepted
-	dialLoopback(t, l)
-	if err := <-rejected; !errors.Is(err, ErrTooManyConnections) {
-		t.Errorf("rejected because of %v", err)
-	}
-	_ = first.Close()
-	_ = first.Close()
-	dialLoopback(t, l)
-	_ = (<-accepted).Close()
 }
