@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -159,31 +160,62 @@ func TestStrangersAtTheAPI(t *testing.T) {
 	}
 }
 
-// One address gets as many connections as it may have, on every port, and others theirs.
+// Peers that connect from several addresses and say nothing keep nobody out, while they are there, of any port.
 func TestConnectionsOfOneAddress(t *testing.T) {
 	t.Parallel()
-	const most = 8
-	p := &pair{World: newWorld(t, "many", "--limits-connections-per-address", fmt.Sprint(most), "--listen-api", "0.0.0.0:6700")}
+	// More than one address may have; from as many as it takes to have more than there may be in their handshake.
+	const addresses, each = 5, 300
+	// They stay for far longer than the test takes.
+	p := &pair{World: newWorld(t, "many", "--limits-handshake-time", "10m", "--listen-api", "0.0.0.0:6700")}
 	p.do(t, "pool", "create", "paris")
 	p.h1 = p.join(t, "paris1")
+	ctx := within(t, 2*time.Minute)
+	for i := range addresses {
+		// Another address of the network on which h1 reaches the controller; it answers for those of its loopback, too.
+		source := p.h1.Addr.As4()
+		source[2], source[3] = 200, byte(i+1)
+		from := netip.AddrFrom4(source)
+		if _, err := p.h1.Run(ctx, "ip", "addr", "add", from.String()+"/32", "dev", "lo"); err != nil {
+			t.Fatal(err)
+		}
+		for _, port := range ports {
+			silentFrom(t, ctx, p, from, port, each)
+		}
+	}
 	for name, port := range ports {
-		ctx := within(t, time.Minute)
-		var open []net.Conn
-		for range 4 * most {
-			c, err := p.h1.Dial(ctx, "tcp", netip.AddrPortFrom(p.Lab.ControllerAddr(), port).String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			open = append(open, c)
-		}
 		eventually(t, p.metric(fmt.Sprintf(`poolwire_connections_limited_total{limit="connections_per_address",listener=%q}`, name)))
-		for _, c := range open {
-			_ = c.Close()
+		c, err := p.reach(within(t, 20*time.Second), p.h1, port, certificateOf(t, p.h1))
+		if err != nil {
+			t.Errorf("%s is shut for a host: %v", name, err)
+			continue
 		}
+		_ = c.Close()
 	}
 	// Another host comes in all the same, and changes are made.
 	p.h2 = p.join(t, "paris2")
 	p.settled(t)
+	if code, _, err := p.Monitoring(within(t, 20*time.Second), "/healthz"); err != nil || code != http.StatusOK {
+		t.Errorf("/healthz: %d, %v", code, err)
+	}
+}
+
+// silentFrom opens connections from an address of h1, which say nothing and stay until the test is over.
+func silentFrom(t *testing.T, ctx context.Context, p *pair, from netip.Addr, port uint16, n int) {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+	err := p.h1.Do(func() error {
+		for range n {
+			c, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(p.Lab.ControllerAddr(), port).String())
+			if err != nil {
+				return err
+			}
+			t.Cleanup(func() { _ = c.Close() })
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // An API client that begins calls without end and ends them at once, sends settings or pings, and reads no answer, is cut off or
