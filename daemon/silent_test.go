@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -168,6 +170,37 @@ func TestSilentConnectionsKeepNobodyOut(t *testing.T) {
 				t.Error("none was counted")
 			}
 		})
+	}
+}
+
+// Connections to the metrics on which a request was answered, be it with a refusal, keep nobody out either.
+func TestIdleConnectionsToMetricsMakeRoom(t *testing.T) {
+	t.Parallel()
+	n, _ := loopbackNode(t)
+	address := n.north.opsListener.Addr().String()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for last := range byte(6) {
+		for range n.cfg.Limits.MetricsConnections / 4 {
+			c, err := secure(ctx, from(last+2), address, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: n1\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _ = answer.Body.Close(); answer.StatusCode != http.StatusUnauthorized || answer.Close {
+				t.Fatalf("it was answered %s, closed %v", answer.Status, answer.Close)
+			}
+		}
+	}
+	if err := getHealth(ctx, from(100), address); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -179,7 +179,7 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, port := range ports {
-			silentFrom(t, ctx, p, from, port, each)
+			silentFrom(ctx, t, p, from, port, each)
 		}
 	}
 	for name, port := range ports {
@@ -200,7 +200,7 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 }
 
 // silentFrom opens connections from an address of h1, which say nothing and stay until the test is over.
-func silentFrom(t *testing.T, ctx context.Context, p *pair, from netip.Addr, port uint16, n int) {
+func silentFrom(ctx context.Context, t *testing.T, p *pair, from netip.Addr, port uint16, n int) {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
 	err := p.h1.Do(func() error {
