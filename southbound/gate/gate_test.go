@@ -165,12 +165,17 @@ func TestAPeerThatHungUpIsFoundOut(t *testing.T) {
 	for name, leave := range map[string]bool{"when its turn comes": true, "in line": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			hangUp(t, leave)
+			hangUp(t, leave, func(_, peer net.Conn) error { return peer.Close() })
 		})
 	}
+	// As who bounds connections does, who knows nothing of turns.
+	t.Run("closed below", func(t *testing.T) {
+		t.Parallel()
+		hangUp(t, false, func(c, _ net.Conn) error { return c.(*gate.Conn).NetConn().Close() })
+	})
 }
 
-func hangUp(t *testing.T, leave bool) {
+func hangUp(t *testing.T, leave bool, end func(c, peer net.Conn) error) {
 	t.Helper()
 	g := gate.New(1)
 	if err := g.Enter(t.Context()); err != nil {
@@ -181,7 +186,7 @@ func hangUp(t *testing.T, leave bool) {
 	result := make(chan error, 1)
 	go func() { result <- gate.Await(context.Background(), c, time.Minute) }()
 	eventually(t, "it waits", func() bool { return g.Waiting() == 1 })
-	if err := peer.Close(); err != nil {
+	if err := end(c, peer); err != nil {
 		t.Fatal(err)
 	}
 	if leave {
