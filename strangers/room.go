@@ -38,7 +38,7 @@ func NewPeer(remote net.Addr, makeRoom func()) *Peer {
 	return &Peer{address: Origin(remote), makeRoom: makeRoom}
 }
 
-// Enter counts a peer in, and has others go until there is room for it.
+// Enter counts a peer in, as the youngest, and has others go until there is room for it.
 func (r *Room) Enter(p *Peer) {
 	for out := r.admit(p); out != nil; out = r.admit(p) {
 		out.makeRoom()
@@ -49,6 +49,7 @@ func (r *Room) Enter(p *Peer) {
 func (r *Room) admit(p *Peer) (out *Peer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.forgetLocked(p) // it may be here already
 	switch {
 	case r.from[p.address] >= max(r.size/Share, 1):
 		out = r.oldestLocked(func(o *Peer) bool { return o.address == p.address })

@@ -57,6 +57,10 @@ func TestSmallRooms(t *testing.T) {
 	if c.Len() != 1 || !c.gone["a"] {
 		t.Errorf("%d are there, let go %v", c.Len(), c.gone)
 	}
+	c.Enter(c.come("c", "192.0.2.2"))
+	if c.Len() != 1 || c.gone["c"] {
+		t.Errorf("who enters twice: %d are there, let go %v", c.Len(), c.gone)
+	}
 	pipes := NewRoom(8)
 	for range 5 {
 		pipes.Enter(NewPeer(&net.UnixAddr{Name: "@"}, func() {}))

@@ -179,7 +179,7 @@ func Default() Config {
 		Reconcile: Reconcile{ResyncInterval: 5 * time.Minute},
 		Backup:    Backup{Interval: 6 * time.Hour, Keep: 28},
 		Limits: Limits{DiskReserve: 256 << 20, OpenFlowConnections: 4096, OVSDBConnections: 1024, OVSDBMessage: 64 << 20, OVSDBMemory: 1 << 30,
-			PerAddress: 256, APIConnections: 4096, RaftConnections: 256, MetricsConnections: 64, Handshakes: 1024, HandshakeTime: 10 * time.Second, UnverifiedSessions: 256,
+			PerAddress: 256, APIConnections: 4096, RaftConnections: 256, MetricsConnections: 64, Handshakes: 4096, HandshakeTime: 10 * time.Second, UnverifiedSessions: 256,
 			APIMessage: 4 << 20, ListLength: 100_000, UnprovedConnections: 256, APIStreams: 256, CallsPerClient: 2048, Requests: 5000, Changes: 20, Watchers: 4096, WatchersPerClient: 256, StalledStream: time.Minute, UnreadAnswers: 64 << 20},
 	}
 }

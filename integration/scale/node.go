@@ -42,7 +42,7 @@ func newNode(bin, dir string, number int) (*node, error) {
 		"--listen-api", n.addr + ":6700", "--listen-raft", n.addr + ":6701", "--listen-openflow", n.addr + ":6653",
 		"--listen-ovsdb", n.addr + ":6640", "--listen-metrics", n.addr + ":9654",
 		// All hosts are on this machine.
-		"--limits-connections-per-address", "65536", "--limits-handshakes", "65536",
+		"--limits-connections-per-address", "65536",
 	}
 	var err error
 	n.conn, err = grpc.NewClient("unix:"+filepath.Join(n.dir, "api.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
