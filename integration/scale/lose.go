@@ -127,8 +127,9 @@ const attemptsPerHost = 60
 // smooth holds the herd that came back after a restart to the bounds there are for it.
 func (r *run) smooth() error {
 	p, by := r.figures.RestartPeaks, r.figures.RestartBy
-	// A host has one database, and one bridge with two connections to a node.
-	const connections = 3
+	// A host has one database, and one bridge with two connections to a node; and one that it has given up is counted until
+	// the node finds out, when there may be another one in its place.
+	const connections = 2 * 3
 	places := max(1, runtime.NumCPU()-1)
 	switch {
 	case p.Running < 1 || p.Running > places:
