@@ -35,7 +35,7 @@ const (
 
 // disk is what a node keeps in its directory.
 type disk struct {
-	lock      *os.File
+	lock      *dirLock
 	wal       *wal.WAL
 	logs      raft.LogStore
 	stable    raft.StableStore
@@ -161,8 +161,17 @@ func closerOf[T any, C interface {
 	return c
 }
 
-// lockDir takes the lock of a directory; it ends with the file or the process.
-func lockDir(dir string) (*os.File, error) {
+// dirLock is the lock of a directory. It ends with the process at the latest.
+type dirLock struct{ file *os.File }
+
+// Close gives the lock back at once: a process that is being started elsewhere in this one has copies of all files until its
+// program runs, and the lock goes with the last copy unless it is undone (flock(2)).
+func (l *dirLock) Close() error {
+	return errors.Join(unix.Flock(int(l.file.Fd()), unix.LOCK_UN), l.file.Close())
+}
+
+// lockDir takes the lock of a directory. Errors: [ErrLocked].
+func lockDir(dir string) (*dirLock, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, err
@@ -174,7 +183,7 @@ func lockDir(dir string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
-	return f, nil
+	return &dirLock{f}, nil
 }
 
 // checkNodeID ties a directory to a node: under another id the node would

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/sys/unix"
 
 	storev1 "poolwire/proto/poolwire/store/v1"
 )
@@ -132,5 +133,33 @@ func TestOpenHalfRemovedSnapshot(t *testing.T) {
 	var damaged *CorruptError
 	if _, err := Open(context.Background(), Config{NodeID: "n1", Dir: dir, Raft: quick()}); !errors.As(err, &damaged) {
 		t.Errorf("a snapshot without description: %v", err)
+	}
+}
+
+// A directory is free as soon as its store is closed, whoever still has a copy of the file, as a process has that is being started.
+func TestLockEndsWithTheStore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	lock, err := lockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Dup(int(lock.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if _, err := lockDir(dir); !errors.Is(err, ErrLocked) {
+		t.Errorf("locked twice: %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lock, err = lockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Error(err)
 	}
 }
