@@ -94,7 +94,7 @@ func limitSettings(c *Config) []setting {
 		{"limits.api_connections", "Connections to listen.api. A client has one.", intValue(&c.Limits.APIConnections, 1, 1<<20)},
 		{"limits.raft_connections", "Connections to listen.raft. A node has a few to each other one.", intValue(&c.Limits.RaftConnections, 1, 1<<20)},
 		{"limits.metrics_connections", "Connections to listen.metrics.", intValue(&c.Limits.MetricsConnections, 1, 1<<20)},
-		{"limits.connections_per_address", "Connections of one IP address, or one /64 of IPv6, on each listener. A host has one per bridge; clients behind one address share it. Nodes get at most 64 to listen.raft, and listen.metrics is for a quarter of limits.metrics_connections.",
+		{"limits.connections_per_address", "Connections of one IP address, or one /64 of IPv6, on each listener. A host has one per bridge; clients behind one address share it. Nodes get at most 64 to listen.raft, and an address a quarter of limits.metrics_connections to listen.metrics.",
 			intValue(&c.Limits.PerAddress, 1, 1<<20)},
 		{"limits.handshakes", "Connections whose handshake is not done, silent ones too, on each listener; a quarter of them of one address. The oldest goes when another one comes, also when another limit of connections is reached. On listen.raft there is room for 128, on listen.metrics limits.metrics_connections count.", intValue(&c.Limits.Handshakes, 1, 1<<20)},
 		{"limits.handshake_time", "How long a handshake may take, of TLS and of the protocol, on every listener but listen.metrics. A duration such as 10s.",
