@@ -30,7 +30,7 @@ func (s *Server) trustIn(v *raftstore.View) trust {
 
 // good says whether who presents a certificate is accepted.
 func (t trust) good(c *v1.Certificate, at time.Time) bool {
-	return t[c.GetIssuer()] && goodAt(c, at)
+	return t[c.GetIssuer()] && raftstore.InForce(c, at)
 }
 
 // tell returns the record of a certificate as the API shows it: with what becomes of its CA, which the record does not know.
@@ -41,9 +41,4 @@ func (t trust) tell(c *v1.Certificate) *v1.Certificate {
 		c.Trust = v1.CertificateTrust_CERTIFICATE_TRUST_TRUSTED
 	}
 	return c
-}
-
-// goodAt says whether a certificate is neither revoked nor expired, whatever its CA.
-func goodAt(c *v1.Certificate, at time.Time) bool {
-	return c.GetRevokeTime() == nil && c.GetNotAfter().AsTime().After(at)
 }

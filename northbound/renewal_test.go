@@ -96,6 +96,21 @@ func renewed(t *testing.T, by v1.PkiServiceClient) (*v1.Certificate, error) {
 	return r.GetCertificate(), err
 }
 
+// issuingPair starts a leader that has a CA's key and a follower that has not, and returns the addresses of their real doors, the leader's first.
+func issuingPair(t *testing.T, ca *authority, issuer *pki.Authority) (leader *apiNode, doors []string) {
+	t.Helper()
+	open := func(c CA) func(*Config) {
+		return func(cfg *Config) {
+			cfg.CA = c
+			doors = append(doors, realDoor(t, *cfg, issuer))
+		}
+	}
+	leader = startNodeWith(t, ca, raftstore.Config{NodeID: "n1", Bootstrap: true}, open(issuer))
+	follower := startNodeWith(t, ca, raftstore.Config{NodeID: "n2", AskRevision: ca.askRevision}, open(keyless{issuer}))
+	joinPair(t, ca, leader, follower)
+	return leader, doors
+}
+
 // A client renews what is in the last third of its life, through a follower too: the record says from what, and who it
 // was. What is new is not renewed, nor anything over and over. What is revoked is not, although the follower here lets the call
 // in; and what was made from it before is revoked with it.
@@ -103,16 +118,7 @@ func TestRenewalHasAnEnd(t *testing.T) {
 	t.Parallel()
 	issuer, alice := agedCA(t, 600*24*time.Hour)
 	ca := newAuthority(t)
-	var doors []string
-	open := func(c CA) func(*Config) {
-		return func(cfg *Config) {
-			cfg.CA = c
-			doors = append(doors, realDoor(t, *cfg, issuer))
-		}
-	}
-	leader := startNodeWith(t, ca, raftstore.Config{NodeID: "n1", Bootstrap: true}, open(issuer))
-	follower := startNodeWith(t, ca, raftstore.Config{NodeID: "n2", AskRevision: ca.askRevision}, open(keyless{issuer}))
-	joinPair(t, ca, leader, follower)
+	leader, doors := issuingPair(t, ca, issuer)
 	old := callsWith(t, doors[1], issuer, alice)
 	first, err := renewed(t, old)
 	if err != nil {

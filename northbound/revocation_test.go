@@ -11,7 +11,6 @@ import (
 
 	"poolwire/pki"
 	v1 "poolwire/proto/poolwire/v1"
-	"poolwire/raftstore"
 )
 
 // A stolen key is worth nothing once its certificate is revoked, as a token neither: those that were made with it go, on whichever node
@@ -20,16 +19,7 @@ func TestRevocationTakesTokens(t *testing.T) {
 	t.Parallel()
 	issuer, alice := agedCA(t, 600*24*time.Hour)
 	ca := newAuthority(t)
-	var doors []string
-	open := func(c CA) func(*Config) {
-		return func(cfg *Config) {
-			cfg.CA = c
-			doors = append(doors, realDoor(t, *cfg, issuer))
-		}
-	}
-	leader := startNodeWith(t, ca, raftstore.Config{NodeID: "n1", Bootstrap: true}, open(issuer))
-	follower := startNodeWith(t, ca, raftstore.Config{NodeID: "n2", AskRevision: ca.askRevision}, open(keyless{issuer}))
-	joinPair(t, ca, leader, follower)
+	leader, doors := issuingPair(t, ca, issuer)
 	f := &fixture{t: t, ctx: patience(t), store: leader.store, live: leader.live, conn: ca.dial(leader.api, "ada", "pool-admin")}
 	f.grant("alice", RolePoolAdmin, scopeCase{})
 	create := func(conn grpc.ClientConnInterface, owner string) (*v1.Token, string) {

@@ -122,7 +122,7 @@ func (j judge) host(h *v1.Host, st *v1.HostStatus) *v1.CaRotationParty {
 func (j judge) clients(records []*v1.Certificate, now time.Time) (out []*v1.CaRotationParty) {
 	moved, behind := map[string]bool{}, map[string]bool{}
 	for _, c := range records {
-		if c.GetKind() != v1.CertificateKind_CERTIFICATE_KIND_CLIENT || !goodAt(c, now) {
+		if c.GetKind() != v1.CertificateKind_CERTIFICATE_KIND_CLIENT || !raftstore.InForce(c, now) {
 			continue
 		}
 		switch c.GetIssuer() {
@@ -148,7 +148,7 @@ func (j judge) moved(records []*v1.Certificate, nodes []*v1.NodeStatus, hosts ma
 	var out []string
 	for _, c := range records {
 		own := c.GetKind() == v1.CertificateKind_CERTIFICATE_KIND_CLIENT && c.GetName() == localAdmin
-		if c.GetIssuer() == j.new && goodAt(c, now) && !own {
+		if c.GetIssuer() == j.new && raftstore.InForce(c, now) && !own {
 			out = append(out, string(ownerKind(c.GetKind()))+" "+objecttext.OwnerName(c))
 		}
 	}

@@ -14,8 +14,8 @@ import (
 // maxRevokeReason bounds a reason, in characters.
 const maxRevokeReason = 256
 
-// inForce says whether a certificate is neither revoked nor expired.
-func inForce(c *poolwirev1.Certificate, at time.Time) bool {
+// InForce says whether a certificate is neither revoked nor expired at a time, whatever its CA.
+func InForce(c *poolwirev1.Certificate, at time.Time) bool {
 	return c.GetRevokeTime() == nil && c.GetNotAfter().AsTime().After(at)
 }
 
@@ -35,7 +35,7 @@ func (v *View) MayRenew(c *poolwirev1.Certificate, at time.Time) error {
 	}
 	n := 0
 	for _, other := range v.Certificates() {
-		if inForce(other, at) && isRenewalOf(other, issuer, serial) {
+		if InForce(other, at) && isRenewalOf(other, issuer, serial) {
 			n++
 		}
 	}
@@ -106,7 +106,7 @@ func (v *View) reached(c *storev1.RevokeCertificates, at time.Time) []*poolwirev
 	}
 	all := v.Certificates()
 	for _, r := range all {
-		if inForce(r, at) && isMeant(c, r) {
+		if InForce(r, at) && isMeant(c, r) {
 			add(r)
 		}
 	}
